@@ -1,0 +1,84 @@
+"""Artefacts: folders named by the hash of what made them, whole once their manifest exists.
+
+`manifest.json` is written last and atomically. A folder without one is unfinished: its owner
+resumes it or makes it again.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+PACKAGES = ("numpy", "torch", "transformers", "open_clip_torch", "scikit-learn", "av", "opensmile")
+
+
+def digest(value: Any, length: int = 16) -> str:
+    """A hexadecimal hash of any JSON-able value; the order of keys does not matter."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def file_digest(path: Path, length: int = 16) -> str:
+    """A hexadecimal hash of a file's bytes."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:length]
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write `content` so that `path` holds all of it or what it held before."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a finished artefact, or None where it is missing."""
+    path = Path(folder) / MANIFEST
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def write_manifest(folder: Path, content: Mapping[str, Any], started: float) -> dict[str, Any]:
+    """Finish an artefact: add schema, versions, wall time and peak memory, and write it.
+
+    `started` is `time.monotonic()` from when the work began.
+    """
+    manifest = {
+        "schema": SCHEMA,
+        **content,
+        "versions": versions(),
+        "seconds": round(time.monotonic() - started, 3),
+        "peak_memory_mb": peak_memory_mb(),
+    }
+    text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    write_atomic(Path(folder) / MANIFEST, text + "\n")
+    return manifest
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages whose code changes numbers."""
+    return {"python": platform.python_version()} | {
+        name: importlib.metadata.version(name) for name in PACKAGES
+    }
+
+
+def peak_memory_mb() -> int:
+    """The largest resident memory of this process so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak / (2**20 if sys.platform == "darwin" else 2**10))

@@ -1,0 +1,34 @@
+"""The six emotions of MER2024 and their two orders."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+EMOTIONS = ("neutral", "angry", "happy", "sad", "worried", "surprise")
+"""The order of every table, network and figure: the one MER2024's toolkit numbers 0 to 5."""
+
+PROMPT_ORDER = ("worried", "happy", "neutral", "angry", "surprise", "sad")
+"""The order of the paper's text prompt (section 2.1), where worry is 0 and sadness 5."""
+
+MISSING = -1
+"""The number of an absent label."""
+
+
+def normalise(label: object) -> str | None:
+    """Return `label` in lower case without outer spaces, or None if it is absent or empty."""
+    if label is None or label != label:  # NaN is the only value unequal to itself
+        return None
+    return str(label).strip().lower() or None
+
+
+def to_numbers(labels: Sequence[object], label_set: Sequence[str] = EMOTIONS) -> np.ndarray:
+    """Number `labels` by their place in `label_set`; absent ones become `MISSING`.
+
+    Returns an int64 array of shape (N,). Raises ValueError naming the labels that are not
+    in `label_set`.
+    """
+    number = {label: i for i, label in enumerate(label_set)} | {None: MISSING}
+    names = [normalise(label) for label in labels]
+    if unknown := sorted({name for name in names if name not in number}):
+        raise ValueError(f"unknown labels {unknown}; the label set is {list(label_set)}")
+    return np.array([number[name] for name in names], dtype=np.int64)
