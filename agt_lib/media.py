@@ -1,0 +1,207 @@
+"""Decode a clip: any container FFmpeg reads, to a 16 kHz waveform or to a few frames.
+
+A file is opened as bytes, not by its name: FFmpeg may follow nothing from there, so that a
+playlist that poses as a clip can open neither another file nor an address.
+
+A file that was cut off is read as far as it goes, where its container allows that (mp3, wav,
+avi, mkv, flv); an mp4 without its index can't be opened. Packets that don't decode are skipped;
+a stream where most don't is refused.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import chain
+from pathlib import Path
+
+import av
+import numpy as np
+
+SAMPLE_RATE = 16_000
+"""Hz. What every speech encoder here was trained on."""
+
+MAX_SECONDS = 120.0
+MIN_SECONDS = 0.1
+"""Below this no voice can be measured: pitch needs 0.06 s, HuBERT's first window 0.025 s."""
+
+
+class MediaError(Exception):
+    """A clip that can't be read: the `stage` where it failed, the `reason`, and the `path`.
+
+    Stages are "absent" (the clip never had this modality: no failure), "open", "length" and
+    "decode". The reason does not hold the path, so that equal reasons can be counted.
+    """
+
+    def __init__(self, stage: str, reason: str, path: str | Path | None = None):
+        super().__init__(stage, reason, path)
+        self.stage = stage
+        self.reason = reason
+        self.path = path
+
+    def __str__(self) -> str:
+        where = "" if self.path is None else f"{self.path}: "
+        return f"{where}{self.stage}: {self.reason}"
+
+
+def decode_audio(path: str | Path, max_seconds: float = MAX_SECONDS) -> np.ndarray:
+    """The file's sound as float32 (samples,) at 16 kHz in [-1, 1], its channels averaged.
+
+    Raises MediaError for a file that can't be opened, has no audio stream, lasts longer than
+    `max_seconds` (refused before decoding where the container says so) or shorter than 0.1 s, or
+    holds samples that are not finite. Silence is sound.
+    """
+    with _open(path, "audio", max_seconds) as (container, stream):
+        chunks: list[np.ndarray] = []
+        samples = 0
+        for chunk in _mono(_decode(stream, _packets(container, stream), path)):
+            chunks.append(chunk)
+            samples += len(chunk)
+            _check_length(samples / SAMPLE_RATE, max_seconds, path)
+    if samples < MIN_SECONDS * SAMPLE_RATE:
+        reason = f"{samples / SAMPLE_RATE:.3f} s of sound; at least {MIN_SECONDS} s is needed"
+        raise MediaError("length", reason, path)
+    waveform = np.concatenate(chunks)
+    if not np.isfinite(waveform).all():
+        raise MediaError("decode", "the sound holds samples that are NaN or infinite", path)
+    return np.clip(waveform, -1.0, 1.0)
+
+
+def decode_frames(
+    path: str | Path, n_frames: int = 8, max_seconds: float = MAX_SECONDS
+) -> np.ndarray:
+    """The frames on show at the centres of `n_frames` equal segments: uint8 (n_frames, H, W, 3).
+
+    RGB, turned upright where the file says how. Times come from the packets, not from what the
+    container says of their number or rate; a video of fewer frames repeats some. Holds the
+    compressed stream and the frames wanted, never all frames. Raises MediaError as
+    `decode_audio` does; a cover picture is no video stream.
+    """
+    if n_frames < 1:
+        raise ValueError(f"n_frames must be at least 1; got {n_frames}")
+    with _open(path, "video", max_seconds) as (container, stream):
+        interval = 1.0 / float(stream.average_rate or 25)
+        packets: list[av.Packet] = []
+        start, end = np.inf, -np.inf
+        for packet in _packets(container, stream):
+            time = _seconds(packet, len(packets) * interval)
+            lasts = float((packet.duration or 0) * packet.time_base) or interval
+            start, end = min(start, time), max(end, time + lasts)
+            _check_length(end - start, max_seconds, path)
+            packets.append(packet)
+        centres = start + (np.arange(n_frames) + 0.5) / n_frames * (end - start)
+        frames = _decode(stream, packets, path)
+        return np.stack(list(_on_show(frames, centres.tolist(), interval)))
+
+
+@contextmanager
+def _open(
+    path: str | Path, kind: str, max_seconds: float
+) -> Iterator[tuple[av.container.InputContainer, av.stream.Stream]]:
+    path = Path(path)
+    if not path.is_file():
+        found = "not a regular file" if path.exists() else "no such file"
+        raise MediaError("open", found, path)
+    with ExitStack() as opened:
+        try:
+            file = opened.enter_context(path.open("rb"))
+            if path.stat().st_size == 0:
+                raise MediaError("open", "the file is empty (zero bytes)", path)
+            options = {"protocol_whitelist": "none"}
+            container = opened.enter_context(av.open(file, options=options))
+        except (av.FFmpegError, OSError) as error:
+            reason = f"FFmpeg can't read it as audio or video ({error.strerror})"
+            raise MediaError("open", reason, path) from error
+        streams = [s for s in getattr(container.streams, kind) if not _is_cover(s)]
+        if not streams or streams[0].codec_context is None:
+            found = ", ".join(sorted({s.type for s in container.streams if not _is_cover(s)}))
+            raise MediaError("open", f"no {kind} stream; found: {found or 'none'}", path)
+        _check_length((container.duration or 0) / av.time_base, max_seconds, path)
+        # Clips are decoded side by side, so threads within one would only compete.
+        streams[0].codec_context.thread_count = 1
+        yield container, streams[0]
+
+
+def _is_cover(stream: av.stream.Stream) -> bool:
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def _check_length(seconds: float, max_seconds: float, path: str | Path) -> None:
+    if seconds > max_seconds:
+        raise MediaError("length", f"longer than {max_seconds:g} s (max_seconds)", path)
+
+
+def _packets(
+    container: av.container.InputContainer, stream: av.stream.Stream
+) -> Iterator[av.Packet]:
+    """The stream's packets up to its end, or to where the file was cut off."""
+    with suppress(av.FFmpegError):
+        yield from (packet for packet in container.demux(stream) if packet.size)
+
+
+def _decode(
+    stream: av.stream.Stream, packets: Iterable[av.Packet], path: str | Path
+) -> Iterator[av.AudioFrame | av.VideoFrame]:
+    """The frames of `packets`; raises MediaError when there are none or most don't decode."""
+    decoded, damaged = 0, 0
+    for packet in chain(packets, [None]):  # None asks the decoder for what it still holds
+        try:
+            frames = stream.codec_context.decode(packet)
+        except av.FFmpegError:
+            damaged += 1
+            continue
+        decoded += len(frames)
+        yield from frames
+    if damaged >= decoded:
+        reason = f"{stream.type}: {damaged} packets don't decode, {decoded} do"
+        raise MediaError("decode", reason if damaged else f"the {stream.type} is empty", path)
+
+
+def _mono(frames: Iterable[av.AudioFrame]) -> Iterator[np.ndarray]:
+    """Each frame's samples at 16 kHz, (samples,), channels averaged with equal weight."""
+    resampler, layout = None, None
+    for frame in frames:
+        found = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if found != layout:  # a stream may change its layout on the way
+            if resampler is not None:
+                yield from _averaged(resampler.resample(None))
+            # Channels are averaged here: FFmpeg's own downmix raises the level of float sound.
+            resampler, layout = av.AudioResampler(format="fltp", rate=SAMPLE_RATE), found
+        frame.pts = None
+        yield from _averaged(resampler.resample(frame))
+    if resampler is not None:
+        yield from _averaged(resampler.resample(None))
+
+
+def _averaged(frames: Iterable[av.AudioFrame]) -> Iterator[np.ndarray]:
+    return (frame.to_ndarray().mean(axis=0, dtype=np.float32) for frame in frames)
+
+
+def _on_show(
+    frames: Iterable[av.VideoFrame], times: Sequence[float], interval: float
+) -> Iterator[np.ndarray]:
+    """For each of the rising `times` the last frame that began by then, as RGB of one size."""
+    size: dict[str, int] = {}
+    waiting = deque(times)
+    shown = None
+    for number, frame in enumerate(frames):
+        begins = _seconds(frame, number * interval)
+        shown = shown or frame
+        size = size or {"width": frame.width, "height": frame.height}
+        due = 0
+        while waiting and waiting[0] < begins:
+            waiting.popleft()
+            due += 1
+        if due:
+            yield from [_upright(shown, size)] * due
+        shown = frame
+    yield from [_upright(shown, size)] * len(waiting)
+
+
+def _seconds(timed: av.Packet | av.VideoFrame, default: float) -> float:
+    stamp = timed.pts if timed.pts is not None else timed.dts
+    return default if stamp is None else float(stamp * timed.time_base)
+
+
+def _upright(frame: av.VideoFrame, size: dict[str, int]) -> np.ndarray:
+    image = frame.to_ndarray(format="rgb24", **size)
+    return np.rot90(image, round(frame.rotation / 90))
