@@ -1,0 +1,95 @@
+"""CSV files as their authors see them: every row keeps its number, every fault is told."""
+
+import csv
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from agt_lib.corpus import Problem, name_problem
+
+
+def read_rows(
+    path: Path, required: Iterable[str], place: str = ""
+) -> tuple[pd.DataFrame, list[Problem]]:
+    """Read a UTF-8 CSV file (with or without BOM) and list what is wrong with its form.
+
+    The table has one column of strings per header, in lower case; blank cells are None, and
+    nothing else ("NA", "null") counts as missing. Its index holds the numbers a spreadsheet
+    shows: the header is row 1; blank rows are counted and left out. `place` stands before "row 7"
+    in the problems. Rows of another length than the header and columns of
+    `required` that are not there are problems; such rows are left out of the table.
+    """
+    required = list(required)
+    empty = pd.DataFrame(columns=required, dtype=object)
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        expected = f"expected a CSV file with the columns {', '.join(required)}"
+        return empty, [Problem(f"{path}", "file", f"{error.strerror}; {expected}")]
+    except UnicodeDecodeError as error:
+        row = error.object[: error.start].count(b"\n") + 1
+        message = (
+            f"byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as UTF-8, for "
+            f"instance: iconv -f GB18030 -t UTF-8 {Path(path).name} > utf8.csv"
+        )
+        return empty, [Problem(f"{place}row {row}", "encoding", message)]
+
+    problems = []
+    rows: dict[int, list[str | None]] = {}
+    header: list[str] | None = None
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    number = 0
+    try:
+        for number, row in enumerate(reader, 1):
+            cells = [cell if cell.strip() else None for cell in row]
+            if not any(cells):
+                continue
+            if header is None:
+                header = [(cell or "").strip().lower() for cell in cells]
+            elif len(cells) != len(header):
+                message = (
+                    f"{len(cells)} fields, but the header has {len(header)}; "
+                    'a text with a comma needs quotes: "yes, of course"'
+                )
+                problems.append(Problem(f"{place}row {number}", "fields", message))
+            else:
+                rows[number] = cells
+    except csv.Error as error:
+        problems.append(Problem(f"{place}row {number + 1}", "fields", f"not CSV: {error}"))
+
+    header = header or []
+    place_of_header = f"{place}row 1"
+    for column in sorted({column for column in header if header.count(column) > 1}):
+        message = f"the header has the column {column!r} {header.count(column)} times"
+        problems.append(Problem(place_of_header, column, message))
+    for column in required:
+        if column not in header:
+            message = f"missing column; the header has {', '.join(header) or 'nothing'}"
+            problems.append(Problem(place_of_header, column, message))
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=header, dtype=object)
+    return table.loc[:, ~table.columns.duplicated()], problems
+
+
+def read_named(path: Path, column: str, place: str = "") -> tuple[pd.DataFrame, list[Problem]]:
+    """Read a CSV file of one row per clip: `read_rows` of `name` and `column`, indexed by name.
+
+    A column `row` is added. Names that are unfit or repeated are problems too; the first of each
+    is kept.
+    """
+    table, problems = read_rows(path, ("name", column), place)
+    if problems:
+        return table.reindex(columns=["name", column, "row"]).set_index("name"), problems
+    table["row"] = table.index
+    table["name"] = table["name"].astype("str").str.strip()
+    first: dict[str, int] = {}
+    for row, name in table["name"].items():
+        if message := name_problem(name):
+            problems.append(Problem(f"{place}row {row}", "name", message))
+        elif name in first:
+            message = f"{name!r} stands in row {first[name]} too"
+            problems.append(Problem(f"{place}row {row}", "name", message))
+        else:
+            first[name] = row
+    return table.loc[list(first.values())].set_index("name"), problems
