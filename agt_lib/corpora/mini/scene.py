@@ -127,7 +127,7 @@ def scene(seed: int) -> Scene:
         pattern_seed=int(rng.integers(2**31)),
         clothes=colour(20, 220),
         light=str(rng.choice(LIGHTS)),
-        brightness=float(rng.uniform(0.72, 1.12)),
+        brightness=float(rng.uniform(0.72, 1.04)),
         warmth=float(rng.normal(0, 0.06)),
         yaw=float(np.clip(rng.normal(0, 0.22), -0.5, 0.5)),
         pitch=float(np.clip(rng.normal(0, 0.12), -0.3, 0.3)),
@@ -188,4 +188,4 @@ def light_map(place: Scene, size: int) -> np.ndarray:
         "even": np.zeros_like(across),
     }[place.light]
     tint = np.array([1 + place.warmth, 1, 1 - place.warmth], dtype=np.float32)
-    return (place.brightness * (1 + 0.28 * slope))[..., None] * tint
+    return (place.brightness * (1 + 0.22 * slope))[..., None] * tint
