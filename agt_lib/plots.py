@@ -1,0 +1,206 @@
+"""Pictures of clips, features, scores and models. Each function draws data it is given.
+
+A figure is saved by `save` alone: as PNG and PDF beside the CSV it was drawn from.
+"""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from sklearn.manifold import TSNE
+from sklearn.preprocessing import StandardScaler
+
+from agt_lib.features import Features
+from agt_lib.media import SAMPLE_RATE
+
+# Okabe and Ito's colours, told apart by colour-blind readers; grey for neutral.
+COLOURS = {
+    "neutral": "#8c8c8c",
+    "angry": "#d55e00",
+    "happy": "#e69f00",
+    "sad": "#0072b2",
+    "worried": "#cc79a7",
+    "surprise": "#009e73",
+}
+LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c8c8c")
+TITLES = {"audio": "Voice", "video": "Face", "text": "Words"}
+
+
+def use_style() -> None:
+    """Set the look of all figures; PDF fonts are embedded as TrueType."""
+    sns.set_theme(context="notebook", style="ticks", palette=LINES, font_scale=0.9)
+    plt.rcParams.update(
+        {
+            "figure.constrained_layout.use": True,
+            "figure.dpi": 110,
+            "savefig.dpi": 200,
+            "pdf.fonttype": 42,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+        }
+    )
+
+
+def save(figure: Figure, folder: Path, name: str, data: pd.DataFrame) -> None:
+    """Write `name`.png, .pdf and the .csv of the data drawn into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data.to_csv(folder / f"{name}.csv", index=not isinstance(data.index, pd.RangeIndex))
+    for ending in ("png", "pdf"):
+        figure.savefig(folder / f"{name}.{ending}", bbox_inches="tight")
+
+
+def colour(label: str, labels: Sequence[str]) -> str:
+    """The colour of an emotion; other label sets take the line colours in turn."""
+    return COLOURS.get(label) or LINES[list(labels).index(label) % len(LINES)]
+
+
+def clips(shown: Sequence[Mapping]) -> Figure:
+    """A row for each clip: its frames, its waveform and its words.
+
+    Each mapping has `title`, `frames` (n, H, W, 3) uint8 or None, `waveform` (samples,) at 16 kHz
+    or None, and `text`.
+    """
+    figure, axes = plt.subplots(
+        len(shown), 2, figsize=(11, 1.55 * len(shown)), width_ratios=(3, 2), squeeze=False
+    )
+    for (left, right), clip in zip(axes, shown, strict=True):
+        left.axis("off")
+        if clip["frames"] is not None:
+            left.imshow(np.concatenate(list(clip["frames"]), axis=1))
+        left.set_title(clip["title"], loc="left", fontsize=9)
+        if clip["waveform"] is not None:
+            seconds = np.arange(len(clip["waveform"])) / SAMPLE_RATE
+            right.plot(seconds, clip["waveform"], linewidth=0.3, color=LINES[0])
+        right.set(ylim=(-1, 1), yticks=[])
+        words = textwrap.shorten(clip["text"] or "(no words)", 70)
+        right.set_title(words, loc="left", fontsize=9, style="italic")
+    axes[-1, 1].set_xlabel("seconds")
+    return figure
+
+
+def project(features: Features, seed: int = 0) -> pd.DataFrame:
+    """Present clips' features in two dimensions by t-SNE: columns x, y, indexed by name."""
+    values = StandardScaler().fit_transform(features.values[features.present])
+    perplexity = min(30.0, (len(values) - 1) / 3)
+    points = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(values)
+    names = pd.Index(features.names, name="name")[features.present]
+    return pd.DataFrame(points, index=names, columns=["x", "y"])
+
+
+def scatter(points: Mapping[str, pd.DataFrame], labels: Sequence[str]) -> Figure:
+    """One panel a modality of points (columns x, y, emotion), coloured by emotion."""
+    figure, axes = plt.subplots(1, len(points), figsize=(3.8 * len(points), 3.9), squeeze=False)
+    for axis, (modality, table) in zip(axes[0], points.items(), strict=True):
+        for label in labels:
+            rows = table[table["emotion"] == label]
+            axis.scatter(rows["x"], rows["y"], s=9, color=colour(label, labels), label=label)
+        axis.set(title=TITLES.get(modality, modality), xticks=[], yticks=[])
+        axis.set_xlabel("t-SNE")
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=len(labels),
+        markerscale=2,
+    )
+    return figure
+
+
+def forest(
+    table: pd.DataFrame, *, value: str, row: str, series: str, label: str, zero: bool = False
+) -> Figure:
+    """Scores with intervals: one line a `row`, one colour a `series`; columns `low` and `high`.
+
+    `zero` draws the line of no difference.
+    """
+    rows = list(dict.fromkeys(table[row]))
+    names = list(dict.fromkeys(table[series]))
+    figure, axis = plt.subplots(figsize=(7.5, 0.9 + 0.19 * len(rows) * (len(names) + 1)))
+    step = 0.75 / max(len(names), 1)
+    for i, name in enumerate(names):
+        part = table[table[series] == name]
+        y = np.array([rows.index(r) for r in part[row]]) + (i - (len(names) - 1) / 2) * step
+        errors = [part[value] - part["low"], part["high"] - part[value]]
+        axis.errorbar(
+            part[value], y, xerr=errors, fmt="o", markersize=4, linewidth=1.4,
+            color=LINES[i % len(LINES)], label=name,
+        )  # fmt: skip
+    if zero:
+        axis.axvline(0, color="black", linewidth=0.8, linestyle=":")
+    axis.set(yticks=range(len(rows)), yticklabels=rows, xlabel=label)
+    axis.invert_yaxis()
+    axis.grid(axis="x", linewidth=0.4)
+    if len(names) > 1:
+        figure.legend(loc="outside right upper")
+    return figure
+
+
+def confusion_matrices(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """One panel a model: shares of each true label (rows), the clips' number in the cell."""
+    figure, axes = plt.subplots(1, len(tables), figsize=(4.3 * len(tables), 3.7), squeeze=False)
+    for axis, (title, table) in zip(axes[0], tables.items(), strict=True):
+        shares = table.div(table.sum(axis=1), axis=0)
+        sns.heatmap(
+            shares, annot=table.round().astype(int), fmt="d", vmin=0, vmax=1, cmap="Blues",
+            cbar=False, square=True, linewidths=0.5, ax=axis, annot_kws={"fontsize": 8},
+        )  # fmt: skip
+        axis.set_title(title)
+        axis.tick_params(axis="y", rotation=0)
+        axis.tick_params(axis="x", rotation=45)
+    return figure
+
+
+def training_curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
+    """Loss and inner-split WAF by epoch: thin lines the fits, thick their mean, a dot the choice.
+
+    Each history has columns epoch, train_loss, inner_loss, inner_waf, chosen (bool).
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.4))
+    for i, (name, fits) in enumerate(histories.items()):
+        for axis, column in zip(axes, ("inner_loss", "inner_waf"), strict=True):
+            for fit in fits:
+                axis.plot(fit["epoch"], fit[column], color=LINES[i], alpha=0.15, linewidth=0.8)
+                best = fit[fit["chosen"]]
+                axis.scatter(best["epoch"], best[column], color=LINES[i], s=7, alpha=0.5)
+            mean = pd.concat(fits).groupby("epoch")[column].mean()
+            axis.plot(mean.index, mean, color=LINES[i], linewidth=2, label=name)
+    axes[0].set(xlabel="epoch", ylabel="loss, inner 20 % of the training fold")
+    axes[1].set(xlabel="epoch", ylabel="WAF, inner 20 %")
+    axes[1].legend(frameon=False)
+    return figure
+
+
+def reliability(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """Confidence against accuracy with the diagonal of perfect calibration."""
+    figure, axis = plt.subplots(figsize=(4.2, 3.9))
+    axis.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":")
+    for i, (name, table) in enumerate(tables.items()):
+        seen = table[table["clips"] > 0]
+        axis.plot(seen["confidence"], seen["accuracy"], color=LINES[i], linewidth=1, label=name)
+        size = 120 * seen["clips"] / seen["clips"].max()
+        axis.scatter(seen["confidence"], seen["accuracy"], s=size, color=LINES[i], alpha=0.7)
+    axis.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
+    axis.legend(frameon=False, loc="upper left")
+    return figure
+
+
+def lines(table: pd.DataFrame, *, x: str, series: str, panel: str, label: str) -> Figure:
+    """WAF with its interval along `x`: one panel a `panel`, one line a `series`."""
+    panels = list(dict.fromkeys(table[panel]))
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(3.6 * len(panels), 3.3), sharey=True, squeeze=False
+    )
+    for axis, title in zip(axes[0], panels, strict=True):
+        for i, name in enumerate(dict.fromkeys(table[series])):
+            part = table[(table[panel] == title) & (table[series] == name)]
+            axis.plot(part[x], part["waf"], marker="o", markersize=4, color=LINES[i], label=name)
+            axis.fill_between(part[x], part["low"], part["high"], color=LINES[i], alpha=0.15)
+        axis.set(title=title, xlabel=x)
+        axis.grid(axis="y", linewidth=0.4)
+    axes[0, 0].set_ylabel(label)
+    axes[0, 0].legend(frameon=False)
+    return figure

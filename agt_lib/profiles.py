@@ -1,0 +1,54 @@
+"""Profiles: what a notebook runs on when it is told nothing else."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Corpus, encoders (specifications for `encoders.build`) and how much is repeated.
+
+    An empty `corpus` is the user's to name; an empty encoder leaves its modality out.
+    """
+
+    name: str
+    corpus: str
+    audio: str
+    video: str
+    text: str
+    n_seeds: int = 3  # the peer toolkit averages six; three give the spread
+    n_folds: int = 5  # the peer toolkit's cross-validation
+    fold_seed: int = 0
+    n_ablation_seeds: int = 1
+    max_epochs: int | None = None  # None: the trainer's default
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile("smoke", "smoke", "opensmile", "clip", "smollm2", n_seeds=1, max_epochs=8),
+        Profile("mini", "mini", "opensmile", "clip", "smollm2"),
+        Profile(
+            "base",
+            "",
+            "hubert:TencentGameMate/chinese-hubert-base",
+            "clip:ViT-B-32/openai",
+            "smollm2",
+        ),
+        Profile(  # section 2.1 of the paper
+            "paper",
+            "",
+            "hubert:TencentGameMate/chinese-hubert-large",
+            "clip:ViT-L-14/openai",
+            "causal_lm:baichuan-inc/Baichuan-13B-Base",
+            n_seeds=6,
+            n_ablation_seeds=3,
+        ),
+    )
+}
+
+
+def get(name: str) -> Profile:
+    """The profile called `name`; ValueError lists those there are."""
+    if name not in PROFILES:
+        raise ValueError(f"no profile {name!r}; there are {', '.join(PROFILES)}")
+    return PROFILES[name]

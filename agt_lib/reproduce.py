@@ -1,0 +1,115 @@
+"""Run the numbered notebooks in order, headless, each once: `python -m agt_lib.reproduce`.
+
+An executed notebook is kept beside a record of what it was made from (its source, the library's,
+the parameters); while these stay the same it is not run again.
+"""
+
+import argparse
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import nbformat
+import papermill
+
+from agt_lib import artefact, paths, profiles
+
+RESULT_TAG = "result"
+
+
+class NotebookError(RuntimeError):
+    """A notebook that could not be run to its end."""
+
+
+def notebooks() -> list[Path]:
+    """The numbered notebooks, in order."""
+    return sorted((paths.ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+
+
+def run_notebook(source: Path, output: Path, parameters: Mapping[str, object]) -> bool:
+    """Execute `source` into `output` unless that was done from the same inputs; True if it ran.
+
+    Raises NotebookError for a parameter the notebook does not have, for a cell that raises and for
+    a kernel that dies; what was executed until then lies in `output` with `.failed` in its name.
+    """
+    known = papermill.inspect_notebook(source)
+    if unknown := sorted(set(parameters) - set(known)):
+        raise NotebookError(f"{source.name} has no parameters {unknown}; it has {sorted(known)}")
+    record = output.with_suffix(".json")
+    made_from = artefact.digest(
+        {"notebook": artefact.file_digest(source), "library": _library_digest()}
+        | {"parameters": dict(parameters), "versions": artefact.versions()}
+    )
+    if output.is_file() and record.is_file() and made_from in record.read_text():
+        return False
+
+    record.unlink(missing_ok=True)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    failed = output.with_suffix(".failed.ipynb")
+    try:
+        papermill.execute_notebook(
+            source, failed, dict(parameters), kernel_name="python3", progress_bar=False
+        )
+    except Exception as error:
+        raise NotebookError(
+            f"{source.name} stopped: {error}\nWhat it did until then: {paths.relative(failed)}"
+        ) from None
+    cells = [cell for cell in nbformat.read(failed, 4).cells if cell.cell_type == "code"]
+    if any(cell.execution_count is None for cell in cells):
+        raise NotebookError(f"{source.name}: not all cells ran; see {paths.relative(failed)}")
+    failed.replace(output)
+    artefact.write_atomic(record, f'{{"made_from": "{made_from}"}}\n')
+    return True
+
+
+def result(notebook: Path) -> str | None:
+    """The text of an executed notebook's cell tagged "result", or None where there is none."""
+    for cell in nbformat.read(notebook, 4).cells:
+        if RESULT_TAG in cell.metadata.get("tags", []) and cell.cell_type == "code":
+            texts = [_text(output) for output in cell.outputs]
+            return "\n".join(text for text in texts if text)
+    return None
+
+
+def _text(output: nbformat.NotebookNode) -> str:
+    if output.output_type == "stream":
+        return output.text
+    return output.get("data", {}).get("text/plain", "")
+
+
+def _library_digest() -> str:
+    folder = Path(__file__).parent
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    return artefact.digest({str(p.relative_to(folder)): artefact.file_digest(p) for p in files})
+
+
+def main() -> int:
+    """Run all notebooks with one profile and print the last result; 1 when one fails."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--profile", default="mini", choices=list(profiles.PROFILES))
+    profile = parser.parse_args().profile
+    folder = paths.runs() / "notebooks" / profile
+    started, last = time.monotonic(), None
+    for source in notebooks():
+        print(f"{source.stem} ...", end=" ", flush=True)
+        began = time.monotonic()
+        try:
+            ran = run_notebook(source, folder / source.name, {"profile": profile})
+        except NotebookError as error:
+            print(f"failed\n{error}", file=sys.stderr)
+            return 1
+        print(f"{time.monotonic() - began:.0f} s" if ran else "done before, unchanged")
+        last = result(folder / source.name) or last
+    width = shutil.get_terminal_size().columns
+    print(f"\n{last or ''}\n{'-' * min(width, 60)}")
+    print(
+        f"{time.monotonic() - started:.0f} s in all. Executed notebooks: {paths.relative(folder)}"
+    )
+    print("Tables, predictions and figures lie where each notebook's last line says.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

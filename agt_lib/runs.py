@@ -1,0 +1,172 @@
+"""The record of a notebook's run: what it was told, what it runs on, where its results go."""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+
+import agt_lib
+from agt_lib import artefact, corpora, device, encoders, paths, plots, profiles
+from agt_lib.corpora import mertools
+from agt_lib.corpus import Corpus
+from agt_lib.extract import extract
+from agt_lib.features import Features
+
+AUTO = "auto"
+MODALITIES = ("audio", "video", "text")
+VERSION = 1  # raised when the results of the same settings change
+
+
+@dataclass(frozen=True)
+class Run:
+    """One notebook with its parameters resolved; made by `start`.
+
+    `encoders` maps each modality in use to its encoder's specification, or to the folder of
+    features for the corpus "mertools".
+    """
+
+    notebook: str
+    profile: profiles.Profile
+    source: str
+    root: str | None
+    encoders: Mapping[str, str]
+    seed: int
+    started: float = field(default_factory=time.monotonic)
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The corpus; rendered first where the profile's own is not there yet."""
+        return corpora.load(self.source, self.root)
+
+    @cached_property
+    def features(self) -> dict[str, Features]:
+        """The features of each modality in use: read from the store, or extracted into it."""
+        names = self.corpus.clips.index
+        if self.source == "mertools":
+            return {
+                modality: mertools.features(self.root, folder, modality, names)
+                for modality, folder in self.encoders.items()
+            }
+        return {
+            modality: extract(self.corpus, encoders.build(spec))
+            for modality, spec in self.encoders.items()
+        }
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of a table's rows."""
+        return [self.seed + i for i in range(self.profile.n_seeds)]
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where this run's tables and figures go, named by what they are made from."""
+        made_from = {
+            "settings": self.settings,
+            "corpus": self.corpus.fingerprint,
+            "features": {m: features.fingerprint for m, features in self.features.items()},
+            "version": [agt_lib.__version__, VERSION],
+        }
+        name = f"{self.notebook}-{self.profile.name}-{artefact.digest(made_from, 8)}"
+        folder = paths.runs() / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The resolved parameters, as plain data."""
+        return {
+            "notebook": self.notebook,
+            "profile": vars(self.profile),
+            "corpus": self.source,
+            "root": self.root,
+            "encoders": dict(self.encoders),
+            "seed": self.seed,
+        }
+
+    def table(self, table: pd.DataFrame, name: str) -> pd.DataFrame:
+        """Save `table` as `name`.csv in the run's folder and return it."""
+        index = not isinstance(table.index, pd.RangeIndex)
+        artefact.write_atomic(self.folder / f"{name}.csv", table.to_csv(index=index))
+        return table
+
+    def figure(self, figure: Figure, name: str, data: pd.DataFrame) -> None:
+        """Save a figure as PNG and PDF beside the CSV it was drawn from."""
+        plots.save(figure, self.folder / "figures", name, data)
+
+    def finish(self, **content: Any) -> None:
+        """Write the run's manifest (settings, corpus, features, `content`) and say where it is."""
+        made_of = {
+            "settings": self.settings,
+            "corpus": {"name": self.corpus.name, "fingerprint": self.corpus.fingerprint},
+            "synthetic": self.corpus.synthetic,
+            "features": {
+                modality: {"fingerprint": f.fingerprint, "present": int(f.present.sum())}
+                for modality, f in self.features.items()
+            },
+        }
+        manifest = artefact.write_manifest(self.folder, made_of | content, self.started)
+        print(
+            f"{manifest['seconds']:.0f} s, {manifest['peak_memory_mb']} MiB at most. Results: "
+            f"{paths.relative(self.folder)}"
+        )
+
+
+def start(
+    notebook: str,
+    *,
+    profile: str,
+    corpus: str = AUTO,
+    root: str = "",
+    audio: str = AUTO,
+    video: str = AUTO,
+    text: str = AUTO,
+    seed: int = 0,
+) -> Run:
+    """Resolve a notebook's parameters and print them in one line with versions and device.
+
+    "auto" takes the profile's value; an empty encoder leaves its modality out. Raises ValueError
+    where the profile names no corpus, none is given, or no modality is left.
+    """
+    preset = profiles.get(profile)
+    source = preset.corpus if corpus == AUTO else corpus
+    if not source:
+        raise ValueError(
+            f"profile {profile!r} runs on your own corpus: give the parameters corpus "
+            f"({', '.join(corpora.SOURCES)}) and root"
+        )
+    given = {"audio": audio, "video": video, "text": text}
+    if source == "mertools" and AUTO in given.values():
+        missing = ", ".join(m for m, value in given.items() if value == AUTO)
+        raise ValueError(
+            f"corpus mertools takes a feature folder's name for each modality, or an empty "
+            f"one; not given: {missing}. Folders: {', '.join(mertools.feature_folders(root))}"
+        )
+    specs = {m: getattr(preset, m) if value == AUTO else value for m, value in given.items()}
+    used = {modality: spec for modality, spec in specs.items() if spec}
+    if not used:
+        raise ValueError("every modality was left out; give at least one of audio, video, text")
+    plots.use_style()
+    device.seed_everything(seed)
+    folder = str(Path(root).expanduser().resolve()) if root else None
+    run = Run(notebook, preset, source, folder, used, int(seed))
+    print(_line(run))
+    return run
+
+
+def _line(run: Run) -> str:
+    where = device.pick_device()
+    precision = str(device.pick_precision(AUTO, where)).removeprefix("torch.")
+    versions = f"agt_lib {agt_lib.__version__} · torch {torch.__version__}"
+    processor = f"{where.type} ({os.cpu_count()} cores, {precision})"
+    used = " · ".join(f"{modality} {spec}" for modality, spec in run.encoders.items())
+    return (
+        f"{versions} · {processor} · profile {run.profile.name} · corpus {run.source} · {used} · "
+        f"seeds {run.seeds}"
+    )

@@ -1,0 +1,108 @@
+"""What holds the repository's own files together."""
+
+import ast
+import re
+import tomllib
+
+import nbformat
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from agt_lib import paths
+
+PROJECT = tomllib.loads((paths.ROOT / "pyproject.toml").read_text())["project"]
+NOTEBOOKS = sorted((paths.ROOT / "notebooks").glob("*.ipynb"))
+
+
+def conda_dependencies():
+    return yaml.safe_load((paths.ROOT / "environment.yml").read_text())["dependencies"]
+
+
+def test_conda_installs_the_project_itself_and_lists_no_dependency_beside_it():
+    *plain, pip = conda_dependencies()
+    assert pip == {"pip": ["-c constraints.txt", "-e .[dev]"]}
+    assert [re.split(r"[=<>]", entry)[0] for entry in plain] == ["python", "pip"]
+
+
+def test_condas_python_is_one_the_project_supports():
+    version = conda_dependencies()[0].split("=")[1]
+    assert SpecifierSet(PROJECT["requires-python"]).contains(version)
+
+
+def test_every_dependency_is_pinned_once():
+    lines = (paths.ROOT / "constraints.txt").read_text().splitlines()
+    pins = [line.split("==")[0].lower().replace("_", "-") for line in lines if "==" in line]
+    assert len(pins) == len(set(pins))
+    wanted = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
+    names = {Requirement(text).name.lower().replace("_", "-") for text in wanted}
+    assert names - set(pins) == set()
+
+
+def test_pins_satisfy_what_the_project_asks_for():
+    lines = (paths.ROOT / "constraints.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if "==" in line)
+    pins = {name.lower().replace("_", "-"): version for name, version in pins.items()}
+    for text in PROJECT["dependencies"]:
+        requirement = Requirement(text)
+        assert requirement.specifier.contains(pins[requirement.name.lower().replace("_", "-")])
+
+
+def test_no_module_is_longer_than_300_lines():
+    long = {
+        str(path.relative_to(paths.ROOT)): n
+        for path in (paths.ROOT / "agt_lib").rglob("*.py")
+        if (n := len(path.read_text().splitlines())) > 300
+    }
+    assert long == {}
+
+
+def test_pictures_and_files_that_the_readme_links_exist():
+    text = (paths.ROOT / "README.md").read_text()
+    links = re.findall(r"\]\(([^)#]+)\)", text)
+    missing = [link for link in links if "://" not in link and not (paths.ROOT / link).exists()]
+    assert missing == []
+
+
+def test_commands_that_the_readme_names_are_make_targets():
+    targets = set(re.findall(r"^([a-z]+):", (paths.ROOT / "Makefile").read_text(), re.MULTILINE))
+    text = (paths.ROOT / "README.md").read_text()
+    named = set(re.findall(r"^make (?:\w+=\S+ )*([a-z]+)", text, re.MULTILINE))
+    assert named, "the README shows no make command"
+    assert named <= targets
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+class TestNotebook:
+    def test_is_committed_without_outputs_for_the_kernel_python3(self, path):
+        notebook = nbformat.read(path, 4)
+        assert notebook.metadata.kernelspec.name == "python3"
+        assert all(not c.outputs and c.execution_count is None for c in self.code(path))
+
+    def test_opens_with_purpose_inputs_outputs_and_run_time(self, path):
+        first = nbformat.read(path, 4).cells[0]
+        assert first.cell_type == "markdown"
+        for word in ("**Purpose**", "**Inputs**", "**Outputs**", "**Run time**"):
+            assert word in first.source
+
+    def test_has_one_parameters_cell_of_literals_as_its_first_code(self, path):
+        tagged = [c for c in self.code(path) if "parameters" in c.metadata.get("tags", [])]
+        assert len(tagged) == 1
+        assert self.code(path)[0].id == tagged[0].id
+        for statement in ast.parse(tagged[0].source).body:
+            assert isinstance(statement, ast.Assign)
+            ast.literal_eval(statement.value)  # raises for anything but a literal
+
+    def test_defines_no_function_and_no_class(self, path):
+        for cell in self.code(path):
+            source = re.sub(r"^[%!].*$", "", cell.source, flags=re.MULTILINE)
+            kinds = {type(node) for node in ast.walk(ast.parse(source))}
+            assert not kinds & {ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda}
+
+    def test_has_no_code_cell_longer_than_25_lines(self, path):
+        assert max(len(cell.source.splitlines()) for cell in self.code(path)) <= 25
+
+    @staticmethod
+    def code(path):
+        return [c for c in nbformat.read(path, 4).cells if c.cell_type == "code"]

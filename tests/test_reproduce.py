@@ -1,0 +1,55 @@
+"""The notebook runner, on small notebooks the tests write."""
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from agt_lib import reproduce
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a notebook whose parameters cell is `x = 1`, followed by the cells given."""
+
+    def write(*sources, tags=()):
+        cells = [new_code_cell("x = 1", metadata={"tags": ["parameters"]})]
+        cells += [new_code_cell(source, metadata={"tags": list(tags)}) for source in sources]
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        path = tmp_path / "01_test.ipynb"
+        nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+        return path
+
+    return write
+
+
+def test_a_notebook_runs_once_and_again_only_when_something_changed(write, tmp_path):
+    source, output = write("print('x is', x)", tags=["result"]), tmp_path / "out" / "01.ipynb"
+    assert reproduce.run_notebook(source, output, {"x": 3})
+    assert reproduce.result(output).strip() == "x is 3"
+    assert not reproduce.run_notebook(source, output, {"x": 3})
+    assert reproduce.run_notebook(source, output, {"x": 4})
+    assert reproduce.result(output).strip() == "x is 4"
+
+
+def test_a_parameter_that_the_notebook_does_not_have_is_refused(write, tmp_path):
+    with pytest.raises(reproduce.NotebookError, match=r"no parameters \['epohcs'\]; it has"):
+        reproduce.run_notebook(write("x"), tmp_path / "out.ipynb", {"epohcs": 3})
+    assert not (tmp_path / "out.ipynb").exists()
+
+
+def test_a_cell_that_raises_fails_and_leaves_what_ran_under_another_name(write, tmp_path):
+    output = tmp_path / "out.ipynb"
+    with pytest.raises(reproduce.NotebookError, match="no clips here"):
+        reproduce.run_notebook(write("1 + 1", "raise ValueError('no clips here')"), output, {})
+    assert not output.exists()
+    assert (tmp_path / "out.failed.ipynb").exists()
+
+
+def test_a_kernel_that_dies_is_a_failure(write, tmp_path):
+    with pytest.raises(reproduce.NotebookError):
+        reproduce.run_notebook(
+            write("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "1"),
+            tmp_path / "out.ipynb",
+            {},
+        )
+    assert not (tmp_path / "out.ipynb").exists()
