@@ -1,0 +1,48 @@
+"""Feature extractors: one file each, all of them `base.Encoder`."""
+
+from agt_lib import paths
+from agt_lib.encoders.base import CheckpointError, Encoder
+
+__all__ = ["KINDS", "CheckpointError", "Encoder", "build"]
+
+KINDS = ("opensmile", "clip", "hubert", "causal_lm", "smollm2")
+
+
+def build(spec: str, **options) -> Encoder:
+    """The encoder that `spec` names, "KIND" or "KIND:MODEL"; `options` go to its constructor.
+
+    - "opensmile": eGeMAPSv02 functionals;
+    - "clip" (the small CLIP of this repository), "clip:ViT-L-14/openai", "clip:local-dir:FOLDER";
+    - "hubert:MODEL", "causal_lm:MODEL": a name on the hub, or a folder (or GGUF file) here;
+    - "smollm2": the language model that `make model` puts under `data/models`.
+
+    Raises ValueError for an unknown kind or a model missing from or wrong in `spec`, and
+    CheckpointError where the model can't be had.
+    """
+    kind, _, model = spec.partition(":")
+    if kind not in KINDS:
+        raise ValueError(f"unknown encoder {spec!r}; expected one of {', '.join(KINDS)}[:MODEL]")
+    if kind in ("hubert", "causal_lm") and not model:
+        raise ValueError(f"encoder {spec!r} names no model; expected {kind}:NAME_OR_FOLDER")
+    if kind in ("opensmile", "smollm2") and model:
+        raise ValueError(f"encoder {spec!r}: {kind} takes no model; expected {kind!r}")
+    # Each kind brings a heavy library of its own, hence imports where they are needed.
+    if kind == "opensmile":
+        from agt_lib.encoders.opensmile import OpenSmileEncoder
+
+        return OpenSmileEncoder(**options)
+    if kind == "clip":
+        from agt_lib.encoders.clip import ClipEncoder
+
+        return ClipEncoder(model or f"local-dir:{paths.SMALL_CLIP}", **options)
+    if kind == "hubert":
+        from agt_lib.encoders.hubert import HubertEncoder
+
+        return HubertEncoder(model, **options)
+    from agt_lib.encoders.causal_lm import CausalLMEncoder
+
+    if kind == "smollm2":
+        from agt_lib.encoders import smollm2
+
+        return CausalLMEncoder(smollm2.require(), **options)
+    return CausalLMEncoder(model, **options)

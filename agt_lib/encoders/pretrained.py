@@ -1,0 +1,207 @@
+"""Open transformers' checkpoints: from a folder, a GGUF file, or by name from the hub.
+
+No code of a checkpoint is ever run: weights are safetensors, GGUF, or `.bin` files read with
+`weights_only` (transformers' default), and an architecture that transformers does not know is
+refused.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import model_info
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+
+from agt_lib import paths
+from agt_lib.artefact import digest, file_digest
+from agt_lib.encoders.base import CheckpointError
+
+HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+HUB_SECONDS = 10
+WEIGHTS = ("*.safetensors", "*.gguf", "*.bin")
+PREPROCESSING = (
+    "config.json",
+    "preprocessor_config.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "vocab.json",
+    "merges.txt",
+)
+UNUSED = {"masked_spec_embed"}
+"""Parameters that act in training only; many checkpoints lack them."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a model's files are: a `folder` here (or a `gguf_file` in it), or the hub."""
+
+    name: str
+    folder: Path | None
+    gguf_file: str | None = None
+
+    @classmethod
+    def find(cls, model: str | Path) -> "Checkpoint":
+        """The checkpoint that `model` names: folder, GGUF file, `data/models/NAME`, or hub name.
+
+        Raises CheckpointError for a path where nothing is.
+        """
+        path = Path(model).expanduser()
+        if path.suffix == ".gguf" and path.is_file():
+            return cls(path.name, path.parent, path.name)
+        for folder in (path, paths.models() / path.name):
+            if folder.is_dir():
+                return cls(folder.resolve().name, folder.resolve())
+        if path.suffix == ".gguf" or not HUB_NAME.fullmatch(str(model)):
+            raise CheckpointError(
+                f"{model}: no such folder or file; expected the folder of a checkpoint "
+                f"(config.json and weights), a GGUF file, or a model's name on the hub"
+            )
+        return cls(str(model), None)
+
+    def read(self, loader: Callable[..., Any], part: str, **arguments: Any) -> Any:
+        """What `loader` (a `from_pretrained`) makes of the checkpoint's `part`.
+
+        Looks on disc first and asks the hub only for what is not there. Raises CheckpointError.
+        """
+        arguments |= {"trust_remote_code": False}
+        if self.gguf_file:
+            arguments["gguf_file"] = self.gguf_file
+        try:
+            return loader(self.folder or self.name, local_files_only=True, **arguments)
+        except OSError as error:
+            if self.folder is not None:
+                raise self._unreadable(part, error) from error
+        except (ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+            raise self._unreadable(part, error) from error
+        self._ask_hub()
+        try:
+            return loader(self.name, **arguments)
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+            raise self._unreadable(part, error) from error
+
+    def config(self, kind: str, fits: Callable[[PreTrainedConfig], bool]) -> PreTrainedConfig:
+        """The model's configuration; raises CheckpointError unless it `fits` the `kind` wanted."""
+        config = self.read(AutoConfig.from_pretrained, "configuration")
+        if not fits(config):
+            raise CheckpointError(
+                f"{self._where}: the checkpoint is of type {config.model_type!r}; expected {kind}"
+            )
+        return config
+
+    def network(self, config: PreTrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
+        """The model without its head, in evaluation mode, its weights in `dtype`.
+
+        Raises CheckpointError where weights are damaged, missing or of another shape.
+        """
+        if self.gguf_file:
+            model, missing = self._from_gguf(config, dtype)
+        else:
+            model, report = self.read(
+                AutoModel.from_pretrained,
+                "weights",
+                config=config,
+                dtype=dtype,
+                output_loading_info=True,
+            )
+            missing = report["missing_keys"]
+        missing = sorted(key for key in missing if key.split(".")[-1] not in UNUSED)
+        if missing:
+            raise CheckpointError(
+                f"{self._where}: the weights lack {len(missing)} parameters of a "
+                f"{config.model_type!r} model, among them {missing[0]}: they belong to another "
+                f"architecture, or the checkpoint is incomplete. {self._advice}"
+            )
+        return model.eval().requires_grad_(False)
+
+    def revision(self, config: PreTrainedConfig) -> str:
+        """What identifies the weights: the hub's commit, or a hash of the files."""
+        if self.folder is None:
+            return str(config._commit_hash)
+        if self.gguf_file:
+            return file_digest(self.folder / self.gguf_file)
+        weights = next((found for kind in WEIGHTS if (found := sorted(self.folder.glob(kind)))), [])
+        parts = [self.folder / name for name in PREPROCESSING]
+        files = [*weights, *(part for part in parts if part.is_file())]
+        return digest({file.name: file_digest(file) for file in files})
+
+    def _from_gguf(
+        self, config: PreTrainedConfig, dtype: torch.dtype
+    ) -> tuple[PreTrainedModel, Sequence[str]]:
+        # from_pretrained(gguf_file=...) does the same, but wants the package accelerate for it.
+        from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
+
+        def loader(folder: Path, gguf_file: str, **_: Any) -> tuple[PreTrainedModel, Sequence[str]]:
+            model = AutoModel.from_config(config, dtype=dtype)
+            tensors = load_gguf_checkpoint(
+                str(folder / gguf_file), return_tensors=True, model_to_load=model, torch_dtype=dtype
+            )["tensors"]
+            return model, model.load_state_dict(tensors, strict=False).missing_keys
+
+        return self.read(loader, "weights")
+
+    def _ask_hub(self) -> None:
+        # Asked once and briefly: transformers itself would retry for 20 seconds offline.
+        try:
+            model_info(self.name, timeout=HUB_SECONDS)
+        except Exception as error:  # the client's own, httpx's and OSError, by version
+            raise CheckpointError(
+                f"{self.name}: not found here (neither as {self._place} nor in the hub's cache), "
+                f"and the hub did not give it ({_first_line(error)}). {self._advice}"
+            ) from error
+
+    def _unreadable(self, part: str, error: Exception) -> CheckpointError:
+        return CheckpointError(
+            f"{self._where}: can't read the {part}: {_first_line(error)}. The checkpoint may be "
+            f"incomplete or damaged, or need code of its own, which is never run. {self._advice}"
+        )
+
+    @property
+    def _where(self) -> str:
+        return self.name if self.folder is None else paths.relative(self.folder)
+
+    @property
+    def _place(self) -> str:
+        return paths.relative(paths.models() / Path(self.name).name)
+
+    @property
+    def _advice(self) -> str:
+        if self.folder is not None:
+            return "Download it again, whole."
+        return (
+            f"Where there is a network, run: hf download {self.name} --local-dir {self._place}; "
+            f"or copy its files (config.json, weights, preprocessor or tokenizer) to {self._place}"
+        )
+
+
+def check_layers(layers: Sequence[int], config: PreTrainedConfig) -> tuple[int, ...]:
+    """`layers` counted from the first hidden state (0, the input of layer 1); negatives allowed.
+
+    Raises ValueError for layers that the model does not have, or none.
+    """
+    states = config.num_hidden_layers + 1
+    if not layers or any(not -states <= layer < states for layer in layers):
+        raise ValueError(
+            f"layers {list(layers)}: this {config.model_type!r} model has hidden states 0 to "
+            f"{states - 1} (or -{states} to -1); name at least one"
+        )
+    return tuple(sorted(layer % states for layer in layers))
+
+
+def sum_layers(output: Any, layers: Sequence[int]) -> torch.Tensor:
+    """The sum of a model's hidden states over `layers`, float32 (B, T, D).
+
+    The last one is `last_hidden_state`, after the model's final normalisation: transformers 5
+    gives speech models' `hidden_states[-1]` before it, transformers 4 and the field's features
+    have it after.
+    """
+    states = (*output.hidden_states[:-1], output.last_hidden_state)
+    return torch.stack([states[layer].float() for layer in layers]).sum(dim=0)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
