@@ -49,9 +49,24 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of a finished artefact, or None where it is missing."""
+    """The manifest of a finished artefact, or None where it is missing.
+
+    Raises ValueError where the file is there but is no manifest of this schema.
+    """
     path = Path(folder) / MANIFEST
-    return json.loads(path.read_text()) if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        manifest = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is damaged ({error}); delete its folder to make it again"
+        ) from error
+    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+        raise ValueError(
+            f"{path} is no manifest of schema {SCHEMA}; delete its folder to make it again"
+        )
+    return manifest
 
 
 def write_manifest(folder: Path, content: Mapping[str, Any], started: float) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from agt_lib.artefact import digest
-from agt_lib.emotions import EMOTIONS, normalise
+from agt_lib.emotions import EMOTIONS, label_set, normalise
 
 SPLITS = ("train", "dev", "test", "unlabelled")
 COLUMNS = ("split", "emotion", "speaker", "video", "audio", "text")
@@ -86,8 +86,10 @@ def name_problem(name: object) -> str | None:
     if normalise(name) is None:
         return "the clip name is empty"
     text = str(name)
-    if re.search(r"[/\\\x00-\x1f]", text) or text.strip() in {".", ".."} or text.startswith(".."):
-        return f"{text!r} is not a clip name: no '/', '\\', leading '..' or control characters"
+    if re.search(r"[/\\\x00-\x1f\x7f]", text) or text.strip() == "." or ".." in text:
+        return f"{text!r} is not a clip name: no '/', '\\', '..' or control characters"
+    if text != text.strip():
+        return f"{text!r} is not a clip name: no outer spaces"
     return None
 
 
@@ -107,36 +109,59 @@ def build(
     """Validate `table` (a `name` column and `COLUMNS`) and return it as a Corpus.
 
     `where` says for each row where it came from ("row 7"); it defaults to the row's number in a
-    CSV with a header line. `problems` are those the reader found already. Labels are matched in
-    lower case without outer spaces; a note counts those that had to be changed. Labels in test
-    and unlabelled rows move to `answers`. Raises CorpusError with every problem found.
+    CSV with a header line. `problems` are those the reader found already. Splits and labels are
+    matched in lower case without outer spaces; a note counts the labels that had to be changed.
+    Labels of test rows move to `answers`, where `answers` (labels by clip name) does not replace
+    them; those of unlabelled rows are dropped, with a note. Raises CorpusError with every problem
+    found, ValueError for `labels` that are no label set.
     """
+    labels = label_set(labels)
     table = table.reset_index(drop=True)
     where = list(where) if where is not None else [f"row {i + 2}" for i in range(len(table))]
     found = list(problems)
     if table.empty:
-        found.append(Problem(source, "name", "no clips at all; expected one row per clip"))
+        if not found:
+            found.append(Problem(source, "name", "no clips at all; expected one row per clip"))
         raise CorpusError(source, found)
     table = table.reindex(columns=["name", *COLUMNS]).astype(object)
     table = table.where(table.notna(), None)
+    table["split"] = table["split"].map(normalise).astype(object)
     found += _row_problems(table, where, labels, check_files)
+    if answers is not None:
+        found += _answer_problems(answers, labels)
     if found:
         raise CorpusError(source, found)
 
-    raw = table["emotion"].tolist()
-    table["emotion"] = [normalise(label) for label in raw]
-    changed = sum(a is not None and a != b for a, b in zip(raw, table["emotion"], strict=True))
+    given = table["emotion"]
+    table["emotion"] = given.map(normalise)
+    changed = int((table["emotion"].notna() & (table["emotion"] != given)).sum())
     notes = list(notes)
     if changed:
-        notes.append(f"{changed} labels had other case or outer spaces and were normalised")
+        notes.append(f"labels that had other case or outer spaces and were normalised: {changed}")
     table["text"] = [None if normalise(text) is None else str(text) for text in table["text"]]
-    clips = table.set_index("name").astype("str").where(table.set_index("name").notna())
+    present = table.set_index(table["name"].astype("str")).drop(columns="name")
+    clips = present.astype("str").where(present.notna())
     hidden = clips["split"].isin(["test", "unlabelled"]) & clips["emotion"].notna()
     known = clips.loc[hidden & (clips["split"] == "test"), "emotion"]
+    if dropped := int(hidden.sum()) - len(known):
+        notes.append(f"labels of unlabelled clips, which were dropped: {dropped}")
     clips.loc[hidden, "emotion"] = None
     if answers is not None:
-        known = answers.reindex(clips.index[clips["split"] == "test"]).dropna().astype("str")
-    return Corpus(name, clips, tuple(labels), known.rename("emotion"), synthetic, tuple(notes))
+        given = answers.map(normalise).dropna().astype("str")
+        known = given.reindex(clips.index[clips["split"] == "test"]).dropna()
+    return Corpus(name, clips, labels, known.rename("emotion"), synthetic, tuple(notes))
+
+
+def _answer_problems(answers: pd.Series, labels: Sequence[str]) -> list[Problem]:
+    found = [
+        Problem(f"answer for {name!r}", "name", "stands there more than once")
+        for name in answers.index[answers.index.duplicated()].unique()
+    ]
+    for name, label in answers.items():
+        if (emotion := normalise(label)) is not None and emotion not in labels:
+            message = f"unknown emotion {label!r}; expected one of {', '.join(labels)}"
+            found.append(Problem(f"answer for {name!r}", "emotion", message))
+    return found
 
 
 def _row_problems(
@@ -145,14 +170,16 @@ def _row_problems(
     found = []
     first: dict[str, str] = {}
     for place, row in zip(where, table.itertuples(index=False), strict=True):
+        name = str(row.name)
         if message := name_problem(row.name):
             found.append(Problem(place, "name", message))
-        elif row.name in first:
-            found.append(Problem(place, "name", f"{row.name!r} stands in {first[row.name]} too"))
+        elif name in first:
+            found.append(Problem(place, "name", f"{name!r} stands in {first[name]} too"))
         else:
-            first[row.name] = place
+            first[name] = place
         if row.split not in SPLITS:
-            message = f"{row.split!r} is no split; expected one of {', '.join(SPLITS)}"
+            given = "the split is empty" if pd.isna(row.split) else f"{row.split!r} is no split"
+            message = f"{given}; expected one of {', '.join(SPLITS)}"
             found.append(Problem(place, "split", message))
         emotion = normalise(row.emotion)
         if emotion is not None and emotion not in labels:
@@ -160,6 +187,13 @@ def _row_problems(
             found.append(Problem(place, "emotion", message))
         for column in ("video", "audio"):
             path = getattr(row, column)
-            if check_files and path is not None and not Path(path).is_file():
+            if check_files and path is not None and not _is_file(path):
                 found.append(Problem(place, column, f"no such file: {path}"))
     return found
+
+
+def _is_file(path: str | Path) -> bool:
+    try:
+        return Path(path).is_file()
+    except OSError:  # a name too long, a folder without permission
+        return False

@@ -11,15 +11,25 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 def pick_device(requested: str = "auto") -> torch.device:
     """The device named, or for "auto" a GPU (CUDA, then Apple's) where there is one, else the CPU.
 
-    Raises ValueError when the device named is not there.
+    Raises ValueError when the device named is unknown or not there.
     """
     if requested == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    device = torch.device(requested)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device {requested!r} was asked for, but torch finds no CUDA GPU here")
+    try:
+        device = torch.device(requested)
+    except RuntimeError as error:
+        raise ValueError(
+            f"device is one of auto, cpu, cuda, cuda:1, mps; got {requested!r}"
+        ) from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device {requested!r} was asked for, but torch finds {torch.cuda.device_count()} CUDA "
+            "GPUs here; 'auto' takes what there is"
+        )
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise ValueError(f"device {requested!r} was asked for, but torch finds no Apple GPU here")
     return device
 
 

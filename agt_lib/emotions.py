@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 EMOTIONS = ("neutral", "angry", "happy", "sad", "worried", "surprise")
 """The order of every table, network and figure: the one MER2024's toolkit numbers 0 to 5."""
@@ -16,9 +17,20 @@ MISSING = -1
 
 def normalise(label: object) -> str | None:
     """Return `label` in lower case without outer spaces, or None if it is absent or empty."""
-    if label is None or label != label:  # NaN is the only value unequal to itself
+    if pd.isna(label):
         return None
     return str(label).strip().lower() or None
+
+
+def label_set(labels: Sequence[str]) -> tuple[str, ...]:
+    """Return `labels`, normalised, as the label set of a corpus: their order is kept.
+
+    Raises ValueError unless they are at least two different, non-empty labels.
+    """
+    names = () if isinstance(labels, str) else tuple(normalise(label) for label in labels)
+    if len(names) < 2 or None in names or len(set(names)) < len(names):
+        raise ValueError(f"a label set is two or more different labels; got {labels!r}")
+    return names
 
 
 def to_numbers(labels: Sequence[object], label_set: Sequence[str] = EMOTIONS) -> np.ndarray:
@@ -27,7 +39,7 @@ def to_numbers(labels: Sequence[object], label_set: Sequence[str] = EMOTIONS) ->
     Returns an int64 array of shape (N,). Raises ValueError naming the labels that are not
     in `label_set`.
     """
-    number = {label: i for i, label in enumerate(label_set)} | {None: MISSING}
+    number = {normalise(label): i for i, label in enumerate(label_set)} | {None: MISSING}
     names = [normalise(label) for label in labels]
     if unknown := sorted({name for name in names if name not in number}):
         raise ValueError(f"unknown labels {unknown}; the label set is {list(label_set)}")

@@ -20,7 +20,8 @@ class Features:
 
     `values` is float32 (N, D) at utterance level, or (N, T, D) at frame level with `lengths` (N,)
     and zeros behind each clip's end. Rows where `present` is False hold zeros and mean nothing;
-    `failures` says why they are absent. `fingerprint` names whatever made the numbers.
+    `failures` says why they are absent. `fingerprint` names whatever made the numbers. Raises
+    ValueError where shapes disagree or a name is repeated.
     """
 
     modality: str
@@ -37,6 +38,20 @@ class Features:
                 f"{self.modality} features: {len(self.names)} names, values of shape "
                 f"{self.values.shape}, present of shape {self.present.shape}: these must agree"
             )
+        if self.values.ndim != (2 if self.lengths is None else 3):
+            raise ValueError(
+                f"{self.modality} features: values of shape {self.values.shape}; expected (N, D), "
+                "or (N, T, D) with lengths"
+            )
+        if self.lengths is not None and self.lengths.shape != (len(self.names),):
+            raise ValueError(
+                f"{self.modality} features: {len(self.names)} names, lengths of shape "
+                f"{self.lengths.shape}: these must agree"
+            )
+        index = pd.Index(self.names)
+        if not index.is_unique:
+            repeated = index[index.duplicated()].unique().tolist()
+            raise ValueError(f"{self.modality} features: repeated clip names {repeated[:5]}")
 
     @property
     def dim(self) -> int:
@@ -44,7 +59,10 @@ class Features:
         return self.values.shape[-1]
 
     def select(self, names: Sequence[str]) -> "Features":
-        """The same features for `names`, in that order; clips unknown here are absent."""
+        """The same features for `names`, in that order; clips unknown here are absent.
+
+        `failures` keeps the rows of `names` and gains one for each unknown clip.
+        """
         index = pd.Index(self.names).get_indexer(list(names))
         known = index >= 0
         values = np.zeros((len(index), *self.values.shape[1:]), dtype=np.float32)
@@ -55,6 +73,16 @@ class Features:
         if self.lengths is not None:
             lengths = np.zeros(len(index), dtype=np.int64)
             lengths[known] = self.lengths[index[known]]
+        reason = f"the {self.modality} features do not have this clip"
+        unknown = [(name, "select", reason) for name in np.array(names, dtype=object)[~known]]
+        kept = self.failures[self.failures["name"].isin(names)]
+        failures = pd.concat([kept, pd.DataFrame(unknown, columns=list(FAILURE_COLUMNS))])
         return Features(
-            self.modality, tuple(names), values, present, self.fingerprint, lengths, self.failures
+            self.modality,
+            tuple(names),
+            values,
+            present,
+            self.fingerprint,
+            lengths,
+            failures.astype("str").reset_index(drop=True),
         )

@@ -1,5 +1,7 @@
 """Folds: one division of the labelled clips per corpus, shared by all that is cross-fitted."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
@@ -32,26 +34,33 @@ def inner_split(
 ) -> np.ndarray:
     """Mark one of `n_parts` parts of a training fold for choosing the epoch: a (N,) bool mask.
 
-    Stratified, and grouped where `groups` are given and enough. Falls back to fewer parts where a
-    class is rarer than `n_parts`.
+    Stratified, and grouped where `groups` (N,) name every clip's and are at least `n_parts`. A
+    class rarer than `n_parts` may be missing from the part; where every class is, there are fewer
+    parts. Raises ValueError where no class has two clips.
     """
+    emotions = np.asarray(emotions)
+    n_parts = min(n_parts, int(np.unique(emotions.astype(str), return_counts=True)[1].max()))
+    if groups is not None:
+        groups = _groups(pd.Series(groups))
     if groups is not None and len(np.unique(groups)) < n_parts:
         groups = None
     return _assign(emotions, groups, n_parts, seed) == 0
 
 
 def _groups(speakers: pd.Series) -> np.ndarray | None:
-    return None if speakers.isna().any() else speakers.to_numpy(dtype=object)
+    return None if speakers.isna().any() else speakers.astype(str).to_numpy(dtype=object)
 
 
 def _assign(emotions: np.ndarray, groups: np.ndarray | None, n_folds: int, seed: int) -> np.ndarray:
     if groups is None:
         splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
     else:
-        if (n := len(np.unique(groups.astype(str)))) < n_folds:
+        if (n := len(np.unique(groups))) < n_folds:
             raise ValueError(f"{n_folds} folds need {n_folds} speakers; the corpus has {n}")
         splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
     fold = np.full(len(emotions), -1)
-    for number, (_, held_out) in enumerate(splitter.split(emotions, emotions, groups)):
-        fold[held_out] = number
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class")  # documented at callers
+        for number, (_, held_out) in enumerate(splitter.split(emotions, emotions, groups)):
+            fold[held_out] = number
     return fold

@@ -39,7 +39,7 @@ def runs() -> Path:
 
 def figures() -> Path:
     """Where pictures go, beside the CSV each was drawn from."""
-    return ROOT / "figures" if "AGT_DATA" not in os.environ else data() / "figures"
+    return data() / "figures" if os.environ.get("AGT_DATA") else ROOT / "figures"
 
 
 def relative(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +11,7 @@ from agt_lib.corpus import Problem, name_problem
 
 
 def read_rows(
-    path: Path, required: Iterable[str], place: str = ""
+    path: Path, required: Sequence[str], place: str = ""
 ) -> tuple[pd.DataFrame, list[Problem]]:
     """Read a UTF-8 CSV file (with or without BOM) and list what is wrong with its form.
 
@@ -21,20 +21,19 @@ def read_rows(
     in the problems. Rows of another length than the header and columns of
     `required` that are not there are problems; such rows are left out of the table.
     """
-    required = list(required)
-    empty = pd.DataFrame(columns=required, dtype=object)
+    unread = pd.DataFrame(dtype=object)
     try:
         text = Path(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
         expected = f"expected a CSV file with the columns {', '.join(required)}"
-        return empty, [Problem(f"{path}", "file", f"{error.strerror}; {expected}")]
+        return unread, [Problem(f"{path}", "file", f"{error.strerror}; {expected}")]
     except UnicodeDecodeError as error:
         row = error.object[: error.start].count(b"\n") + 1
         message = (
             f"byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as UTF-8, for "
             f"instance: iconv -f GB18030 -t UTF-8 {Path(path).name} > utf8.csv"
         )
-        return empty, [Problem(f"{place}row {row}", "encoding", message)]
+        return unread, [Problem(f"{place}row {row}", "encoding", message)]
 
     problems = []
     rows: dict[int, list[str | None]] = {}
@@ -72,16 +71,18 @@ def read_rows(
     return table.loc[:, ~table.columns.duplicated()], problems
 
 
-def read_named(path: Path, column: str, place: str = "") -> tuple[pd.DataFrame, list[Problem]]:
-    """Read a CSV file of one row per clip: `read_rows` of `name` and `column`, indexed by name.
+def read_named(
+    path: Path, columns: Sequence[str] = (), place: str = ""
+) -> tuple[pd.DataFrame | None, list[Problem]]:
+    """Read a CSV file with one row per clip: `name` and `columns`, as `read_rows` reads them.
 
-    A column `row` is added. Names that are unfit or repeated are problems too; the first of each
-    is kept.
+    The table is indexed by name and has the column `row`. It is None where the file has no such
+    rows at all: it can't be read, is not UTF-8, or lacks a column. Names that are unfit or
+    repeated are problems too; the first of each is kept.
     """
-    table, problems = read_rows(path, ("name", column), place)
-    if problems:
-        return table.reindex(columns=["name", column, "row"]).set_index("name"), problems
-    table["row"] = table.index
+    table, problems = read_rows(path, ["name", *columns], place)
+    if problems and not set(columns) | {"name"} <= set(table.columns):
+        return None, problems
     table["name"] = table["name"].astype("str").str.strip()
     first: dict[str, int] = {}
     for row, name in table["name"].items():
@@ -92,4 +93,5 @@ def read_named(path: Path, column: str, place: str = "") -> tuple[pd.DataFrame, 
             problems.append(Problem(f"{place}row {row}", "name", message))
         else:
             first[name] = row
-    return table.loc[list(first.values())].set_index("name"), problems
+    kept = table.loc[list(first.values())]
+    return kept.assign(row=kept.index).set_index("name"), problems
