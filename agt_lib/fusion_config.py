@@ -1,0 +1,57 @@
+"""How one fusion model is built and trained."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from agt_lib.fusion import MODALITIES, NETWORKS
+
+OPTIMIZERS = ("adamw", "adam")
+SCHEDULES = ("cosine", "constant")
+
+
+@dataclass(frozen=True)
+class FusionConfig:
+    """A network of `agt_lib.fusion`, its modalities and options, and how it is trained.
+
+    The paper gives none of these numbers; each says where it comes from. Classes are not
+    weighted: the score, WAF, weighs each class by its share, as plain cross-entropy does.
+    """
+
+    model: str = "agt"
+    modalities: tuple[str, ...] = MODALITIES
+    network: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the network, such as `width` or `layout`."""
+
+    learning_rate: float = 1e-3
+    optimizer: str = "adamw"
+    """"adamw" decays matrices only, decoupled; "adam" adds the decay of all to the gradient."""
+    weight_decay: float = 1e-2
+    schedule: str = "cosine"
+    """"cosine" falls to zero after a linear warm-up over the first tenth of the steps."""
+    batch_size: int = 64
+    epochs: int = 40
+    patience: int | None = None
+    """Epochs without a better inner score after which the choice is made; None for no limit."""
+    label_smoothing: float = 0.1
+    modality_dropout: float = 0.0
+    """Probability that a present modality is hidden from a step; one always stays."""
+    ema: float = 0.0
+    """Decay per step of the moving average of weights that is scored and kept; 0 for none."""
+    choose_by: str = "loss"
+    scale: bool = True
+    """Standardise the features on the training fold."""
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("model", self.model, NETWORKS),
+            ("optimizer", self.optimizer, OPTIMIZERS),
+            ("schedule", self.schedule, SCHEDULES),
+        ):
+            if value not in allowed:
+                raise ValueError(f"{name} is one of {', '.join(allowed)}; got {value!r}")
+
+    def plain(self) -> dict[str, Any]:
+        """The same as JSON-able data; `FusionConfig(**plain)` restores it."""
+        return asdict(self) | {"network": dict(self.network), "modalities": list(self.modalities)}
