@@ -10,7 +10,7 @@ a stream where most don't is refused.
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def decode_audio(path: str | Path, max_seconds: float = MAX_SECONDS) -> np.ndarr
     with _open(path, "audio", max_seconds) as (container, stream):
         chunks: list[np.ndarray] = []
         samples = 0
-        for chunk in _mono(_decode(stream, _packets(container, stream), path)):
+        for chunk in _mono(_decode(stream, _packets(container, stream, path), path)):
             chunks.append(chunk)
             samples += len(chunk)
             _check_length(samples / SAMPLE_RATE, max_seconds, path)
@@ -79,18 +79,20 @@ def decode_frames(
     if n_frames < 1:
         raise ValueError(f"n_frames must be at least 1; got {n_frames}")
     with _open(path, "video", max_seconds) as (container, stream):
-        interval = 1.0 / float(stream.average_rate or 25)
         packets: list[av.Packet] = []
         start, end = np.inf, -np.inf
-        for packet in _packets(container, stream):
-            time = _seconds(packet, len(packets) * interval)
-            lasts = float((packet.duration or 0) * packet.time_base) or interval
-            start, end = min(start, time), max(end, time + lasts)
+        for packet in _packets(container, stream, path):
+            begins = _seconds(stream, packet, len(packets))
+            lasts = float((packet.duration or 0) * stream.time_base) or _interval(stream)
+            start, end = min(start, begins), max(end, begins + lasts)
             _check_length(end - start, max_seconds, path)
             packets.append(packet)
         centres = start + (np.arange(n_frames) + 0.5) / n_frames * (end - start)
-        frames = _decode(stream, packets, path)
-        return np.stack(list(_on_show(frames, centres.tolist(), interval)))
+        frames = (
+            (_seconds(stream, frame, number), frame)
+            for number, frame in enumerate(_decode(stream, packets, path))
+        )
+        return np.stack(list(_on_show(frames, centres.tolist())))
 
 
 @contextmanager
@@ -111,6 +113,8 @@ def _open(
         except (av.FFmpegError, OSError) as error:
             reason = f"FFmpeg can't read it as audio or video ({error.strerror})"
             raise MediaError("open", reason, path) from error
+        if container.format.name == "tty":  # FFmpeg would draw its letters
+            raise MediaError("open", "the file is text", path)
         streams = [s for s in getattr(container.streams, kind) if not _is_cover(s)]
         if not streams or streams[0].codec_context is None:
             found = ", ".join(sorted({s.type for s in container.streams if not _is_cover(s)}))
@@ -131,11 +135,18 @@ def _check_length(seconds: float, max_seconds: float, path: str | Path) -> None:
 
 
 def _packets(
-    container: av.container.InputContainer, stream: av.stream.Stream
+    container: av.container.InputContainer, stream: av.stream.Stream, path: str | Path
 ) -> Iterator[av.Packet]:
     """The stream's packets up to its end, or to where the file was cut off."""
-    with suppress(av.FFmpegError):
+    try:
         yield from (packet for packet in container.demux(stream) if packet.size)
+    except (av.InvalidDataError, av.EOFError):
+        return
+    except (av.FFmpegError, OSError) as error:
+        raise MediaError("decode", f"reading stopped: {error.strerror}", path) from error
+    except IndexError as error:  # PyAV knows the streams announced at the beginning only
+        reason = "damaged: a packet of a stream that was not announced"
+        raise MediaError("decode", reason, path) from error
 
 
 def _decode(
@@ -177,29 +188,32 @@ def _averaged(frames: Iterable[av.AudioFrame]) -> Iterator[np.ndarray]:
 
 
 def _on_show(
-    frames: Iterable[av.VideoFrame], times: Sequence[float], interval: float
+    frames: Iterable[tuple[float, av.VideoFrame]], times: Sequence[float]
 ) -> Iterator[np.ndarray]:
     """For each of the rising `times` the last frame that began by then, as RGB of one size."""
     size: dict[str, int] = {}
     waiting = deque(times)
     shown = None
-    for number, frame in enumerate(frames):
-        begins = _seconds(frame, number * interval)
+    for begins, frame in frames:
         shown = shown or frame
         size = size or {"width": frame.width, "height": frame.height}
-        due = 0
-        while waiting and waiting[0] < begins:
-            waiting.popleft()
-            due += 1
+        due = sum(time < begins for time in waiting)
         if due:
             yield from [_upright(shown, size)] * due
+        for _ in range(due):
+            waiting.popleft()
         shown = frame
     yield from [_upright(shown, size)] * len(waiting)
 
 
-def _seconds(timed: av.Packet | av.VideoFrame, default: float) -> float:
+def _seconds(stream: av.stream.Stream, timed: av.Packet | av.VideoFrame, number: int) -> float:
+    """When a packet or frame is due, by its number where the container does not say."""
     stamp = timed.pts if timed.pts is not None else timed.dts
-    return default if stamp is None else float(stamp * timed.time_base)
+    return number * _interval(stream) if stamp is None else float(stamp * stream.time_base)
+
+
+def _interval(stream: av.stream.Stream) -> float:
+    return 1.0 / float(stream.average_rate or 25)
 
 
 def _upright(frame: av.VideoFrame, size: dict[str, int]) -> np.ndarray:
