@@ -1,0 +1,57 @@
+"""A few clips of a corpus, decoded for a reader's eyes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from agt_lib.corpus import Corpus
+from agt_lib.media import MediaError, decode_audio, decode_frames
+
+
+def choose(corpus: Corpus, n: int = 6, seed: int = 0) -> list[str]:
+    """Names of `n` clips: one of each emotion in turn, then of those without one."""
+    shuffled = corpus.clips.sample(frac=1, random_state=seed)
+    turn = shuffled.groupby(shuffled["emotion"].fillna("")).cumcount()
+    unlabelled = shuffled["emotion"].isna()
+    place = shuffled["emotion"].map({label: i for i, label in enumerate(corpus.labels)})
+    order = pd.DataFrame({"last": unlabelled, "turn": turn, "place": place})
+    return list(order.sort_values(["last", "turn", "place"]).index[:n])
+
+
+def clips(corpus: Corpus, names: Sequence[str], n_frames: int = 6) -> list[dict[str, Any]]:
+    """What `plots.clips` draws of each clip: `title`, `frames`, `waveform` and `text`.
+
+    What can't be decoded is None, and the title says so.
+    """
+    shown = []
+    for name in names:
+        clip = corpus.clips.loc[name].astype(object).where(corpus.clips.loc[name].notna(), None)
+        title = f"{name}: {clip['emotion'] or 'unlabelled'}"
+        frames, waveform = None, None
+        try:
+            if clip["video"]:
+                frames = decode_frames(clip["video"], n_frames=n_frames)
+            if clip["audio"] or clip["video"]:
+                waveform = decode_audio(clip["audio"] or clip["video"])
+        except MediaError as error:
+            title += f" (unreadable: {error.reason})"
+        shown.append({"title": title, "frames": frames, "waveform": waveform, "text": clip["text"]})
+    return shown
+
+
+def counts(corpus: Corpus) -> pd.DataFrame:
+    """Clips by split (rows) and emotion, with speakers, videos and transcripts counted beside.
+
+    The labels of test clips are not shown, known or not.
+    """
+    clips = corpus.clips
+    table = pd.crosstab(clips["split"], clips["emotion"].fillna("no label"))
+    columns = [*corpus.labels, "no label"]
+    table = table.reindex(columns=columns, fill_value=0)
+    by_split = clips.groupby("split")
+    table["clips"] = by_split.size()
+    table["speakers"] = by_split["speaker"].nunique()
+    table["with text"] = by_split["text"].count()
+    return table.astype(np.int64)

@@ -1,0 +1,45 @@
+import pandas as pd
+
+from agt_lib import corpus, preview
+
+
+def build(tmp_path):
+    rows = [
+        ("a", "train", "happy", "s1", "Hello"),
+        ("b", "train", "sad", "s2", None),
+        ("c", "train", "happy", "s1", "Again"),
+        ("d", "test", None, "s3", "Here"),
+    ]
+    table = pd.DataFrame(rows, columns=["name", "split", "emotion", "speaker", "text"])
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"this is no video")
+    table["video"] = [str(broken), None, None, None]
+    answers = pd.Series({"d": "angry"})
+    return corpus.build("test", table, source="test", answers=answers)
+
+
+def test_clips_of_different_emotions_come_first_and_unlabelled_ones_last(tmp_path):
+    made = build(tmp_path)
+    names = preview.choose(made, 4)
+    assert set(made.clips.loc[names[:2], "emotion"]) == {"happy", "sad"}
+    assert names[-1] == "d"
+
+
+def test_a_clip_that_can_not_be_decoded_is_shown_as_such(tmp_path):
+    first = preview.clips(build(tmp_path), ["a"])[0]
+    assert first["frames"] is None
+    assert "unreadable" in first["title"]
+
+
+def test_a_clip_without_media_is_shown_by_its_words(tmp_path):
+    shown = preview.clips(build(tmp_path), ["c"])[0]
+    assert (shown["frames"], shown["waveform"], shown["text"]) == (None, None, "Again")
+
+
+def test_counts_do_not_show_the_labels_of_test_clips(tmp_path):
+    table = preview.counts(build(tmp_path))
+    assert table.loc["test", "no label"] == 1
+    assert table.loc["test", "angry"] == 0
+    assert table.loc["train", ["happy", "sad", "clips", "speakers", "with text"]].tolist() == [
+        2, 1, 3, 2, 2,
+    ]  # fmt: skip
