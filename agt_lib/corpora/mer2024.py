@@ -74,17 +74,19 @@ def load(root: str | Path) -> Corpus:
     split = pd.Series("unlabelled", index=pd.Index([*labelled, *unlabelled], dtype="str"))
     split.iloc[: len(labelled)] = "train"
     split.loc[test] = "test"
-    labels = tables[LABELS].reindex(list(labelled))
+    emotions = tables[LABELS]["discrete"].reindex(list(labelled))
+    rows = tables[LABELS]["row"].to_dict()
+    files = [f"{LABELLED}/{file}" for file in labelled.values()]
+    files += [f"{UNLABELLED}/{file}" for file in unlabelled.values()]
     table = pd.DataFrame(
         {
             "name": split.index,
             "split": split.to_numpy(),
-            "emotion": [*labels["discrete"], *[None] * len(unlabelled)],
-            "video": [*labelled.values(), *unlabelled.values()],
+            "emotion": [*emotions, *[None] * len(unlabelled)],
+            "video": [f"{root}/{file}" for file in files],
             "text": tables[TRANSCRIPTS]["chinese"].reindex(split.index).to_numpy(),
         }
     )
-    rows = tables[LABELS]["row"].to_dict()
     notes = [f"{table['text'].isna().sum()} of {len(table)} clips have no text"]
     if not answered:
         notes.append(f"no {REFERENCE}: all {len(test)} candidates are test, without answers")
@@ -93,8 +95,8 @@ def load(root: str | Path) -> Corpus:
         table,
         source=source,
         where=[
-            f"{LABELS} row {rows[name]}" if name in rows else str(Path(path).relative_to(root))
-            for name, path in (*labelled.items(), *unlabelled.items())
+            *(f"{LABELS} row {rows[name]}" if name in rows else name for name in labelled),
+            *files[len(labelled) :],
         ],
         answers=tables[REFERENCE]["discrete"] if answered else None,
         problems=problems,
@@ -116,7 +118,7 @@ def candidates(root: str | Path) -> pd.Index:
 
 
 def _clips(folder: Path, problems: list[Problem]) -> dict[str, str]:
-    """Each clip's path by its name, in the order of names; faults are added to `problems`."""
+    """Each clip's file by its name, in the order of names; faults are added to `problems`."""
     clips: dict[str, str] = {}
     with os.scandir(folder) as entries:  # says what is a file without a system call for each
         files = sorted(entry.name for entry in entries if entry.is_file())
@@ -125,9 +127,9 @@ def _clips(folder: Path, problems: list[Problem]) -> dict[str, str]:
         if not name or not file.lower().endswith(MEDIA):  # hidden files and strangers
             continue
         if name in clips:
-            message = f"is the clip {name!r}, as {Path(clips[name]).name} is"
+            message = f"is the clip {name!r}, as {clips[name]} is"
             problems.append(Problem(f"{folder.name}/{file}", "name", message))
-        clips.setdefault(name, str(folder / file))
+        clips.setdefault(name, file)
     if not clips:
         problems.append(Problem(folder.name, "video", f"no {' or '.join(MEDIA)} files in {folder}"))
     return dict(sorted(clips.items()))
@@ -151,5 +153,5 @@ def _strays(
     labels = labels[labels.notna()]
     for name in sorted(labelled.keys() - set(labels.index)):
         message = f"no label for it in {LABELS}"
-        found.append(Problem(f"{LABELLED}/{Path(labelled[name]).name}", "emotion", message))
+        found.append(Problem(f"{LABELLED}/{labelled[name]}", "emotion", message))
     return found
