@@ -44,7 +44,7 @@ def write_clip(
     """Write a clip in the container that the path's suffix names.
 
     `frames` is uint8 RGB (T, H, W, 3), shown at `fps` or from the `milliseconds` given for each;
-    `waveform` is float32 (samples,) or (channels, samples), one channel or two.
+    `waveform` is float32 (samples,) or (channels, samples), of one, two or six channels.
     """
     with av.open(str(path), "w") as container:
         video = audio = None
@@ -56,7 +56,7 @@ def write_clip(
                 video.codec_context.time_base = Fraction(1, 1000)
         if waveform is not None:
             waveform = np.atleast_2d(waveform).astype(np.float32)
-            layout = {1: "mono", 2: "stereo"}[len(waveform)]
+            layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(waveform)]
             audio = container.add_stream(audio_codec, rate=rate, layout=layout)
         if video is not None:
             for number, image in enumerate(frames):
