@@ -75,8 +75,8 @@ def write_manifest(folder: Path, content: Mapping[str, Any], started: float) -> 
     `started` is `time.monotonic()` from when the work began.
     """
     manifest = {
-        "schema": SCHEMA,
         **content,
+        "schema": SCHEMA,
         "versions": versions(),
         "seconds": round(time.monotonic() - started, 3),
         "peak_memory_mb": peak_memory_mb(),

@@ -1,0 +1,120 @@
+import errno
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from agt_lib import artefact
+
+
+def full_disk(descriptor):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_digest_does_not_depend_on_the_order_of_keys():
+    assert artefact.digest({"a": 1, "b": [2, 3]}) == artefact.digest({"b": [2, 3], "a": 1})
+
+
+@pytest.mark.parametrize("other", [{"a": 2}, {"b": 1}, {"a": "1"}, {"a": None}, {"a": 1.5}, {}])
+def test_a_digest_tells_values_apart(other):
+    assert artefact.digest({"a": 1}) != artefact.digest(other)
+
+
+def test_a_digest_is_sha256_of_compact_sorted_json():
+    assert artefact.digest(["é"], 64) == hashlib.sha256(b'["\\u00e9"]').hexdigest()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_json_cannot_hold_has_no_digest(value):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        artefact.digest({"a": value})
+
+
+def test_an_object_has_no_digest():
+    with pytest.raises(TypeError):
+        artefact.digest({"a": torch.zeros(1)})
+
+
+def test_a_file_digest_is_of_its_bytes(tmp_path):
+    (tmp_path / "file").write_bytes(b"abc")
+    # FIPS 180-2, appendix B.1
+    assert artefact.file_digest(tmp_path / "file", 64).startswith("ba7816bf8f01cfea414140de5dae22")
+
+
+def test_writing_makes_folders_and_leaves_nothing_beside_the_file(tmp_path):
+    artefact.write_atomic(tmp_path / "new/folder/file.txt", "é")
+    assert (tmp_path / "new/folder/file.txt").read_bytes() == "é".encode()
+    assert [path.name for path in (tmp_path / "new/folder").iterdir()] == ["file.txt"]
+
+
+def test_a_full_disk_leaves_what_was_there_before(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    artefact.write_atomic(path, b"before")
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        artefact.write_atomic(path, b"after")
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_leaves_no_manifest(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        artefact.write_manifest(tmp_path, {}, time.monotonic())
+    assert artefact.read_manifest(tmp_path) is None
+
+
+def test_a_process_killed_while_writing_leaves_what_was_there_before(tmp_path):
+    path = tmp_path / "manifest.json"
+    artefact.write_atomic(path, '{"schema": 1}')
+    program = (
+        "import os, signal, sys\n"
+        "from agt_lib import artefact\n"
+        "os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "artefact.write_atomic(sys.argv[1], 'half')\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, str(path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert artefact.read_manifest(tmp_path) == {"schema": 1}
+
+
+def test_a_manifest_comes_back_with_what_made_it(tmp_path):
+    written = artefact.write_manifest(tmp_path, {"clips": 3, "name": "é"}, time.monotonic() - 2)
+    assert artefact.read_manifest(tmp_path) == written
+    assert (written["schema"], written["clips"], written["name"]) == (artefact.SCHEMA, 3, "é")
+    assert written["seconds"] >= 2
+    assert written["versions"]["torch"] == torch.__version__.partition("+")[0]
+    assert written["peak_memory_mb"] > 10  # Python and torch alone take more
+
+
+def test_a_folder_without_manifest_is_unfinished(tmp_path):
+    (tmp_path / "features.safetensors").write_bytes(b"")
+    assert artefact.read_manifest(tmp_path) is None
+    assert artefact.read_manifest(tmp_path / "gone") is None
+
+
+@pytest.mark.parametrize("content", ["", '{"schema": 1', "[]", '{"schema": 0}', "{}"])
+def test_a_damaged_or_foreign_manifest_is_named_with_the_remedy(tmp_path, content):
+    (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(ValueError, match="delete its folder") as caught:
+        artefact.read_manifest(tmp_path)
+    assert str(tmp_path / "manifest.json") in str(caught.value)
+
+
+def test_what_json_cannot_hold_makes_no_manifest(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        artefact.write_manifest(tmp_path, {"waf": float("nan")}, time.monotonic())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_manifest_is_readable_json(tmp_path):
+    artefact.write_manifest(tmp_path, {"b": 1, "a": 2}, time.monotonic())
+    text = (tmp_path / "manifest.json").read_text(encoding="utf-8")
+    assert list(json.loads(text)) == sorted(json.loads(text))
+    assert text.endswith("}\n")
