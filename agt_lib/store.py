@@ -28,7 +28,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from agt_lib import paths
-from agt_lib.artefact import digest, write_atomic
+from agt_lib.artefact import digest, read_manifest, write_atomic
+from agt_lib.features import Features
 from agt_lib.ledger import LEDGER, LEDGER_COLUMNS
 
 
@@ -55,7 +56,6 @@ class FeatureStore:
         level: str,
         dim: int,
         encoder: Mapping[str, Any],
-        root: Path | None = None,
     ):
         if level not in ("utterance", "frame"):
             raise ValueError(f"level is 'utterance' or 'frame'; got {level!r}")
@@ -65,7 +65,7 @@ class FeatureStore:
         self.fingerprint = digest(
             {"modality": modality, "level": level, "dim": dim, "encoder": dict(encoder)}
         )
-        self.folder = (root or paths.features()) / f"{modality}-{self.fingerprint}"
+        self.folder = paths.features() / f"{modality}-{self.fingerprint}"
         self._places: dict[str, _Place] = {}
         self._scanned: set[Path] = set()
 
@@ -201,6 +201,16 @@ class FeatureStore:
                 f"before ({len(self.stored())} clips) is safe. Free some space, or point AGT_DATA "
                 "to a disk that has it, and run the same again: it goes on from there."
             ) from error
+
+
+def extraction_record(features: Features) -> dict[str, Any] | None:
+    """The manifest of the extraction that last added to the store `features` come from.
+
+    None where they come from no store, as the peer toolkit's do.
+    """
+    folder = paths.features() / f"{features.modality}-{features.fingerprint}"
+    manifests = sorted(folder.glob("extraction-*/manifest.json"), key=lambda p: p.stat().st_mtime)
+    return read_manifest(manifests[-1].parent) if manifests else None
 
 
 def _mend(path: Path, message: str) -> str:

@@ -1,5 +1,6 @@
 """What all tests share: a data folder of their own, and small clips written with PyAV."""
 
+import errno
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -115,3 +116,36 @@ def clips_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_clip(folder / f"clip_{i}.mp4", frames=ramp(), waveform=waveform)
         write_clip(folder / f"clip_{i}.wav", waveform=waveform, audio_codec="pcm_s16le")
     return folder
+
+
+class _FullDisk:
+    """A file that takes half of what is written to it."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+
+    def write(self, content):
+        self.file.write(content[: len(content) // 2])
+        self.file.flush()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Call it, and from then on `Path.open` takes half of what is written and raises ENOSPC."""
+
+    def fill() -> None:
+        def opened(self, mode="r", *args, **options):
+            file = whole(self, mode, *args, **options)
+            return _FullDisk(file) if "w" in mode else file
+
+        monkeypatch.setattr(Path, "open", opened)
+
+    whole = Path.open
+    return fill
