@@ -50,17 +50,18 @@ def load(root: str | Path, labels: Sequence[str] = EMOTIONS) -> Corpus:
     if labelled is None or (answers is None and (root / REFERENCE).exists()):
         raise CorpusError(source, problems)
 
+    columns = labelled.reindex(columns=["discrete", "speaker"])
     labelled = labelled[labelled["discrete"].notna()]
+    rows = labelled["row"].to_dict()
     test = [] if answers is None else answers.index
     for name in labelled.index.intersection(test):
         message = f"{name!r} is a test clip in {REFERENCE} too"
-        problems.append(Problem(f"{LABELS} row {labelled['row'][name]}", "name", message))
+        problems.append(Problem(f"{LABELS} row {rows[name]}", "name", message))
     known = set().union(*(_stems(folder) for folder in folders.values()))
     named = {**dict.fromkeys(labelled.index, "train"), **dict.fromkeys(test, "test")}
     others = dict.fromkeys(sorted(known - named.keys()), "unlabelled")
     table = pd.Series({**named, **others}, name="split", dtype="str").rename_axis("name")
-    table = table.to_frame().join(labelled.rename(columns={"discrete": "emotion"}))
-    place = [LABELS if name in labelled.index else "features" for name in table.index]
+    table = table.to_frame().join(columns.rename(columns={"discrete": "emotion"}))
     notes = []
     if unread := len(named.keys() - known):
         notes.append(f"{unread} of {len(named)} clips with labels have no feature file at all")
@@ -68,10 +69,7 @@ def load(root: str | Path, labels: Sequence[str] = EMOTIONS) -> Corpus:
         root.name,
         table.reset_index(),
         source=source,
-        where=[
-            f"{file} row {int(row)}" if file == LABELS else f"{file}: {name}"
-            for file, row, name in zip(place, table["row"], table.index, strict=True)
-        ],
+        where=[f"{LABELS} row {rows[n]}" if n in rows else f"clip {n}" for n in table.index],
         labels=labels,
         answers=None if answers is None else answers["discrete"],
         problems=problems,

@@ -15,11 +15,11 @@ def read_rows(
 ) -> tuple[pd.DataFrame, list[Problem]]:
     """Read a UTF-8 CSV file (with or without BOM) and list what is wrong with its form.
 
-    The table has one column of strings per header, in lower case; blank cells are None, and
-    nothing else ("NA", "null") counts as missing. Its index holds the numbers a spreadsheet
-    shows: the header is row 1; blank rows are counted and left out. `place` stands before "row 7"
-    in the problems. Rows of another length than the header and columns of
-    `required` that are not there are problems; such rows are left out of the table.
+    The table has one column of strings per header, in lower case, and none for a blank header.
+    Blank cells are None; nothing else ("NA", "null") counts as missing. Its index holds the
+    numbers a spreadsheet shows, 1 being the file's first row; blank rows are counted and left
+    out. `place` stands before "row 7" in the problems. Rows of another length than the header and
+    columns of `required` that are not there are problems; such rows are left out of the table.
     """
     unread = pd.DataFrame(dtype=object)
     try:
@@ -37,7 +37,8 @@ def read_rows(
 
     problems = []
     rows: dict[int, list[str | None]] = {}
-    header: list[str] | None = None
+    header: list[str] = []
+    header_row = 1
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     number = 0
     try:
@@ -45,7 +46,8 @@ def read_rows(
             cells = [cell if cell.strip() else None for cell in row]
             if not any(cells):
                 continue
-            if header is None:
+            if not header:
+                header_row = number
                 header = [(cell or "").strip().lower() for cell in cells]
             elif len(cells) != len(header):
                 message = (
@@ -58,9 +60,8 @@ def read_rows(
     except csv.Error as error:
         problems.append(Problem(f"{place}row {number + 1}", "fields", f"not CSV: {error}"))
 
-    header = header or []
-    place_of_header = f"{place}row 1"
-    for column in sorted({column for column in header if header.count(column) > 1}):
+    place_of_header = f"{place}row {header_row}"
+    for column in sorted({column for column in header if column and header.count(column) > 1}):
         message = f"the header has the column {column!r} {header.count(column)} times"
         problems.append(Problem(place_of_header, column, message))
     for column in required:
@@ -68,7 +69,7 @@ def read_rows(
             message = f"missing column; the header has {', '.join(header) or 'nothing'}"
             problems.append(Problem(place_of_header, column, message))
     table = pd.DataFrame.from_dict(rows, orient="index", columns=header, dtype=object)
-    return table.loc[:, ~table.columns.duplicated()], problems
+    return table.loc[:, ~table.columns.duplicated() & (table.columns != "")], problems
 
 
 def read_named(

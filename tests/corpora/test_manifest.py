@@ -214,6 +214,12 @@ def test_a_repeated_column_is_told(write):
     assert (row, column) == ("row 1", "text")
 
 
+def test_blank_columns_and_rows_of_a_spreadsheet_are_left_out(write):
+    corpus = load("manifest", write("\n,name,text,,\n0,x,hi,,\n,,,,\n"))
+    assert corpus.clips["text"].to_dict() == {"x": "hi"}
+    assert not any("ignored" in note for note in corpus.notes)
+
+
 def test_an_unknown_and_an_empty_split_are_told(write):
     found = problems(write("name,text,split\nx,hi,valid\ny,hi,\nz,hi,Train\n"))
     assert [row for row, _, _ in found] == ["row 2", "row 3"]

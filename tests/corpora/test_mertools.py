@@ -88,9 +88,17 @@ def test_a_speaker_column_is_used_if_it_is_there(root):
     assert corpus.clips.loc["c", "split"] == "unlabelled"
 
 
+def test_the_speaker_of_a_clip_without_label_is_known_too(root):
+    (root / "label-disdim.csv").write_text("name,discrete,speaker\na,happy,s1\npool,,s9\n")
+    (root / "reference-semi.csv").write_text("name,discrete\npool,angry\n")
+    assert load("mertools", root).clips.loc["pool", ["split", "speaker"]].tolist() == ["test", "s9"]
+
+
 def test_other_columns_of_the_peers_table_are_ignored(root):
-    (root / "label-disdim.csv").write_text("name,discrete,valence\na,happy,1\n")
-    assert load("mertools", root).clips.loc["a", "emotion"] == "happy"
+    text = "name,discrete,valence,split,video,row,text\na,happy,1,dev,a.mp4,7,hi\n"
+    (root / "label-disdim.csv").write_text(text)
+    clip = load("mertools", root).clips.loc["a"]
+    assert clip.dropna().to_dict() == {"split": "train", "emotion": "happy"}
 
 
 def test_a_label_without_any_feature_stays_and_is_counted(root):
