@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,13 +20,11 @@ from tqdm import tqdm
 from agt_lib import paths
 from agt_lib.artefact import digest, write_manifest
 from agt_lib.corpus import Corpus
+from agt_lib.encoders.base import Encoder
 from agt_lib.features import FAILURE_COLUMNS, Features
 from agt_lib.ledger import ABSENT, LEDGER, check_share
 from agt_lib.media import MediaError
 from agt_lib.store import FeatureStore
-
-if TYPE_CHECKING:
-    from agt_lib.encoders.base import Encoder
 
 SOURCES = {"audio": ("audio", "video"), "video": ("video",), "text": ("text",)}
 """The columns of a corpus that may hold a modality, the first that is filled counts."""
@@ -43,7 +41,7 @@ SAMPLE = 8
 
 def extract(
     corpus: Corpus,
-    encoder: "Encoder",
+    encoder: Encoder,
     *,
     splits: Sequence[str] | None = None,
     max_failures: float = 0.05,
@@ -123,7 +121,7 @@ def _missing(store: FeatureStore, keys: Mapping[str, str]) -> list[str]:
 
 
 def _shards(
-    encoder: "Encoder", clips: pd.DataFrame, size: int, workers: int | None
+    encoder: Encoder, clips: pd.DataFrame, size: int, workers: int | None
 ) -> Iterator[list[tuple[str, Any]]]:
     """(name, item or MediaError) of a shard's clips at a time, while the next shard is loading."""
 
@@ -149,7 +147,7 @@ def _shards(
 
 def _fill(
     store: FeatureStore,
-    encoder: "Encoder",
+    encoder: Encoder,
     keys: Mapping[str, str],
     shards: Iterator[list[tuple[str, Any]]],
     max_failures: float,
@@ -176,7 +174,7 @@ def _fill(
     return _difference(encoder, sample)
 
 
-def _encode(encoder: "Encoder", items: list[Any]) -> list[np.ndarray | MediaError]:
+def _encode(encoder: Encoder, items: list[Any]) -> list[np.ndarray | MediaError]:
     """Each clip's features, (D,) or (T, D), or what is wrong with them."""
     if not items:
         return []
@@ -189,11 +187,11 @@ def _encode(encoder: "Encoder", items: list[Any]) -> list[np.ndarray | MediaErro
     return [clip if len(clip) and np.isfinite(clip).all() else bad for clip in clips]
 
 
-def _split(encoder: "Encoder", encoded: Any, n_clips: int) -> list[np.ndarray]:
+def _split(encoder: Encoder, encoded: Any, n_clips: int) -> list[np.ndarray]:
     """The encoder's output clip by clip; raises ValueError where its shape breaks the contract."""
     if encoder.level == "frame":
         values, lengths = encoded  # (B, T, D), (B,)
-        expected = (n_clips, max(lengths, default=0), encoder.dim)
+        expected = (n_clips, int(max(lengths, default=0)), encoder.dim)
         fits = values.ndim == 3 and values.shape[1] >= expected[1] and len(lengths) == n_clips
         fits = fits and values.shape[::2] == expected[::2]
     else:
@@ -211,7 +209,7 @@ def _split(encoder: "Encoder", encoded: Any, n_clips: int) -> list[np.ndarray]:
 
 
 def _difference(
-    encoder: "Encoder", sample: Sequence[tuple[Any, np.ndarray]]
+    encoder: Encoder, sample: Sequence[tuple[Any, np.ndarray]]
 ) -> dict[str, float] | None:
     """How far the features of `sample` are from float32: |a - b| / |b| of each clip."""
     reference = encoder.reference() if sample else None
@@ -248,7 +246,7 @@ def _reasons(
 
 def _record(
     store: FeatureStore,
-    encoder: "Encoder",
+    encoder: Encoder,
     keys: Mapping[str, str],
     summary: Mapping[str, Any],
     started: float,
@@ -270,7 +268,7 @@ def _record(
     write_manifest(folder, content, started)
 
 
-def _bar(encoder: "Encoder", total: int, missing: int, progress: bool) -> tqdm:
+def _bar(encoder: Encoder, total: int, missing: int, progress: bool) -> tqdm:
     return tqdm(
         desc=f"{encoder.modality} features",
         total=total,

@@ -137,15 +137,12 @@ class _FullDisk:
 
 
 @pytest.fixture
-def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Call it, and from then on `Path.open` takes half of what is written and raises ENOSPC."""
-
-    def fill() -> None:
-        def opened(self, mode="r", *args, **options):
-            file = whole(self, mode, *args, **options)
-            return _FullDisk(file) if "w" in mode else file
-
-        monkeypatch.setattr(Path, "open", opened)
-
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
+    """Call it with True: `Path.open` takes half of what is written, then raises ENOSPC."""
     whole = Path.open
-    return fill
+
+    def opened(path: Path, mode: str = "r", *args, **options):
+        file = whole(path, mode, *args, **options)
+        return _FullDisk(file) if "w" in mode else file
+
+    return lambda full: monkeypatch.setattr(Path, "open", opened if full else whole)

@@ -252,8 +252,8 @@ def test_an_hour_is_refused_before_a_packet_is_read(
         write_clip(path, frames=ramp(4), milliseconds=[0, 1_000_000, 2_000_000, 3_600_000])
         function = decode_frames
     else:
-        silence = np.zeros(3600 * 8000, dtype=np.float32)
-        write_clip(path, waveform=silence, rate=8000, audio_codec="pcm_u8")
+        silence = np.zeros(3600 * 1000, dtype=np.float32)
+        write_clip(path, waveform=silence, rate=1000, audio_codec="pcm_u8")
         function = decode_audio
     monkeypatch.setattr("agt_lib.media._packets", lambda *_: pytest.fail("a packet was read"))
     error = failure(function, path)

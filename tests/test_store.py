@@ -104,7 +104,7 @@ def test_the_ledger_keeps_commas_quotes_and_the_word_nan():
 def test_a_full_disk_leaves_nothing_half_written_and_says_what_to_do(full_disk):
     store = utterance_store()
     append(store, ["a"], [clip(0, 3)])
-    full_disk()
+    full_disk(True)
     with pytest.raises(StoreError, match="No space left on device") as caught:
         append(store, ["b"], [clip(1, 3)])
     assert "1 clips) is safe" in str(caught.value)
