@@ -148,6 +148,7 @@ class _Stack:
         self.mean = {m: self._tensor(np.stack([s[m].mean for s in self.scalers])) for m in self.raw}
         self.sd = {m: self._tensor(np.stack([s[m].sd for s in self.scalers])) for m in self.raw}
         torch.manual_seed(parts[0].task.seed)
+        self.step = 0
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
@@ -161,20 +162,22 @@ class _Stack:
     def fit(self) -> list[FittedModel]:
         config = self.config
         optimizer, schedule = self._optimizer(self.parts[0].steps * config.epochs)
-        average = {name: p.detach().clone() for name, p in self.params.items()}
-        best = {name: p.clone() for name, p in average.items()}
+        kept = {name: p.detach() for name, p in self.params.items()}
+        if config.ema:
+            kept = {name: p.clone() for name, p in kept.items()}
+        best = {name: p.clone() for name, p in kept.items()}
         best_score = np.full(len(self.parts), -np.inf)
         best_epoch = np.zeros(len(self.parts), int)
         stopped = np.zeros(len(self.parts), bool)
         inner = self._batch(*_pad([part.inner for part in self.parts]))
         history = []
         for epoch in range(1, config.epochs + 1):
-            train_loss = self._train_epoch(optimizer, schedule, average)
-            inner_loss, waf = self._score(average, inner)
+            train_loss = self._train_epoch(optimizer, schedule, kept)
+            inner_loss, waf = self._score(kept, inner)
             history.append(np.stack([train_loss, inner_loss, waf]))
             score = -inner_loss if config.choose_by == "loss" else waf
             better = (score > best_score) & ~stopped
-            for name, p in average.items():
+            for name, p in kept.items():
                 best[name][better] = p[better]
             best_score[better], best_epoch[better] = score[better], epoch
             if config.patience is not None:
@@ -245,9 +248,12 @@ class _Stack:
             optimizer.step()
             schedule.step()
             total += loss.detach()
-            with torch.no_grad():
-                for name, p in self.params.items():
-                    average[name].lerp_(p, 1 - self.config.ema)
+            if self.config.ema:
+                # bias-corrected by a decay that starts low
+                self.step += 1
+                decay = min(self.config.ema, self.step / (self.step + 10))
+                new = [p.detach() for p in self.params.values()]
+                torch._foreach_lerp_(list(average.values()), new, 1 - decay)
         return (total / steps).cpu().numpy()
 
     def _batch(self, index: np.ndarray, weight: np.ndarray) -> tuple:

@@ -9,13 +9,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from agt_lib.fusion.dropout import Dropout
 from agt_lib.fusion.inputs import check_dims, mask_inputs, mean_over_valid
 
 
 def encoder(dim: int, hidden: int, dropout: float) -> nn.Sequential:
     """Dropout, then three times Linear and ReLU, `dim` to `hidden`."""
     return nn.Sequential(
-        nn.Dropout(dropout),
+        Dropout(dropout),
         *(nn.Linear(dim, hidden), nn.ReLU()),
         *(nn.Linear(hidden, hidden), nn.ReLU()),
         *(nn.Linear(hidden, hidden), nn.ReLU()),

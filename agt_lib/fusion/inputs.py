@@ -9,6 +9,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from agt_lib.fusion.dropout import Dropout
+
 MODALITIES = ("audio", "video", "text")
 ORDERS = ("standard", "layernorm_first")
 
@@ -74,7 +76,7 @@ class InputLayers(nn.Module):
             first = [linear, nn.LayerNorm(width)]
             if order == "layernorm_first":
                 first = [nn.LayerNorm(dim), linear]
-            self.layers[modality] = nn.Sequential(*first, nn.ReLU(), nn.Dropout(dropout))
+            self.layers[modality] = nn.Sequential(*first, nn.ReLU(), Dropout(dropout))
 
     def forward(
         self,
