@@ -12,10 +12,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
-from sklearn.manifold import TSNE
-from sklearn.preprocessing import StandardScaler
 
-from agt_lib.features import Features
 from agt_lib.media import SAMPLE_RATE
 
 # Okabe and Ito's colours, told apart by colour-blind readers; grey for neutral.
@@ -66,8 +63,11 @@ def clips(shown: Sequence[Mapping]) -> Figure:
     or None, and `text`.
     """
     figure, axes = plt.subplots(
-        len(shown), 2, figsize=(11, 1.55 * len(shown)), width_ratios=(3, 2), squeeze=False
+        len(shown), 2, figsize=(11, 1.35 * len(shown)), width_ratios=(3, 2), squeeze=False
     )
+    waveforms = [clip["waveform"] for clip in shown if clip["waveform"] is not None]
+    loudest = max((np.abs(x).max() for x in waveforms if len(x)), default=0) or 1
+    longest = max(map(len, waveforms), default=SAMPLE_RATE) / SAMPLE_RATE
     for (left, right), clip in zip(axes, shown, strict=True):
         left.axis("off")
         if clip["frames"] is not None:
@@ -76,37 +76,26 @@ def clips(shown: Sequence[Mapping]) -> Figure:
         if clip["waveform"] is not None:
             seconds = np.arange(len(clip["waveform"])) / SAMPLE_RATE
             right.plot(seconds, clip["waveform"], linewidth=0.3, color=LINES[0])
-        right.set(ylim=(-1, 1), yticks=[])
+        right.set(ylim=(-loudest, loudest), xlim=(0, longest), yticks=[], xticklabels=[])
         words = textwrap.shorten(clip["text"] or "(no words)", 70)
         right.set_title(words, loc="left", fontsize=9, style="italic")
+    axes[-1, 1].xaxis.set_major_formatter("{x:g}")
     axes[-1, 1].set_xlabel("seconds")
     return figure
 
 
-def project(features: Features, seed: int = 0) -> pd.DataFrame:
-    """Present clips' features in two dimensions by t-SNE: columns x, y, indexed by name."""
-    values = StandardScaler().fit_transform(features.values[features.present])
-    perplexity = min(30.0, (len(values) - 1) / 3)
-    points = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(values)
-    names = pd.Index(features.names, name="name")[features.present]
-    return pd.DataFrame(points, index=names, columns=["x", "y"])
-
-
-def scatter(points: Mapping[str, pd.DataFrame], labels: Sequence[str]) -> Figure:
-    """One panel a modality of points (columns x, y, emotion), coloured by emotion."""
-    figure, axes = plt.subplots(1, len(points), figsize=(3.8 * len(points), 3.9), squeeze=False)
-    for axis, (modality, table) in zip(axes[0], points.items(), strict=True):
-        for label in labels:
+def scatter(points: pd.DataFrame, labels: Sequence[str]) -> Figure:
+    """One panel a modality of points (columns modality, x, y, emotion), coloured by emotion."""
+    panels = list(points.groupby("modality", sort=False))
+    figure, axes = plt.subplots(1, len(panels), figsize=(3.8 * len(panels), 3.9), squeeze=False)
+    shown = [*labels, *sorted(set(points["emotion"]) - set(labels))]
+    for axis, (modality, table) in zip(axes[0], panels, strict=True):
+        for label in shown:
             rows = table[table["emotion"] == label]
-            axis.scatter(rows["x"], rows["y"], s=9, color=colour(label, labels), label=label)
-        axis.set(title=TITLES.get(modality, modality), xticks=[], yticks=[])
-        axis.set_xlabel("t-SNE")
-    figure.legend(
-        *axes[0, 0].get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=len(labels),
-        markerscale=2,
-    )
+            axis.scatter(rows["x"], rows["y"], s=9, color=colour(label, shown), label=label)
+        axis.set(title=TITLES.get(modality, modality), xticks=[], yticks=[], xlabel="t-SNE")
+    handles = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper center", ncols=len(shown), markerscale=2)
     return figure
 
 

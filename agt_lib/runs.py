@@ -16,8 +16,10 @@ import agt_lib
 from agt_lib import artefact, corpora, device, encoders, paths, plots, profiles
 from agt_lib.corpora import mertools
 from agt_lib.corpus import Corpus
+from agt_lib.emotions import normalise
 from agt_lib.extract import extract
 from agt_lib.features import Features
+from agt_lib.store import extraction_record
 
 AUTO = "auto"
 MODALITIES = ("audio", "video", "text")
@@ -37,13 +39,15 @@ class Run:
     source: str
     root: str | None
     encoders: Mapping[str, str]
+    labels: tuple[str, ...]
     seed: int
     started: float = field(default_factory=time.monotonic)
 
     @cached_property
     def corpus(self) -> Corpus:
         """The corpus; rendered first where the profile's own is not there yet."""
-        return corpora.load(self.source, self.root)
+        options = {"labels": self.labels} if self.labels else {}
+        return corpora.load(self.source, self.root, **options)
 
     @cached_property
     def features(self) -> dict[str, Features]:
@@ -67,10 +71,11 @@ class Run:
     @cached_property
     def folder(self) -> Path:
         """Where this run's tables and figures go, named by what they are made from."""
+        brought = self.features.items() if self.source == "mertools" else ()
         made_from = {
             "settings": self.settings,
             "corpus": self.corpus.fingerprint,
-            "features": {m: features.fingerprint for m, features in self.features.items()},
+            "features": {modality: part.fingerprint for modality, part in brought},
             "version": [agt_lib.__version__, VERSION],
         }
         name = f"{self.notebook}-{self.profile.name}-{artefact.digest(made_from, 8)}"
@@ -87,17 +92,43 @@ class Run:
             "corpus": self.source,
             "root": self.root,
             "encoders": dict(self.encoders),
+            "labels": list(self.labels),
             "seed": self.seed,
         }
 
+    @property
+    def caption(self) -> str:
+        """The corpus' name, and that it is synthetic where it is."""
+        said = " (synthetic: rendered clips, no evidence about people)"
+        return f"corpus {self.corpus.name}{said * self.corpus.synthetic}"
+
+    def feature_summary(self) -> pd.DataFrame:
+        """One row a modality: encoder, width, clips present and absent, speed, rounding."""
+        rows = []
+        for modality, part in self.features.items():
+            record = extraction_record(part) or {}
+            difference = record.get("difference_from_float32") or {}
+            row = {
+                "encoder": self.encoders[modality],
+                "width": part.dim,
+                "present": int(part.present.sum()),
+                "absent": int((~part.present).sum()),
+                "clips/s": record.get("clips_per_second"),
+                "difference from float32": difference.get("mean"),
+            }
+            rows.append(row)
+        return pd.DataFrame(rows, index=pd.Index(self.features, name="modality"))
+
     def table(self, table: pd.DataFrame, name: str) -> pd.DataFrame:
-        """Save `table` as `name`.csv in the run's folder and return it."""
+        """Save `table` as `name`.csv, its last column the corpus it is from; returns `table`."""
         index = not isinstance(table.index, pd.RangeIndex)
-        artefact.write_atomic(self.folder / f"{name}.csv", table.to_csv(index=index))
+        content = table.assign(corpus=self.caption).to_csv(index=index)
+        artefact.write_atomic(self.folder / f"{name}.csv", content)
         return table
 
     def figure(self, figure: Figure, name: str, data: pd.DataFrame) -> None:
-        """Save a figure as PNG and PDF beside the CSV it was drawn from."""
+        """Say on a figure what corpus it is from; save it beside the CSV it was drawn from."""
+        figure.supxlabel(self.caption, fontsize=7, color="grey", x=0.99, ha="right")
         plots.save(figure, self.folder / "figures", name, data)
 
     def finish(self, **content: Any) -> None:
@@ -127,12 +158,14 @@ def start(
     audio: str = AUTO,
     video: str = AUTO,
     text: str = AUTO,
+    labels: str = "",
     seed: int = 0,
 ) -> Run:
     """Resolve a notebook's parameters and print them in one line with versions and device.
 
-    "auto" takes the profile's value; an empty encoder leaves its modality out. Raises ValueError
-    where the profile names no corpus, none is given, or no modality is left.
+    "auto" takes the profile's value; an empty encoder leaves its modality out; `labels` names
+    another label set than the six emotions, separated by commas. Raises ValueError where the
+    profile names no corpus and none is given, or no modality is left.
     """
     preset = profiles.get(profile)
     source = preset.corpus if corpus == AUTO else corpus
@@ -155,7 +188,8 @@ def start(
     plots.use_style()
     device.seed_everything(seed)
     folder = str(Path(root).expanduser().resolve()) if root else None
-    run = Run(notebook, preset, source, folder, used, int(seed))
+    label_set = tuple(filter(None, map(normalise, labels.split(","))))
+    run = Run(notebook, preset, source, folder, used, label_set, int(seed))
     print(_line(run))
     return run
 
