@@ -33,10 +33,10 @@ PROBABILITY: dict[str, dict[int, float]] = {
     "sad": {4: 0.65, 1: 0.6, 15: 0.5, 17: 0.35},
     "worried": {1: 0.55, 4: 0.55, 2: 0.3, 5: 0.3, 20: 0.3, 24: 0.25, 15: 0.2},
 }
-BLINKS_PER_SECOND = {"worried": 0.9}
+BLINKS_PER_SECOND = {"worried": 1.2}
 BLINKS_PER_SECOND_ELSEWHERE = 0.3
-AVERTED = {"worried": 0.6}
-AVERTED_ELSEWHERE = 0.1
+AVERTED = {"worried": 0.8}
+AVERTED_ELSEWHERE = 0.08
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,15 @@ def express(shown: str, intensity: float, seed: int, seconds: float) -> Expressi
     `intensity` in 0..1 sets how strong they are. Raises KeyError for an unknown emotion.
     """
     rng = np.random.default_rng([seed, 404])
-    probability = PROBABILITY[shown]
-    appears = rng.random(len(UNITS)) < [probability.get(unit, ELSEWHERE) for unit in UNITS]
-    strengths = np.clip(0.3 + 0.7 * intensity + rng.normal(0, 0.1, len(UNITS)), 0.15, 1)
+    own = _draw_units(PROBABILITY[shown], rng)
+    chance = {unit for unit in UNITS if unit not in PROBABILITY[shown] and rng.random() < ELSEWHERE}
+    strengths = {}
+    for unit in UNITS:
+        noise = rng.normal(0, 0.08)
+        if unit in own:
+            strengths[unit] = round(float(np.clip(0.4 + 0.6 * intensity + noise, 0.2, 1)), 3)
+        elif unit in chance:
+            strengths[unit] = round(float(np.clip(0.25 + 0.2 * intensity + noise, 0.1, 1)), 3)
     onset = rng.uniform(-0.1, 0.2)
     apex = onset + rng.uniform(0.1, 0.3)
     offset = apex + rng.uniform(0.2, 0.5)
@@ -85,11 +91,7 @@ def express(shown: str, intensity: float, seed: int, seconds: float) -> Expressi
     rate = BLINKS_PER_SECOND.get(shown, BLINKS_PER_SECOND_ELSEWHERE)
     blinks = np.sort(rng.uniform(0, seconds, size=rng.poisson(rate * seconds)))
     return Expression(
-        strength={
-            unit: round(float(s), 3)
-            for unit, s, drawn in zip(UNITS, strengths, appears, strict=True)
-            if drawn
-        },
+        strength=strengths,
         onset=float(onset),
         apex=float(apex),
         offset=float(offset),
@@ -97,3 +99,15 @@ def express(shown: str, intensity: float, seed: int, seconds: float) -> Expressi
         gaze=(float(np.clip(gaze[0], -1, 1)), float(np.clip(gaze[1], -1, 1))),
         blinks=tuple(float(b) for b in blinks),
     )
+
+
+def _draw_units(probability: dict[int, float], rng: np.random.Generator) -> set[int]:
+    """Units that appear, each with its probability, their number as even as that allows.
+
+    Systematic sampling: drawn independently, one face in twenty would show nothing of its
+    emotion, though a face that shows an emotion shows it by something.
+    """
+    units = list(probability)
+    rng.shuffle(units)
+    edges = np.cumsum([0.0] + [probability[unit] for unit in units]) + rng.random()
+    return {unit for unit, hits in zip(units, np.diff(np.floor(edges)), strict=True) if hits}
