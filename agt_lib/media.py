@@ -8,7 +8,6 @@ avi, mkv, flv); an mp4 without its index can't be opened. Packets that don't dec
 a stream where most don't is refused.
 """
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import chain
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 SAMPLE_RATE = 16_000
 """Hz. What every speech encoder here was trained on."""
@@ -188,22 +188,22 @@ def _averaged(frames: Iterable[av.AudioFrame]) -> Iterator[np.ndarray]:
 
 
 def _on_show(
-    frames: Iterable[tuple[float, av.VideoFrame]], times: Sequence[float]
+    frames: Iterable[tuple[float, av.VideoFrame | None]], times: Sequence[float]
 ) -> Iterator[np.ndarray]:
     """For each of the rising `times` the last frame that began by then, as RGB of one size."""
+    convert = VideoReformatter().reformat
     size: dict[str, int] = {}
-    waiting = deque(times)
+    waiting = list(times)
     shown = None
-    for begins, frame in frames:
-        shown = shown or frame
-        size = size or {"width": frame.width, "height": frame.height}
+    for begins, frame in chain(frames, [(np.inf, None)]):
         due = sum(time < begins for time in waiting)
-        if due:
-            yield from [_upright(shown, size)] * due
-        for _ in range(due):
-            waiting.popleft()
-        shown = frame
-    yield from [_upright(shown, size)] * len(waiting)
+        if due and shown is not None:
+            image = convert(shown, format="rgb24", threads=1, **size).to_ndarray()
+            yield from [np.rot90(image, round(shown.rotation / 90))] * due
+            waiting = waiting[due:]
+        if frame is not None:
+            shown = frame
+            size = size or {"width": frame.width, "height": frame.height}
 
 
 def _seconds(stream: av.stream.Stream, timed: av.Packet | av.VideoFrame, number: int) -> float:
@@ -214,8 +214,3 @@ def _seconds(stream: av.stream.Stream, timed: av.Packet | av.VideoFrame, number:
 
 def _interval(stream: av.stream.Stream) -> float:
     return 1.0 / float(stream.average_rate or 25)
-
-
-def _upright(frame: av.VideoFrame, size: dict[str, int]) -> np.ndarray:
-    image = frame.to_ndarray(format="rgb24", **size)
-    return np.rot90(image, round(frame.rotation / 90))

@@ -320,6 +320,16 @@ def test_clips_without_words_are_absent_but_no_failures(data_folder):
     assert (manifest["present"], manifest["absent"], manifest["failures"]) == (1, 3, [])
 
 
+def test_reasons_stand_in_the_corpus_order(clips_folder, tmp_path):
+    files = [tmp_path / "gone.wav", None, clips_folder / "clip_0.wav", None, tmp_path / "gone.wav"]
+    corpus = corpus_of(
+        list("ebdca"), check_files=False, audio=[file and str(file) for file in files]
+    )
+    failures = quietly(corpus, Loudness(), max_failures=1.0).failures
+    assert failures["name"].tolist() == ["e", "b", "c", "a"]
+    assert failures["stage"].tolist() == ["open", "absent", "absent", "open"]
+
+
 def test_a_corpus_without_the_modality_gives_features_that_are_all_absent():
     corpus = corpus_of(["a", "b"], text=["oh", "no"])
     features = quietly(corpus, Loudness(), max_failures=0.0)

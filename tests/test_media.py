@@ -126,6 +126,25 @@ def test_more_frames_than_there_are_repeats_the_one_on_show(tmp_path, write_clip
     assert greys(decode_frames(path, n_frames=6)) == [0, 0, 1, 1, 2, 2]
 
 
+def test_colours_stand_in_the_order_red_green_blue(tmp_path, write_clip):
+    frames = np.zeros((4, 48, 64, 3), dtype=np.uint8)
+    frames[...] = [200, 100, 40]
+    path = write_clip(tmp_path / "clip.mp4", frames=frames)
+    np.testing.assert_allclose(
+        decode_frames(path, 2).mean(axis=(1, 2)), [[200, 100, 40]] * 2, atol=4
+    )
+
+
+def test_a_video_that_changes_its_size_keeps_that_of_its_first_frame(tmp_path, write_clip, ramp):
+    parts = [
+        write_clip(tmp_path / f"{height}.ts", frames=ramp(12, height, 64), fps=25)
+        for height in (48, 96)
+    ]
+    path = tmp_path / "both.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    assert decode_frames(path, n_frames=6).shape == (6, 48, 64, 3)
+
+
 def test_a_single_frame_is_repeated(tmp_path, write_clip, ramp):
     path = write_clip(tmp_path / "one.mp4", frames=ramp(6)[5:])
     assert greys(decode_frames(path)) == [5] * 8
