@@ -5,22 +5,28 @@ No code of a checkpoint is ever run: weights are safetensors, GGUF, or `.bin` fi
 refused.
 """
 
+import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import model_info
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers.utils import logging
 
 from agt_lib import paths
 from agt_lib.artefact import digest, file_digest
 from agt_lib.encoders.base import CheckpointError
 
-HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+# For a repository with `.bin` weights only, transformers would ask the hub for another's conversion
+# of them, and take it the next time: other files than those named.
+os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
+
+HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 HUB_SECONDS = 10
 WEIGHTS = ("*.safetensors", "*.gguf", "*.bin")
 PREPROCESSING = (
@@ -72,16 +78,15 @@ class Checkpoint:
         if self.gguf_file:
             arguments["gguf_file"] = self.gguf_file
         try:
-            return loader(self.folder or self.name, local_files_only=True, **arguments)
-        except OSError as error:
-            if self.folder is not None:
+            with _quiet():
+                return loader(self.folder or self.name, local_files_only=True, **arguments)
+        except Exception as error:  # a damaged file raises whatever its parser trips over
+            if self.folder is not None or not isinstance(error, OSError):
                 raise self._unreadable(part, error) from error
-        except (ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-            raise self._unreadable(part, error) from error
         self._ask_hub()
         try:
             return loader(self.name, **arguments)
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+        except Exception as error:
             raise self._unreadable(part, error) from error
 
     def config(self, kind: str, fits: Callable[[PreTrainedConfig], bool]) -> PreTrainedConfig:
@@ -162,7 +167,9 @@ class Checkpoint:
 
     @property
     def _where(self) -> str:
-        return self.name if self.folder is None else paths.relative(self.folder)
+        if self.folder is None:
+            return self.name
+        return paths.relative(self.folder / (self.gguf_file or ""))
 
     @property
     def _place(self) -> str:
@@ -201,6 +208,20 @@ def sum_layers(output: Any, layers: Sequence[int]) -> torch.Tensor:
     """
     states = (*output.hidden_states[:-1], output.last_hidden_state)
     return torch.stack([states[layer].float() for layer in layers]).sum(dim=0)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps transformers' bars and load reports out of the log; `network` checks what they say."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _first_line(error: Exception) -> str:
