@@ -62,12 +62,9 @@ def extract(
     (clips that lack the modality don't count), and StoreError when the disk takes no more.
     """
     clips = corpus.clips if splits is None else corpus.split(*splits)
-    lacking = _lacking(clips, encoder.modality)
-    keys = {
-        name: _key(name, clip, encoder.modality)
-        for name, clip in clips.iterrows()
-        if name not in lacking
-    }
+    sources = _sources(clips, encoder.modality)
+    lacking = dict.fromkeys(clips.index[sources.isna()], LACKS[encoder.modality])
+    keys = {name: _key(name, source, encoder.modality) for name, source in sources.dropna().items()}
     store = FeatureStore(encoder.modality, encoder.level, encoder.dim, encoder.fingerprint)
     _check(store, keys, max_failures)
     if _missing(store, keys):
@@ -99,20 +96,21 @@ def extract(
     )
 
 
-def _lacking(clips: pd.DataFrame, modality: str) -> dict[str, str]:
-    """The clips without the modality, and why."""
-    lacks = clips[list(SOURCES[modality])].isna().all(axis=1)
-    return dict.fromkeys(clips.index[lacks], LACKS[modality])
+def _sources(clips: pd.DataFrame, modality: str) -> pd.Series:
+    """The words or the file that each clip's features come from, or missing."""
+    first, *others = SOURCES[modality]
+    sources = clips[first]
+    for column in others:
+        sources = sources.fillna(clips[column])
+    return sources
 
 
-def _key(name: str, clip: pd.Series, modality: str) -> str:
-    """What identifies the source of a clip's features: the words, or the file as it is now."""
-    source = next(clip[column] for column in SOURCES[modality] if not pd.isna(clip[column]))
-    state: list[int] = []
+def _key(name: str, source: str, modality: str) -> str:
+    """What identifies a source: the words, or the file as it is now."""
     if modality != "text" and Path(source).is_file():
         status = Path(source).stat()
-        state = [status.st_size, status.st_mtime_ns]
-    return digest([name, source, *state], length=24)
+        return digest([name, source, status.st_size, status.st_mtime_ns], length=24)
+    return digest([name, source], length=24)
 
 
 def _missing(store: FeatureStore, keys: Mapping[str, str]) -> list[str]:
@@ -170,7 +168,8 @@ def _fill(
             ]
         )
         bar.update(len(shard))
-        _check(store, keys, max_failures)
+        if errors:
+            _check(store, keys, max_failures)
     return _difference(encoder, sample)
 
 
@@ -226,7 +225,8 @@ def _difference(
 def _failures(store: FeatureStore, keys: Mapping[str, str]) -> pd.DataFrame:
     """The ledger's rows about these clips as they are now."""
     ledger = store.failures()
-    return ledger[ledger["key"].isin(list(keys.values()))]
+    current = set(keys.values())
+    return ledger[np.array([key in current for key in ledger["key"]], dtype=bool)]
 
 
 def _check(store: FeatureStore, keys: Mapping[str, str], max_failures: float) -> None:

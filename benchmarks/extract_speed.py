@@ -1,0 +1,78 @@
+"""Clips a second through decoding and the store, without any model.
+
+    python benchmarks/extract_speed.py
+
+Renders the smoke corpus if it is not there (275 clips of 2 to 4 s). The median of three rounds;
+the contestants take turns.
+"""
+
+import os
+import tempfile
+import time
+from collections import defaultdict
+
+import numpy as np
+import pandas as pd
+
+from agt_lib import corpora
+from agt_lib.corpus import Corpus
+from agt_lib.extract import extract
+from agt_lib.media import decode_audio, decode_frames
+
+ROUNDS = 3
+
+
+class Decoding:
+    """An encoder that costs nothing: what is measured is the way there and back."""
+
+    level = "utterance"
+    dim = 1
+
+    def __init__(self, modality: str):
+        self.modality = modality
+        self.fingerprint = {"model": "none"}
+
+    def load(self, clip: pd.Series) -> float:
+        decode = decode_audio if self.modality == "audio" else decode_frames
+        return float(decode(clip["video"]).mean())
+
+    def encode(self, items: list[float]) -> np.ndarray:
+        return np.array(items, dtype=np.float32)[:, None]
+
+    def reference(self) -> None:
+        return None
+
+
+def clips_per_second(corpus: Corpus, modality: str, workers: int) -> tuple[float, float]:
+    """Of a first extraction, and of one that finds everything in the store."""
+    rates = []
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["AGT_DATA"] = folder
+        for _ in range(2):
+            started = time.perf_counter()
+            extract(corpus, Decoding(modality), workers=workers, progress=False)
+            rates.append(len(corpus.clips) / (time.perf_counter() - started))
+    return rates[0], rates[1]
+
+
+def main() -> None:
+    corpus = corpora.load("smoke")
+    contestants = [(m, w) for m in ("audio", "video") for w in (1, os.cpu_count() or 1)]
+    rates = defaultdict(list)
+    for number in range(ROUNDS + 1):
+        for contestant in contestants:
+            pair = clips_per_second(corpus, *contestant)
+            if number:  # the first round warms up
+                rates[contestant].append(pair)
+    print(f"{len(corpus.clips)} clips, clips a second (median of {ROUNDS})")
+    print("| modality | workers | first time | from the store |\n| --- | --- | --- | --- |")
+    medians = {who: np.median(pairs, axis=0) for who, pairs in rates.items()}
+    for (modality, workers), (first, again) in medians.items():
+        print(f"| {modality} | {workers} | {first:.0f} | {again:.0f} |")
+    for modality in ("audio", "video"):
+        one, many = (medians[who][0] for who in contestants if who[0] == modality)
+        print(f"{modality}: all workers / one = {many / one:.2f}")
+
+
+if __name__ == "__main__":
+    main()
