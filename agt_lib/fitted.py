@@ -18,6 +18,7 @@ from agt_lib.fusion_data import FusionData
 from agt_lib.scaling import Scaler
 
 AT_ONCE = 1024
+HISTORY = ("train_loss", "inner_loss", "inner_waf")
 
 
 class FingerprintError(ValueError):
@@ -28,7 +29,7 @@ class FingerprintError(ValueError):
 class FittedModel:
     """Weights of the epoch chosen, with all it takes to predict new clips.
 
-    `history` has one row per epoch: train_loss, inner_loss and inner_waf, the last two on the
+    `history` has one row per epoch and the columns `HISTORY`, of which the last two are on the
     inner part of the training fold that chose `epoch` (counted from 1).
     """
 
@@ -78,8 +79,7 @@ class FittedModel:
         for start in range(0, max(len(data.names), 1), AT_ONCE):
             rows = slice(start, start + AT_ONCE)
             inputs = {
-                m: (torch.from_numpy(x[rows]) - self.scalers[m].mean) / self.scalers[m].sd
-                for m, x in data.features.items()
+                m: torch.from_numpy(self.scalers[m](x[rows])) for m, x in data.features.items()
             }
             lengths = {m: torch.from_numpy(x[rows]) for m, x in data.lengths.items()}
             present = torch.from_numpy(data.present[rows])

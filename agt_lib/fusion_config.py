@@ -52,6 +52,29 @@ class FusionConfig:
             if value not in allowed:
                 raise ValueError(f"{name} is one of {', '.join(allowed)}; got {value!r}")
 
+    @classmethod
+    def default(
+        cls, model: str, modalities: tuple[str, ...] = MODALITIES, **changes: Any
+    ) -> "FusionConfig":
+        """The fixed configuration of `model` on any features, with `changes`."""
+        return cls(model=model, modalities=tuple(modalities), **(DEFAULTS[model] | changes))
+
     def plain(self) -> dict[str, Any]:
         """The same as JSON-able data; `FusionConfig(**plain)` restores it."""
         return asdict(self) | {"network": dict(self.network), "modalities": list(self.modalities)}
+
+
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "agt": {"network": {"width": 128}},
+    "attention": {
+        "optimizer": "adam",
+        "weight_decay": 1e-5,
+        "schedule": "constant",
+        "batch_size": 32,
+        "epochs": 100,
+        "patience": 20,
+        "label_smoothing": 0.0,
+        "network": {"hidden": 128, "dropout": 0.3},
+    },
+    "unimodal": {"network": {"width": 128}},
+}

@@ -86,6 +86,18 @@ class FusionData:
             lengths={m: self.lengths[m] for m in kept if m in self.lengths},
         )
 
+    def rows(self, index: np.ndarray) -> "FusionData":
+        """The clips at `index`, in that order."""
+        return replace(
+            self,
+            names=tuple(self.names[i] for i in index),
+            features={m: x[index] for m, x in self.features.items()},
+            present=self.present[index],
+            labels=self.labels[index],
+            lengths={m: x[index] for m, x in self.lengths.items()},
+            groups=None if self.groups is None else self.groups[index],
+        )
+
     def without(self, *modalities: str) -> "FusionData":
         """The same clips with `modalities` absent from all of them."""
         gone = np.isin(self.modalities, modalities)

@@ -21,6 +21,10 @@ class Scaler:
     mean: np.ndarray
     sd: np.ndarray
 
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Standardise features (..., D)."""
+        return (x - self.mean) / self.sd
+
 
 def fit_scaler(data: FusionData, modality: str, index: np.ndarray) -> Scaler:
     """Fit on the clips `index` that have `modality`; frames behind a clip's end do not count.

@@ -1,0 +1,139 @@
+"""The protocol: one model per fold and seed, scored on clips it never saw.
+
+Letters: S seeds, K folds, N labelled clips, C classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from agt_lib.corpus import Corpus
+from agt_lib.fitted import FittedModel
+from agt_lib.fusion_config import FusionConfig
+from agt_lib.fusion_data import FusionData
+from agt_lib.training import FitTask, fit
+
+
+@dataclass(frozen=True)
+class CrossValidated:
+    """Predictions of one configuration by all folds and seeds.
+
+    `out_of_fold` (S, N, C) are probabilities of single models, each for the clips its fit never
+    saw; NaN for clips that no fold holds out. `test` (S, N_test, C) averages the K fold models of
+    a seed, so its scores do not compare with the out-of-fold ones; None without test clips.
+    `models` are the fitted models, by seed and fold; none for a method that keeps none.
+    """
+
+    names: tuple[str, ...]
+    label_set: tuple[str, ...]
+    folds: np.ndarray
+    seeds: tuple[int, ...]
+    out_of_fold: np.ndarray
+    test_names: tuple[str, ...] = ()
+    test: np.ndarray | None = None
+    models: tuple[tuple[FittedModel, ...], ...] = ()
+
+    def out_of_fold_table(self, seed: int) -> pd.DataFrame:
+        """Out-of-fold probabilities of one of `seeds`, for the clips that a fold holds out."""
+        held_out = self.folds >= 0
+        names = np.array(self.names, dtype=object)[held_out]
+        return _table(names, self.label_set, self.out_of_fold[self.seeds.index(seed)][held_out])
+
+    def test_table(self, seed: int) -> pd.DataFrame:
+        """Test probabilities of one of `seeds`. Raises ValueError where there was no test set."""
+        if self.test is None:
+            raise ValueError("cross_validate was given no test clips: pass them as `test`")
+        return _table(self.test_names, self.label_set, self.test[self.seeds.index(seed)])
+
+
+def cross_validate(
+    data: FusionData,
+    folds: pd.Series,
+    configs: Mapping[str, FusionConfig],
+    seeds: Sequence[int] = (0, 1, 2),
+    *,
+    test: FusionData | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    progress: bool = True,
+) -> dict[str, CrossValidated]:
+    """Fit every configuration in every fold with every seed.
+
+    `folds` numbers the fold, from 0, that holds out each clip of `data`; -1 marks clips that all
+    models train on (see `dev_fold`). Raises ValueError where `folds` misses a clip.
+    """
+    numbers = fold_numbers(data, folds)
+    n_folds = int(numbers.max()) + 1
+    tasks = [
+        FitTask(config, np.flatnonzero(numbers != fold), seed)
+        for config in configs.values()
+        for seed in seeds
+        for fold in range(n_folds)
+    ]
+    models = iter(fit(data, tasks, device=device, workers=workers, progress=progress))
+    results = {}
+    for name in configs:
+        by_seed = tuple(tuple(next(models) for _ in range(n_folds)) for _ in seeds)
+        results[name] = CrossValidated(
+            names=data.names,
+            label_set=data.label_set,
+            folds=numbers,
+            seeds=tuple(seeds),
+            out_of_fold=np.stack([_out_of_fold(data, numbers, fitted) for fitted in by_seed]),
+            test_names=() if test is None else test.names,
+            test=None
+            if test is None
+            else np.stack([predict_mean(fitted, test) for fitted in by_seed]),
+            models=by_seed,
+        )
+    return results
+
+
+def predict_mean(models: Sequence[FittedModel], data: FusionData) -> np.ndarray:
+    """The mean of the models' probabilities, (N, C)."""
+    return np.mean([model.predict(data) for model in models], axis=0)
+
+
+def dev_fold(corpus: Corpus) -> pd.Series:
+    """Folds for a corpus with a dev split of its own: dev is held out once, train never.
+
+    For `from_corpus(corpus, features, ("train", "dev"))`. Raises ValueError without labelled dev
+    clips.
+    """
+    clips = corpus.split("train", "dev")
+    clips = clips[clips["emotion"].notna()]
+    is_dev = clips["split"] == "dev"
+    if not is_dev.any():
+        raise ValueError(f"corpus {corpus.name!r} has no labelled dev clips: use make_folds")
+    return is_dev.astype(int).sub(1).rename("fold")
+
+
+def fold_numbers(data: FusionData, folds: pd.Series) -> np.ndarray:
+    """The fold of each clip of `data`, (N,). Raises ValueError for clips that `folds` misses."""
+    found = folds.reindex(list(data.names))
+    if found.isna().any():
+        missing = found.index[found.isna()]
+        raise ValueError(
+            f"{len(missing)} of {len(found)} clips have no fold, the first is {missing[0]!r}: "
+            "folds and data must come from the same corpus"
+        )
+    return found.to_numpy(dtype=np.int64)
+
+
+def _out_of_fold(
+    data: FusionData, numbers: np.ndarray, models: Sequence[FittedModel]
+) -> np.ndarray:
+    probabilities = np.full((len(data.names), len(data.label_set)), np.nan, np.float32)
+    for fold, model in enumerate(models):
+        held_out = np.flatnonzero(numbers == fold)
+        probabilities[held_out] = model.predict(data.rows(held_out))
+    return probabilities
+
+
+def _table(
+    names: Sequence[str], label_set: Sequence[str], probabilities: np.ndarray
+) -> pd.DataFrame:
+    index = pd.Index(names, name="name", dtype="str")
+    return pd.DataFrame(probabilities, index=index, columns=list(label_set))
