@@ -137,7 +137,7 @@ class Head:
         for side in (-1, 1):
             if au[6] > 0.1:  # cheeks rise: a fuller cheek and lines beside the eye
                 cheek = CIRCLE * (0.2, 0.13) + (side * 0.5, 0.2 - 0.06 * au[6])
-                self._fill(cheek, _mix(self.who.skin, (226, 110, 100), 0.4 * au[6]))
+                self._fill(cheek, _mix(self.who.skin, (226, 110, 100), 0.28 * au[6]))
                 for slope in (-0.09, 0.0, 0.09):
                     foot = np.array([(0.66, -0.16 + slope / 2), (0.82, -0.16 + 1.4 * slope)])
                     self._stroke(foot * (side, 1), self._shade(0.45 * au[6]), 0.03)
