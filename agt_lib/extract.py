@@ -18,7 +18,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from agt_lib import paths
-from agt_lib.artefact import digest, write_manifest
+from agt_lib.artefact import digest, read_manifest, write_manifest
 from agt_lib.corpus import Corpus
 from agt_lib.encoders.base import Encoder
 from agt_lib.features import FAILURE_COLUMNS, Features
@@ -67,23 +67,36 @@ def extract(
     keys = {name: _key(name, source, encoder.modality) for name, source in sources.dropna().items()}
     store = FeatureStore(encoder.modality, encoder.level, encoder.dim, encoder.fingerprint)
     _check(store, keys, max_failures)
-    if _missing(store, keys):
+    started, difference = time.monotonic(), None
+    if missing := _missing(store, keys):
         with store.locked():
+            started = time.monotonic()
             # A process that was waited for may have done some or all of it.
-            if missing := _missing(store, keys):
-                started = time.monotonic()
-                shards = _shards(encoder, clips.loc[missing], shard_size, workers)
-                with _bar(encoder, len(keys), len(missing), progress) as bar, closing(shards):
-                    difference = _fill(store, encoder, keys, shards, max_failures, bar)
-                summary = {
-                    "corpus": {"name": corpus.name, "fingerprint": corpus.fingerprint},
-                    "splits": None if splits is None else list(splits),
-                    "absent": len(lacking),
-                    "extracted": len(missing),
-                    "clips_per_second": round(len(missing) / (time.monotonic() - started), 2),
-                    "difference_from_float32": difference,
-                }
-                _record(store, encoder, keys, summary, started)
+            missing = _missing(store, keys)
+            shards = _shards(encoder, clips.loc[missing], shard_size, workers)
+            with _bar(encoder, len(keys), len(missing), progress) as bar, closing(shards):
+                difference = _fill(store, encoder, keys, shards, max_failures, bar)
+    record = store.folder / f"extraction-{digest(sorted(keys.values()))}"
+    if missing or read_manifest(record) is None:
+        failures = _failures(store, keys)[list(FAILURE_COLUMNS)]
+        content = {
+            "kind": "features",
+            "corpus": {"name": corpus.name, "fingerprint": corpus.fingerprint},
+            "splits": None if splits is None else list(splits),
+            "modality": encoder.modality,
+            "level": encoder.level,
+            "dim": encoder.dim,
+            "encoder": encoder.fingerprint,
+            "fingerprint": store.fingerprint,
+            "clips": len(clips),
+            "present": len(keys) - len(failures),
+            "absent": len(lacking),
+            "failures": failures.to_dict("records"),
+            "extracted": len(missing),
+            "clips_per_second": round(len(missing) / (time.monotonic() - started), 2),
+            "difference_from_float32": difference,
+        }
+        write_manifest(record, content, started)
     values, lengths, present = store.read([keys.get(name, "") for name in clips.index])
     return Features(
         encoder.modality,
@@ -153,6 +166,7 @@ def _fill(
 ) -> dict[str, float] | None:
     """Encode and store shard after shard; returns what bfloat16 changed in the first clips."""
     sample: list[tuple[Any, np.ndarray]] = []
+    unreadable = 0
     for shard in shards:
         errors = {name: item for name, item in shard if isinstance(item, MediaError)}
         loaded = {name: item for name, item in shard if name not in errors}
@@ -169,6 +183,8 @@ def _fill(
         )
         bar.update(len(shard))
         if errors:
+            unreadable += len(errors)
+            bar.set_postfix(unreadable=unreadable, refresh=False)
             _check(store, keys, max_failures)
     return _difference(encoder, sample)
 
@@ -216,7 +232,7 @@ def _difference(
         return None
     exact = _split(reference, reference.encode([item for item, _ in sample]), len(sample))
     relative = [
-        float(np.linalg.norm(clip - other) / np.linalg.norm(other))
+        float(np.linalg.norm(clip - other) / (np.linalg.norm(other) or 1.0))
         for (_, clip), other in zip(sample, exact, strict=True)
     ]
     return {"clips": len(sample), "mean": float(np.mean(relative)), "largest": max(relative)}
@@ -238,34 +254,13 @@ def _reasons(
     store: FeatureStore, keys: Mapping[str, str], lacking: Mapping[str, str], order: pd.Index
 ) -> pd.DataFrame:
     """Why clips are absent from the features, in the corpus' order: name, stage, reason."""
-    failures = _failures(store, keys)[list(FAILURE_COLUMNS)].set_index("name")
-    for name, reason in lacking.items():
-        failures.loc[name] = [ABSENT, reason]
-    return failures.reindex(order[order.isin(failures.index)]).rename_axis("name").reset_index()
-
-
-def _record(
-    store: FeatureStore,
-    encoder: Encoder,
-    keys: Mapping[str, str],
-    summary: Mapping[str, Any],
-    started: float,
-) -> None:
-    failures = _failures(store, keys)[list(FAILURE_COLUMNS)]
-    content = {
-        "kind": "features",
-        "modality": encoder.modality,
-        "level": encoder.level,
-        "dim": encoder.dim,
-        "encoder": encoder.fingerprint,
-        "fingerprint": store.fingerprint,
-        "clips": len(keys),
-        "present": len(keys) - len(failures),
-        "failures": failures.to_dict("records"),
-        **summary,
-    }
-    folder = store.folder / f"extraction-{digest(sorted(keys.values()))}"
-    write_manifest(folder, content, started)
+    lacks = pd.DataFrame(
+        [(name, ABSENT, reason) for name, reason in lacking.items()],
+        columns=list(FAILURE_COLUMNS),
+        dtype="str",
+    )
+    table = pd.concat([lacks, _failures(store, keys)[list(FAILURE_COLUMNS)]]).set_index("name")
+    return table.reindex(order[order.isin(table.index)]).rename_axis("name").reset_index()
 
 
 def _bar(encoder: Encoder, total: int, missing: int, progress: bool) -> tqdm:

@@ -317,7 +317,8 @@ def test_clips_without_words_are_absent_but_no_failures(data_folder):
         {"name": name, "stage": "absent", "reason": "the clip has no words"} for name in "acd"
     ]
     (manifest,) = manifests(data_folder)
-    assert (manifest["present"], manifest["absent"], manifest["failures"]) == (1, 3, [])
+    assert (manifest["clips"], manifest["present"], manifest["absent"]) == (4, 1, 3)
+    assert manifest["failures"] == []
 
 
 def test_reasons_stand_in_the_corpus_order(clips_folder, tmp_path):
@@ -425,6 +426,17 @@ def test_the_manifest_says_what_was_done(clips_folder, data_folder):
     assert manifest["clips_per_second"] > 0
     assert manifest["seconds"] > 0
     assert manifest["peak_memory_mb"] > 0
+
+
+def test_a_run_killed_before_its_manifest_gets_one_when_repeated(data_folder):
+    quietly(sentences(4), Letters())
+    (path,) = data_folder.glob("features/*/extraction-*/manifest.json")
+    path.unlink()
+    encoder = Letters()
+    quietly(sentences(4), encoder)
+    assert encoder.loaded == []
+    (manifest,) = manifests(data_folder)
+    assert (manifest["clips"], manifest["present"], manifest["extracted"]) == (4, 4, 0)
 
 
 def test_what_half_precision_changes_is_reported_for_eight_clips(data_folder):
