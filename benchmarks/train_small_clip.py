@@ -1,6 +1,6 @@
 """Train the small CLIP that ships in `agt_lib/checkpoints/small_clip`, from rendered faces.
 
-    python benchmarks/train_small_clip.py [--out FOLDER] [--clips 6000] [--epochs 8]
+    python benchmarks/train_small_clip.py [--out FOLDER] [--clips 5000] [--epochs 8]
 
 Its captions name everything in the picture but the emotion: skin, hair, beard, glasses,
 background, light, pose, what is in the way, whether the person speaks, and in coarse words the
@@ -70,7 +70,7 @@ def caption(
     `units` are the strengths of the action units in this frame.
     """
     turned = "facing the camera"
-    if abs(place.yaw) > 0.12:
+    if abs(place.yaw) > 0.08:
         turned = "turned to the right" if place.yaw > 0 else "turned to the left"
     parts = [
         f"{who.skin_name} skin",
@@ -203,7 +203,7 @@ def report(model: torch.nn.Module, tokenizer, n_clips: int = 250) -> dict[str, f
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=paths.SMALL_CLIP)
-    parser.add_argument("--clips", type=int, default=6000)
+    parser.add_argument("--clips", type=int, default=5000)
     parser.add_argument("--epochs", type=int, default=8)
     arguments = parser.parse_args()
 
