@@ -43,6 +43,8 @@ def render_all(plan: Sequence[ClipPlan], folder: Path, *, processes: int | None 
     Raises RenderError with the failing process' own message.
     """
     (folder / CLIPS).mkdir(parents=True, exist_ok=True)
+    for partial in (folder / CLIPS).glob(".*.partial"):  # left by a process that was killed
+        partial.unlink()
     missing = [clip for clip in plan if not clip_path(folder, clip.name).is_file()]
     if not missing:
         return
@@ -133,8 +135,9 @@ def _encode(
     audio = container.add_stream("aac", rate=voice.SAMPLE_RATE, layout="mono")
     audio.bit_rate = 64_000
     for picture in frames:
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-        container.mux(video.encode(frame))
+        planes = av.VideoFrame.from_ndarray(picture, format="rgb24").to_ndarray(format="yuv420p")
+        # a frame made anew: x264 reads the padding that the conversion leaves unwritten
+        container.mux(video.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p")))
     container.mux(video.encode())
     sound = av.AudioFrame.from_ndarray(waveform[None], format="fltp", layout="mono")
     sound.sample_rate = voice.SAMPLE_RATE

@@ -2,7 +2,7 @@
 
 `CUED[emotion][cue]` holds templates whose words show an emotion strongly (they name or exclaim
 it) or weakly (they tell of something that usually goes with it). `PLAIN` holds statements that
-show none: the words of neutral clips, and of clips whose words withhold a cue.
+show none.
 """
 
 SLOTS: dict[str, tuple[str, ...]] = {
