@@ -81,7 +81,7 @@ def cross_validate(
             label_set=data.label_set,
             folds=numbers,
             seeds=tuple(seeds),
-            out_of_fold=np.stack([_out_of_fold(data, numbers, fitted) for fitted in by_seed]),
+            out_of_fold=np.stack([out_of_fold(data, numbers, fitted) for fitted in by_seed]),
             test_names=() if test is None else test.names,
             test=None
             if test is None
@@ -122,9 +122,8 @@ def fold_numbers(data: FusionData, folds: pd.Series) -> np.ndarray:
     return found.to_numpy(dtype=np.int64)
 
 
-def _out_of_fold(
-    data: FusionData, numbers: np.ndarray, models: Sequence[FittedModel]
-) -> np.ndarray:
+def out_of_fold(data: FusionData, numbers: np.ndarray, models: Sequence[FittedModel]) -> np.ndarray:
+    """Probabilities (N, C) of each clip by the model of the fold that holds it out, else NaN."""
     probabilities = np.full((len(data.names), len(data.label_set)), np.nan, np.float32)
     for fold, model in enumerate(models):
         held_out = np.flatnonzero(numbers == fold)

@@ -34,11 +34,15 @@ def pick_device(requested: str = "auto") -> torch.device:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether `device` multiplies bfloat16 matrices natively."""
+    """Whether `device` multiplies bfloat16 matrices natively and gains speed by it.
+
+    A CPU does with AMX tiles; with avx512_bf16 alone it has the instruction but float32 is faster
+    (154 against 82 GFLOP/s on one core of a Xeon without AMX).
+    """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
-        return bool(torch.cpu._is_avx512_bf16_supported())
+        return bool(torch.cpu._is_amx_tile_supported())
     return False
 
 

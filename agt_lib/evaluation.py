@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, roc_auc_score
 
 from agt_lib.emotions import EMOTIONS, MISSING
 
@@ -208,11 +208,11 @@ def precision_recall(found: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
     }
 
 
-def prediction_table(
-    names: Sequence[str], probabilities: np.ndarray, labels: Sequence[str] = EMOTIONS
-) -> pd.DataFrame:
-    """Probabilities (N, C) as a table indexed by clip name, one column per label."""
-    return pd.DataFrame(probabilities, index=pd.Index(names, name="name"), columns=list(labels))
+def detection_auc(wanted: np.ndarray, evidence: np.ndarray) -> float:
+    """The chance that a wanted one has more `evidence` than another; NaN where all are alike."""
+    if len(np.unique(wanted)) < 2:
+        return float("nan")
+    return float(roc_auc_score(wanted, evidence))
 
 
 def bootstrap_weights(

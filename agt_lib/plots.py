@@ -51,6 +51,11 @@ def save(figure: Figure, folder: Path, name: str, data: pd.DataFrame) -> None:
         figure.savefig(folder / f"{name}.{ending}", bbox_inches="tight")
 
 
+def stacked(tables: Mapping[str, pd.DataFrame], key: str) -> pd.DataFrame:
+    """The tables that a figure of several panels draws as one, told apart by the column `key`."""
+    return pd.concat(tables, names=[key]).reset_index()
+
+
 def colour(label: str, labels: Sequence[str]) -> str:
     """The colour of an emotion; other label sets take the line colours in turn."""
     return COLOURS.get(label) or LINES[list(labels).index(label) % len(LINES)]
@@ -106,21 +111,27 @@ def forest(
 
     `zero` draws the line of no difference.
     """
-    rows = list(dict.fromkeys(table[row]))
     names = list(dict.fromkeys(table[series]))
-    figure, axis = plt.subplots(figsize=(7.5, 0.9 + 0.19 * len(rows) * (len(names) + 1)))
-    step = 0.75 / max(len(names), 1)
+    places, ticks, y = {}, {}, 0.0
+    for title, part in table.groupby(row, sort=False):
+        for name in names:
+            if name in set(part[series]):
+                places[title, name] = y
+                y += 1
+        ticks[title] = (y - len(part) + y - 1) / 2
+        y += 0.8 if len(names) > 1 else 0
+    figure, axis = plt.subplots(figsize=(7.5, 1.0 + (0.17 if len(names) > 1 else 0.26) * y))
     for i, name in enumerate(names):
         part = table[table[series] == name]
-        y = np.array([rows.index(r) for r in part[row]]) + (i - (len(names) - 1) / 2) * step
+        heights = [places[title, name] for title in part[row]]
         errors = [part[value] - part["low"], part["high"] - part[value]]
         axis.errorbar(
-            part[value], y, xerr=errors, fmt="o", markersize=4, linewidth=1.4,
+            part[value], heights, xerr=errors, fmt="o", markersize=4, linewidth=1.4,
             color=LINES[i % len(LINES)], label=name,
         )  # fmt: skip
     if zero:
         axis.axvline(0, color="black", linewidth=0.8, linestyle=":")
-    axis.set(yticks=range(len(rows)), yticklabels=rows, xlabel=label)
+    axis.set(yticks=list(ticks.values()), yticklabels=list(ticks), xlabel=label)
     axis.invert_yaxis()
     axis.grid(axis="x", linewidth=0.4)
     if len(names) > 1:
@@ -143,22 +154,22 @@ def confusion_matrices(tables: Mapping[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def training_curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
+def training_curves(histories: pd.DataFrame) -> Figure:
     """Loss and inner-split WAF by epoch: thin lines the fits, thick their mean, a dot the choice.
 
-    Each history has columns epoch, train_loss, inner_loss, inner_waf, chosen (bool).
+    Columns model, fit, epoch, inner_loss, inner_waf, chosen (bool).
     """
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.4))
-    for i, (name, fits) in enumerate(histories.items()):
+    for i, (model, fits) in enumerate(histories.groupby("model", sort=False)):
+        chosen = fits[fits["chosen"]]
         for axis, column in zip(axes, ("inner_loss", "inner_waf"), strict=True):
-            for fit in fits:
+            for _, fit in fits.groupby("fit"):
                 axis.plot(fit["epoch"], fit[column], color=LINES[i], alpha=0.15, linewidth=0.8)
-                best = fit[fit["chosen"]]
-                axis.scatter(best["epoch"], best[column], color=LINES[i], s=7, alpha=0.5)
-            mean = pd.concat(fits).groupby("epoch")[column].mean()
-            axis.plot(mean.index, mean, color=LINES[i], linewidth=2, label=name)
-    axes[0].set(xlabel="epoch", ylabel="loss, inner 20 % of the training fold")
-    axes[1].set(xlabel="epoch", ylabel="WAF, inner 20 %")
+            axis.scatter(chosen["epoch"], chosen[column], color=LINES[i], s=8, alpha=0.6)
+            mean = fits.groupby("epoch")[column].mean()
+            axis.plot(mean.index, mean, color=LINES[i], linewidth=2, label=model)
+    axes[0].set(xlabel="epoch", ylabel="loss, inner fifth")
+    axes[1].set(xlabel="epoch", ylabel="WAF, inner fifth")
     axes[1].legend(frameon=False)
     return figure
 

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,12 @@ import agt_lib
 from agt_lib import artefact, corpora, device, encoders, paths, plots, profiles
 from agt_lib.corpora import mertools
 from agt_lib.corpus import Corpus
+from agt_lib.crossval import dev_fold
 from agt_lib.emotions import normalise
 from agt_lib.extract import extract
 from agt_lib.features import Features
+from agt_lib.folds import make_folds
+from agt_lib.fusion_data import FusionData, from_corpus
 from agt_lib.store import extraction_record
 
 AUTO = "auto"
@@ -62,6 +65,24 @@ class Run:
             modality: extract(self.corpus, encoders.build(spec))
             for modality, spec in self.encoders.items()
         }
+
+    @cached_property
+    def data(self) -> FusionData:
+        """The labelled clips to train and validate on, with their features."""
+        return from_corpus(self.corpus, self.features, ("train", "dev"))
+
+    @cached_property
+    def test(self) -> FusionData | None:
+        """The test clips with their features and no labels, or None where there are none."""
+        found = from_corpus(self.corpus, self.features, ("test",))
+        return found if found.names else None
+
+    @cached_property
+    def folds(self) -> pd.Series:
+        """The corpus' own dev split where it has one, else its folds."""
+        if self.corpus.split("dev")["emotion"].notna().any():
+            return dev_fold(self.corpus)
+        return make_folds(self.corpus, self.profile.n_folds, self.profile.fold_seed)
 
     @property
     def seeds(self) -> list[int]:
@@ -159,15 +180,19 @@ def start(
     video: str = AUTO,
     text: str = AUTO,
     labels: str = "",
+    n_folds: int = 0,
+    n_seeds: int = 0,
     seed: int = 0,
 ) -> Run:
     """Resolve a notebook's parameters and print them in one line with versions and device.
 
     "auto" takes the profile's value; an empty encoder leaves its modality out; `labels` names
-    another label set than the six emotions, separated by commas. Raises ValueError where the
-    profile names no corpus and none is given, or no modality is left.
+    another label set than the six emotions, separated by commas; 0 folds or seeds are the
+    profile's. Raises ValueError where the profile names no corpus and none is given, or no
+    modality is left.
     """
     preset = profiles.get(profile)
+    preset = replace(preset, n_folds=n_folds or preset.n_folds, n_seeds=n_seeds or preset.n_seeds)
     source = preset.corpus if corpus == AUTO else corpus
     if not source:
         raise ValueError(

@@ -51,7 +51,7 @@ def test_a_device_that_is_not_there_is_refused(machine, cuda, requested, message
 
 @pytest.mark.parametrize(("native", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
 def test_auto_precision_is_bfloat16_where_the_processor_has_it(monkeypatch, native, expected):
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: native)
     assert device.pick_precision("auto", torch.device("cpu")) == expected
 
 
@@ -72,7 +72,7 @@ def test_this_processors_bfloat16_agrees_with_the_kernels_list():
             flags = file.read()
     except OSError:
         pytest.skip("no /proc/cpuinfo on this system")
-    assert device.has_bfloat16(torch.device("cpu")) == ("avx512_bf16" in flags)
+    assert device.has_bfloat16(torch.device("cpu")) == ("amx_tile" in flags)
 
 
 def test_a_seed_repeats_the_draws_of_all_three_generators():

@@ -1,0 +1,266 @@
+"""Table 1 of the paper: its rows, their scores and differences, and AGT's ablation.
+
+Rows are named by their features, as the paper's: A voice, V face, T words. A+T is a row of our own,
+and so are the single modalities and logistic regression. S seeds, N clips, C classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from agt_lib import evaluation
+from agt_lib.crossval import CrossValidated
+from agt_lib.fusion_config import FusionConfig
+from agt_lib.fusion_data import FusionData
+from agt_lib.reference import logistic_regression
+
+AGT, BASELINE, UNSCALED = "AGT", "baseline", "baseline, unscaled"
+UNIMODAL, REFERENCE = "one modality", "logistic regression"
+MODELS = (AGT, BASELINE, UNSCALED, UNIMODAL, REFERENCE)
+LETTERS = {"audio": "A", "video": "V", "text": "T"}
+OUT_OF_FOLD, TEST = "out-of-fold", "test"
+
+Row = tuple[str, str]
+"""Features and model, such as ("A+V", "AGT")."""
+
+OPTIONS: dict[str, dict] = {
+    "pair_sum: the literal sum of two pairs": {"network": {"layout": "pair_sum"}},
+    "drop_guide: CAMFNet's layout": {"network": {"layout": "drop_guide"}},
+    "channel: features side by side": {"network": {"layout": "channel"}},
+    "one CBT for both channels": {"network": {"share_cbt": True}},
+    "no feed-forward in CBT": {"network": {"ffn": False}},
+    "CBT of depth 2": {"network": {"depth": 2}},
+    "no gate": {"network": {"gate": "none"}},
+    "LayerNorm over raw features first": {"network": {"input_order": "layernorm_first"}},
+    "features not standardised": {"scale": False},
+    "modality dropout .2": {"modality_dropout": 0.2},
+}
+"""What the ablation changes in AGT, one at a time. CAMFNet's gate is not among them: with three
+tokens it can't fire, which makes it "no gate"."""
+
+
+def features_name(modalities: Sequence[str]) -> str:
+    """The paper's way to name a set of features: "A+V+T"."""
+    return "+".join(letter for m, letter in LETTERS.items() if m in modalities)
+
+
+def feature_sets(modalities: Sequence[str]) -> list[tuple[str, ...]]:
+    """All sets of two or three with the guide (voice, else the first), smaller ones first.
+
+    A lone modality is a set by itself.
+    """
+    guide, *others = [m for m in LETTERS if m in modalities]
+    if not others:
+        return [(guide,)]
+    return [
+        (guide, *chosen)
+        for size in range(1, len(others) + 1)
+        for chosen in combinations(others, size)
+    ]
+
+
+def configurations(
+    modalities: Sequence[str], max_epochs: int | None = None
+) -> dict[Row, FusionConfig]:
+    """One fixed configuration per fused row and single modality."""
+    configs: dict[Row, FusionConfig] = {}
+    for chosen in feature_sets(modalities):
+        name = features_name(chosen)
+        configs[name, BASELINE] = FusionConfig.default("attention", chosen)
+        configs[name, UNSCALED] = FusionConfig.default("attention", chosen, scale=False)
+        configs[name, AGT] = FusionConfig.default("agt", chosen)
+    for modality in LETTERS:
+        if modality in modalities:
+            configs[LETTERS[modality], UNIMODAL] = FusionConfig.default("unimodal", (modality,))
+    return {row: capped(config, max_epochs) for row, config in configs.items()}
+
+
+def ablation(modalities: Sequence[str], max_epochs: int | None = None) -> dict[str, FusionConfig]:
+    """AGT on all `modalities` with one option changed at a time."""
+    default = FusionConfig.default("agt", tuple(modalities))
+    configs = {}
+    for name, changes in OPTIONS.items():
+        network = dict(default.network) | changes.get("network", {})
+        config = FusionConfig.default("agt", default.modalities, **(changes | {"network": network}))
+        configs[name] = capped(config, max_epochs)
+    return configs
+
+
+def capped(config: FusionConfig, max_epochs: int | None) -> FusionConfig:
+    """`config` with at most `max_epochs` epochs."""
+    if max_epochs is None or config.epochs <= max_epochs:
+        return config
+    return FusionConfig(**(vars(config) | {"epochs": max_epochs}))
+
+
+def references(
+    data: FusionData, folds: pd.Series, test: FusionData | None = None
+) -> dict[Row, CrossValidated]:
+    """Logistic regression on each modality alone and on each fused row's features."""
+    chosen = dict.fromkeys([*((m,) for m in data.modalities), *feature_sets(data.modalities)])
+    return {
+        (features_name(modalities), REFERENCE): logistic_regression(
+            data, folds, modalities, test=test
+        )
+        for modalities in chosen
+    }
+
+
+def scores(
+    results: Mapping[Row, CrossValidated], data: FusionData, answers: pd.Series | None = None
+) -> pd.DataFrame:
+    """One line per row and set: WAF and accuracy with intervals, in per cent.
+
+    Out-of-fold scores are of single models on the clips of `data`; test scores of the fold models'
+    average on the clips that `answers` (labels by clip name) knows. Columns features, model, set,
+    waf, low, high, seed_sd, accuracy, clips, seeds, interval_over.
+    """
+    lines = []
+    for (features, model), result in results.items():
+        groups = None if data.groups is None else data.groups[result.folds >= 0]
+        known = *held_out(result, data), groups
+        lines.append({"features": features, "model": model, "set": OUT_OF_FOLD} | _line(*known))
+        if answers is not None and len(answers):
+            known = *on_test(result, answers), None
+            lines.append({"features": features, "model": model, "set": TEST} | _line(*known))
+    return pd.DataFrame(lines)
+
+
+def on_test(result: CrossValidated, answers: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """True labels (N,) and probabilities (S, N, C) of the test clips that `answers` knows."""
+    places = pd.Index(result.test_names).get_indexer(answers.index)
+    number = {label: i for i, label in enumerate(result.label_set)}
+    known = places >= 0
+    return answers[known].map(number).to_numpy(), result.test[:, places[known]]
+
+
+def _line(true: np.ndarray, probabilities: np.ndarray, groups: np.ndarray | None) -> dict:
+    waf = evaluation.score(true, probabilities, groups)
+    accuracy = evaluation.score(true, probabilities, groups, metric="accuracy")
+    return {
+        "waf": 100 * waf.mean,
+        "low": 100 * waf.low,
+        "high": 100 * waf.high,
+        "seed_sd": 100 * waf.seed_sd,
+        "accuracy": 100 * accuracy.mean,
+        "clips": waf.n_clips,
+        "seeds": waf.n_seeds,
+        "interval_over": waf.unit,
+    }
+
+
+def display(table: pd.DataFrame) -> pd.DataFrame:
+    """`scores` for reading: a line per features and model, WAF with its interval per set."""
+    text = table.assign(
+        text=[
+            f"{row.waf:.1f} [{row.low:.1f}, {row.high:.1f}]"
+            + ("" if np.isnan(row.seed_sd) else f" ±{row.seed_sd:.1f}")
+            for row in table.itertuples()
+        ]
+    )
+    wide = text.pivot(index=["features", "model"], columns="set", values="text")
+    order = list(dict.fromkeys(zip(table["features"], table["model"], strict=True)))
+    order.sort(key=lambda row: (len(row[0]), row[0], MODELS.index(row[1])))
+    titles = {OUT_OF_FOLD: "out-of-fold, single models", TEST: "test, mean of fold models"}
+    return wide.reindex(order)[[s for s in titles if s in wide]].rename(columns=titles).fillna("")
+
+
+def differences(
+    against: CrossValidated, results: Mapping[str, CrossValidated], data: FusionData
+) -> pd.DataFrame:
+    """Out-of-fold WAF of each of `results` minus that of `against`, in points, paired.
+
+    Paired over clips and over the seeds both have; a result without fitted models has no seed and
+    stands beside each of the other's. Columns name, difference, low, high, fixed, broken, clips.
+    """
+    rows = against.folds >= 0
+    groups = None if data.groups is None else data.groups[rows]
+    lines = []
+    for name, result in results.items():
+        seeded = [r for r in (against, result) if r.models] or [against]
+        seeds = [seed for seed in seeded[0].seeds if seed in seeded[-1].seeds]
+        a, b = (_of_seeds(r, seeds)[:, rows] for r in (against, result))
+        found = evaluation.compare(data.labels[rows], a, b, groups)
+        points = {k: 100 * getattr(found, k) for k in ("difference", "low", "high")}
+        counts = {"fixed": found.fixed, "broken": found.broken, "clips": found.n_clips}
+        lines.append({"name": name} | points | counts)
+    return pd.DataFrame(lines)
+
+
+def against_each(
+    results: Mapping[Row, CrossValidated], data: FusionData, model: str = AGT
+) -> pd.DataFrame:
+    """`differences` of `model` to each other model on the same features.
+
+    Columns features and minus (the other model) stand in front.
+    """
+    tables = []
+    for (features, other), result in results.items():
+        if other != model and (features, model) in results:
+            line = differences(result, {other: results[features, model]}, data)
+            line.insert(0, "features", features)
+            tables.append(line.rename(columns={"name": "minus"}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def held_out(result: CrossValidated, data: FusionData) -> tuple[np.ndarray, np.ndarray]:
+    """True labels (N,) and out-of-fold probabilities (S, N, C) of the clips a fold holds out."""
+    rows = result.folds >= 0
+    return data.labels[rows], result.out_of_fold[:, rows]
+
+
+def class_scores(
+    results: Mapping[Row, CrossValidated], data: FusionData, features: str
+) -> pd.DataFrame:
+    """Out-of-fold F1 in per cent by label (columns) of each model on `features` (rows)."""
+    lines = {
+        model: 100 * evaluation.per_class_f1(*held_out(result, data), data.label_set)
+        for (name, model), result in results.items()
+        if name == features
+    }
+    return pd.DataFrame(lines).T.rename_axis("model")
+
+
+def histories(results: Mapping[str, CrossValidated]) -> pd.DataFrame:
+    """Every fit's history: columns model, fit, epoch, train_loss, inner_loss, inner_waf, chosen."""
+    tables = []
+    for name, result in results.items():
+        fits = [fitted for models in result.models for fitted in models]
+        for number, fitted in enumerate(fits):
+            history = fitted.history.reset_index()
+            chosen = history["epoch"] == fitted.epoch
+            tables.append(history.assign(model=name, fit=number, chosen=chosen))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _of_seeds(result: CrossValidated, seeds: Sequence[int]) -> np.ndarray:
+    """Out-of-fold probabilities of `seeds`, (S, N, C); a result without seeds is repeated."""
+    if not result.models:
+        return np.repeat(result.out_of_fold, len(seeds), axis=0)
+    return result.out_of_fold[[result.seeds.index(seed) for seed in seeds]]
+
+
+def prediction_tables(results: Mapping[Row, CrossValidated]) -> dict[str, pd.DataFrame]:
+    """All predictions in two long tables, "oof" and "test".
+
+    Columns features, model, seed, name and one probability per label; with `features`, `model` and
+    `seed` fixed, a table indexed by name is what the rest of the library calls predictions.
+    """
+    tables: dict[str, list[pd.DataFrame]] = {"oof": [], "test": []}
+    for (features, model), result in results.items():
+        for seed in result.seeds:
+            row = {"features": features, "model": model, "seed": seed}
+            tables["oof"].append(_long(result.out_of_fold_table(seed), row))
+            if result.test is not None:
+                tables["test"].append(_long(result.test_table(seed), row))
+    return {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items() if parts}
+
+
+def _long(table: pd.DataFrame, row: Mapping[str, object]) -> pd.DataFrame:
+    return (
+        pd.DataFrame(dict(row), index=table.index)
+        .join(table)
+        .reset_index()[[*row, "name", *table.columns]]
+    )
