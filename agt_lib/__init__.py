@@ -4,12 +4,13 @@ An implementation of Shi & Gao, MRAC '24 (https://doi.org/10.1145/3689092.368941
 The numbered notebooks tell the story; the modules here do the work. Modules import
 only from the floors below them:
 
-1. `emotions`, `paths`, `device`, `profiles`
-2. `artefact`, `media`, `corpus`, `folds`, `store`
-3. `corpora`, `encoders`, `fusion`
-4. `extract`, `training`
-5. `evaluation`
-6. `plots`, `runs`
+1. `emotions`, `paths`, `device`, `profiles`, `progress`
+2. `artefact`, `media`, `corpus`, `folds`, `features`, `ledger`, `store`
+3. `corpora`, `encoders`, `fusion` (a file each for a source, an extractor, a network)
+4. `extract`; `fusion_data`, `fusion_config`, `scaling`, `fitted`, `saved`, `training`, `crossval`,
+   `reference`
+5. `evaluation`, `table1`, `robustness`
+6. `preview`, `plots`, `runs`, `reproduce`
 """
 
 __version__ = "0.1.0"

@@ -4,7 +4,6 @@ B: clips of a shard, T: time, D: features.
 """
 
 import os
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from agt_lib.encoders.base import Encoder
 from agt_lib.features import FAILURE_COLUMNS, Features
 from agt_lib.ledger import ABSENT, LEDGER, check_share
 from agt_lib.media import MediaError
+from agt_lib.progress import bar as progress_bar
 from agt_lib.store import FeatureStore
 
 SOURCES = {"audio": ("audio", "video"), "video": ("video",), "text": ("text",)}
@@ -74,8 +74,15 @@ def extract(
             # A process that was waited for may have done some or all of it.
             missing = _missing(store, keys)
             shards = _shards(encoder, clips.loc[missing], shard_size, workers)
-            with _bar(encoder, len(keys), len(missing), progress) as bar, closing(shards):
-                difference = _fill(store, encoder, keys, shards, max_failures, bar)
+            shown = progress_bar(
+                len(keys),
+                f"{encoder.modality} features",
+                "clip",
+                shown=progress,
+                done=len(keys) - len(missing),
+            )
+            with shown, closing(shards):
+                difference = _fill(store, encoder, keys, shards, max_failures, shown)
     record = store.folder / f"extraction-{digest(sorted(keys.values()))}"
     if missing or read_manifest(record) is None:
         failures = _failures(store, keys)[list(FAILURE_COLUMNS)]
@@ -261,15 +268,3 @@ def _reasons(
     )
     table = pd.concat([lacks, _failures(store, keys)[list(FAILURE_COLUMNS)]]).set_index("name")
     return table.reindex(order[order.isin(table.index)]).rename_axis("name").reset_index()
-
-
-def _bar(encoder: Encoder, total: int, missing: int, progress: bool) -> tqdm:
-    return tqdm(
-        desc=f"{encoder.modality} features",
-        total=total,
-        initial=total - missing,
-        unit="clip",
-        disable=not progress,
-        # In a log each update is a line.
-        mininterval=0.2 if sys.stderr.isatty() else 20,
-    )

@@ -17,7 +17,6 @@ from sklearn.metrics import f1_score
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import swa_utils
-from tqdm.auto import tqdm
 
 from agt_lib.device import pick_device, pick_precision
 from agt_lib.fitted import HISTORY, FittedModel
@@ -25,6 +24,7 @@ from agt_lib.folds import inner_split
 from agt_lib.fusion import build
 from agt_lib.fusion_config import FusionConfig
 from agt_lib.fusion_data import FusionData
+from agt_lib.progress import bar
 from agt_lib.scaling import fit_scalers
 
 INNER_SEED = 0
@@ -71,12 +71,11 @@ def fit(
         workers = (os.cpu_count() or 1) if target.type == "cpu" else 1
     calls = (joblib.delayed(_fit_one)(data, task, target) for task in tasks)
     pool = joblib.Parallel(n_jobs=max(1, min(workers, len(tasks))), return_as="generator")
-    bar = tqdm(total=len(tasks), desc="fit", unit="model", disable=not progress, mininterval=1)
     models = []
-    with bar:
+    with bar(len(tasks), "fit", "model", shown=progress) as shown:
         for model in pool(calls):
             models.append(model)
-            bar.update()
+            shown.update()
     return models
 
 
