@@ -12,25 +12,28 @@ regression fits on all of it.
 
 import argparse
 import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import f1_score
 from sklearn.model_selection import GroupKFold
 
 from agt_lib.emotions import EMOTIONS, to_numbers
+from agt_lib.evaluation import score, waf
 from agt_lib.features import Features
 from agt_lib.fusion_config import FusionConfig
 from agt_lib.fusion_data import FusionData, assemble
-from agt_lib.linear import logistic_regression
+from agt_lib.reference import logistic_regression
 from agt_lib.training import FitTask, fit
 
 N_FOLDS, INNER_FOLDS = 6, 3
 BOTH = ("audio", "video")
+REGRESSION = "logistic regression"
 GRIDS = {
     "AGT": [
         FusionConfig.default("agt", BOTH),
-        FusionConfig.default("agt", BOTH, learning_rate=1e-3, epochs=40),
+        FusionConfig.default("agt", BOTH, modality_dropout=0.2),
     ],
     "baseline, scaled": [
         FusionConfig.default("attention", BOTH, network={"hidden": hidden, "dropout": dropout})
@@ -46,6 +49,7 @@ GRIDS = {
         FusionConfig.default("unimodal", ("audio",), network={"width": width})
         for width in (64, 256)
     ],
+    REGRESSION: [0.003, 0.01, 0.03, 0.1],
 }
 
 
@@ -70,55 +74,48 @@ def by_actor(data: FusionData, rows: np.ndarray, n_folds: int) -> list[tuple]:
     return [(rows[train], rows[held_out]) for train, held_out in splits]
 
 
-def waf(labels: np.ndarray, predicted: np.ndarray) -> float:
-    return f1_score(labels, predicted, average="weighted")
+def choose(
+    data: FusionData, folds: list[tuple], grid: Sequence[Any], predict: Callable
+) -> list[Any]:
+    """For each outer fold the setting of `grid` with the best WAF over its inner folds.
 
-
-def choose(data: FusionData, folds: list[tuple], grid: list[FusionConfig]) -> list[FusionConfig]:
-    """Of each outer fold, the configuration with the best WAF over its inner folds."""
+    `predict(data, settings, folds)` gives probabilities (N, C) of the clips its folds hold out.
+    """
     inner = [by_actor(data, train, INNER_FOLDS) for train, _ in folds]
-    tasks = [FitTask(config, train) for splits in inner for config in grid for train, _ in splits]
-    models = iter(fit(data, tasks, progress=False))
+    every = [(setting, fold) for splits in inner for setting in grid for fold in splits]
+    parts = iter(predict(data, *zip(*every, strict=True)))
     chosen = []
     for splits in inner:
+        rows = np.concatenate([held_out for _, held_out in splits])
         scores = []
         for _ in grid:
-            predicted = [next(models).predict(data.rows(held)).argmax(1) for _, held in splits]
-            labels = np.concatenate([data.labels[held] for _, held in splits])
-            scores.append(waf(labels, np.concatenate(predicted)))
+            probabilities = np.concatenate([next(parts) for _ in splits])
+            scores.append(waf(data.labels[rows], probabilities.argmax(1)))
         chosen.append(grid[int(np.argmax(scores))])
     return chosen
 
 
-def network_predictions(
-    data: FusionData, folds: list[tuple], grid: list[FusionConfig], n_seeds: int
-) -> tuple[np.ndarray, list[int]]:
-    """Out-of-fold labels (S, N), and which configuration each fold chose."""
-    chosen = choose(data, folds, grid)
-    tasks = [
-        FitTask(config, train, seed)
-        for seed in range(n_seeds)
-        for config, (train, _) in zip(chosen, folds, strict=True)
-    ]
-    models = iter(fit(data, tasks, progress=False))
-    predicted = np.empty((n_seeds, len(data.names)), int)
-    for seed in range(n_seeds):
-        for _, held in folds:
-            predicted[seed, held] = next(models).predict(data.rows(held)).argmax(1)
-    return predicted, [grid.index(config) for config in chosen]
+def by_network(
+    data: FusionData, configs: Sequence[FusionConfig], folds: Sequence[tuple], seed: int = 0
+) -> list[np.ndarray]:
+    """Probabilities of each fold's held-out clips by one network per fold."""
+    tasks = [FitTask(c, train, seed) for c, (train, _) in zip(configs, folds, strict=True)]
+    models = fit(data, tasks, progress=False)
+    return [m.predict(data.rows(held)) for m, (_, held) in zip(models, folds, strict=True)]
 
 
-def interval(data: FusionData, predicted: np.ndarray, n_draws: int = 1000) -> tuple[float, float]:
-    """95 % interval of the seed-mean WAF over actors drawn with replacement."""
-    rng = np.random.default_rng(0)
-    actors = np.unique(data.groups)
-    rows_of = {actor: np.flatnonzero(data.groups == actor) for actor in actors}
-    scores = []
-    for _ in range(n_draws):
-        drawn = rng.choice(actors, len(actors))
-        rows = np.concatenate([rows_of[actor] for actor in drawn])
-        scores.append(np.mean([waf(data.labels[rows], p[rows]) for p in predicted]))
-    return tuple(np.quantile(scores, [0.025, 0.975]))
+def by_regression(
+    data: FusionData, strengths: Sequence[float], folds: Sequence[tuple], seed: int = 0
+) -> list[np.ndarray]:
+    """The same by logistic regression, which has no seed."""
+    parts = []
+    for strength, (train, held_out) in zip(strengths, folds, strict=True):
+        rows = np.concatenate([train, held_out])
+        names = [data.names[row] for row in rows]
+        marks = pd.Series([-1] * len(train) + [0] * len(held_out), index=names)
+        result = logistic_regression(data.rows(rows), marks, BOTH, strength=strength)
+        parts.append(result.out_of_fold[0, len(train) :])
+    return parts
 
 
 def main() -> None:
@@ -126,32 +123,33 @@ def main() -> None:
     parser.add_argument("features", help="path of features.npz")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--input", nargs="+", default=["whisper", "egemaps"])
+    parser.add_argument("--model", nargs="+", default=[*GRIDS], choices=[*GRIDS])
     options = parser.parse_args()
     print(
-        f"{'input':<14}{'model':<22}{'WAF':>6}  {'95 % by actor':<16}{'spread':>7}"
-        f"{'seconds':>9}  setting of each fold"
+        f"{'input':<14}{'model':<22}{'WAF':>6}  {'95 % by actor':<16}{'seeds sd':>8}{'s':>6}"
+        "  setting of each fold"
     )
     for audio in options.input:
         data = read(options.features, audio)
         folds = by_actor(data, np.arange(len(data.names)), N_FOLDS)
-        for name, grid in [*GRIDS.items(), ("logistic regression", None)]:
+        for name in options.model:
             start = time.perf_counter()
-            if grid is None:
-                numbers = pd.Series(0, index=list(data.names))
-                for number, (_, held) in enumerate(folds):
-                    numbers.iloc[held] = number
-                predicted = logistic_regression(data, numbers).out_of_fold.argmax(-1)
-                settings = ""
-            else:
-                predicted, chosen = network_predictions(data, folds, grid, options.seeds)
-                settings = " ".join(map(str, chosen))
-            seconds = time.perf_counter() - start
-            scores = [waf(data.labels, p) for p in predicted]
-            low, high = interval(data, predicted)
+            grid, seeds = GRIDS[name], range(options.seeds)
+            predict = by_network
+            if name == REGRESSION:
+                predict, seeds = by_regression, range(1)
+            chosen = choose(data, folds, grid, predict)
+            probabilities = np.empty((len(seeds), len(data.names), len(EMOTIONS)))
+            for seed in seeds:
+                parts = predict(data, chosen, folds, seed)
+                for (_, held_out), part in zip(folds, parts, strict=True):
+                    probabilities[seed, held_out] = part
+            result = score(data.labels, probabilities, data.groups)
+            settings = " ".join(str(grid.index(setting)) for setting in chosen)
             print(
-                f"{audio + ' + AU':<14}{name:<22}{np.mean(scores):>6.3f}  "
-                f"{f'{low:.3f} to {high:.3f}':<16}{np.std(scores):>7.3f}{seconds:>9.0f}  "
-                f"{settings}",
+                f"{audio + ' + AU':<14}{name:<22}{result.mean:>6.3f}  "
+                f"{f'{result.low:.3f} to {result.high:.3f}':<16}{result.seed_sd:>8.3f}"
+                f"{time.perf_counter() - start:>6.0f}  {settings}",
                 flush=True,
             )
 
