@@ -45,10 +45,11 @@ class FittedModel:
 
     def network(self) -> nn.Module:
         """The network with its weights, in evaluation mode."""
-        network = build(
-            self.config.model, self.dims, len(self.label_set), **dict(self.config.network)
-        )
-        network.load_state_dict(self.state)
+        with torch.device("meta"):  # no weights are drawn only to be replaced
+            network = build(
+                self.config.model, self.dims, len(self.label_set), **self.config.network
+            )
+        network.load_state_dict(self.state, assign=True)
         return network.eval()
 
     def predict(self, data: FusionData) -> np.ndarray:

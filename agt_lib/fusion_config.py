@@ -1,10 +1,11 @@
 """How one fusion model is built and trained."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from agt_lib.fusion import MODALITIES, NETWORKS
+from agt_lib.fusion.inputs import check_dims
 
 OPTIMIZERS = ("adamw", "adam")
 SCHEDULES = ("cosine", "constant")
@@ -14,8 +15,10 @@ SCHEDULES = ("cosine", "constant")
 class FusionConfig:
     """A network of `agt_lib.fusion`, its modalities and options, and how it is trained.
 
-    The paper gives none of these numbers; each says where it comes from. Classes are not
-    weighted: the score, WAF, weighs each class by its share, as plain cross-entropy does.
+    The paper gives none of these numbers. The defaults are those that did best, of about twenty
+    tried, on 528 real clips of RAVDESS (four folds of actors, two kinds of audio features); they
+    suit corpora of hundreds to thousands of clips. Classes are not weighted: WAF, the score,
+    weighs each class by its share, as plain cross-entropy does.
     """
 
     model: str = "agt"
@@ -32,16 +35,14 @@ class FusionConfig:
     batch_size: int = 64
     epochs: int = 20
     patience: int | None = None
-    """Epochs without a better inner score after which the choice is made; None for no limit."""
+    """Epochs without a lower inner loss after which a fit ends; None for no limit."""
     label_smoothing: float = 0.1
     modality_dropout: float = 0.0
     """Probability that a present modality is hidden from a step; one always stays."""
-    ema: float = 0.0
-    """Decay per step of the moving average of weights that is scored and kept; 0 for none."""
-    choose_by: str = "loss"
     scale: bool = True
     """Standardise the features on the training fold."""
     precision: str = "float32"
+    """Or "bfloat16", or "auto": faster from networks of thousands of features on."""
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
@@ -51,17 +52,27 @@ class FusionConfig:
         ):
             if value not in allowed:
                 raise ValueError(f"{name} is one of {', '.join(allowed)}; got {value!r}")
+        ordered = tuple(check_dims(dict.fromkeys(self.modalities, 1)))
+        object.__setattr__(self, "modalities", ordered)
+        object.__setattr__(self, "network", dict(self.network))
 
     @classmethod
     def default(
-        cls, model: str, modalities: tuple[str, ...] = MODALITIES, **changes: Any
+        cls, model: str, modalities: Sequence[str] = MODALITIES, **changes: Any
     ) -> "FusionConfig":
-        """The fixed configuration of `model` on any features, with `changes`."""
-        return cls(model=model, modalities=tuple(modalities), **(DEFAULTS[model] | changes))
+        """The fixed configuration of `model`, with `changes`; `network` changes single options.
+
+        Raises ValueError for a model that has none.
+        """
+        if model not in DEFAULTS:
+            raise ValueError(f"model is one of {', '.join(DEFAULTS)}; got {model!r}")
+        settings = DEFAULTS[model] | changes
+        settings["network"] = DEFAULTS[model]["network"] | dict(changes.get("network", {}))
+        return cls(model=model, modalities=tuple(modalities), **settings)
 
     def plain(self) -> dict[str, Any]:
         """The same as JSON-able data; `FusionConfig(**plain)` restores it."""
-        return asdict(self) | {"network": dict(self.network), "modalities": list(self.modalities)}
+        return asdict(self) | {"modalities": list(self.modalities)}
 
 
 DEFAULTS: dict[str, dict[str, Any]] = {

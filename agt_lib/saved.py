@@ -65,17 +65,17 @@ def load(folder: str | Path, fingerprints: Mapping[str, str] | None = None) -> F
         tensors = load_file(folder / WEIGHTS)
     except SafetensorError as error:
         raise ValueError(f"{folder / WEIGHTS} is no safetensors file: {error}") from error
-    config = dict(manifest["config"], modalities=tuple(manifest["config"]["modalities"]))
+    config = FusionConfig(**manifest["config"])
     history = pd.DataFrame(manifest["history"], columns=HISTORY)
     history.index = pd.RangeIndex(1, len(history) + 1, name="epoch")
     return FittedModel(
-        config=FusionConfig(**config),
-        dims={m: manifest["dims"][m] for m in config["modalities"]},
+        config=config,
+        dims={m: manifest["dims"][m] for m in config.modalities},
         label_set=tuple(manifest["label_set"]),
         fingerprints=manifest["fingerprints"],
         scalers={
             m: Scaler(tensors[f"scaler.{m}.mean"].numpy(), tensors[f"scaler.{m}.sd"].numpy())
-            for m in manifest["dims"]
+            for m in config.modalities
         },
         state={
             name.removeprefix("network."): value

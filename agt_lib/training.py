@@ -16,7 +16,6 @@ import torch
 from sklearn.metrics import f1_score
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.optim import swa_utils
 
 from agt_lib.device import pick_device, pick_precision
 from agt_lib.fitted import HISTORY, FittedModel
@@ -51,12 +50,13 @@ def fit(
 ) -> list[FittedModel]:
     """Fit one model per task and return them in the order of `tasks`.
 
-    A model's epoch is the best on an inner fifth of its training fold (stratified by emotion,
-    grouped where `data` has groups); it trains on the rest of the fold and keeps the weights of
-    that epoch. Clips with none of its modalities are left out. `workers` processes share the
-    tasks: by default one per core on the CPU, this process alone on a GPU. Each fit runs on one
-    thread with its own seed, so it does not depend on the workers or on the other tasks: the same
-    data, task and machine give the same bits. Raises ValueError for training clips without label.
+    A model's epoch has the lowest loss on an inner fifth of its training fold (stratified by
+    emotion, grouped where `data` has groups); it trains on the rest of the fold and keeps the
+    weights of that epoch. Clips with none of its modalities are left out. `workers` processes
+    share the tasks: by default one per core on the CPU, this process alone on a GPU. Each fit runs
+    on one thread with its own seed, so it does not depend on the workers or on the other tasks:
+    the same data, task and machine give the same bits. Raises ValueError for training clips
+    without a label.
     """
     target = pick_device(device)
     for number, task in enumerate(tasks):
@@ -157,8 +157,7 @@ def _run(
     steps = math.ceil(n / config.batch_size)
     optimizer = _optimizer(network, config)
     schedule = _schedule(optimizer, config, steps * config.epochs)
-    average = _Average(network, config.ema)
-    best_score, best_epoch, best_state, history = -math.inf, 0, {}, []
+    best_loss, best_epoch, best_state, history = math.inf, 0, {}, []
     for epoch in range(1, config.epochs + 1):
         network.train()
         total = 0.0
@@ -172,14 +171,12 @@ def _run(
             loss.backward()
             optimizer.step()
             schedule.step()
-            average.update(network)
             total += loss.detach() * len(rows)
-        inner_loss, inner_waf = _score(average.network, choosing, config)
+        inner_loss, inner_waf = _score(network, choosing, config)
         history.append((float(total) / n, inner_loss, inner_waf))
-        score = inner_waf if config.choose_by == "waf" else -inner_loss
-        if score > best_score:
-            best_score, best_epoch = score, epoch
-            best_state = {k: v.clone() for k, v in average.network.state_dict().items()}
+        if inner_loss < best_loss:
+            best_loss, best_epoch = inner_loss, epoch
+            best_state = {name: value.clone() for name, value in network.state_dict().items()}
         elif config.patience is not None and epoch - best_epoch >= config.patience:
             break
     index = pd.RangeIndex(1, len(history) + 1, name="epoch")
@@ -210,22 +207,6 @@ def hide(present: Tensor, probability: float) -> Tensor:
     draw = torch.rand(present.shape, device=present.device) * present
     spared = draw == draw.amax(-1, keepdim=True)
     return present & (spared | (draw >= probability))
-
-
-class _Average:
-    """The moving average of a network's weights; the network itself where `decay` is 0."""
-
-    def __init__(self, network: nn.Module, decay: float):
-        self.running = None
-        if decay:
-            self.running = swa_utils.AveragedModel(
-                network, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(decay)
-            )
-        self.network = self.running.module if self.running else network
-
-    def update(self, network: nn.Module) -> None:
-        if self.running:
-            self.running.update_parameters(network)
 
 
 def _optimizer(network: nn.Module, config: FusionConfig) -> torch.optim.Optimizer:

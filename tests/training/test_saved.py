@@ -17,7 +17,7 @@ def data(data_of):
 
 @pytest.fixture(scope="module")
 def model(small, data):
-    return fit(data, [FitTask(small(ema=0.9), np.arange(60))], workers=1, progress=False)[0]
+    return fit(data, [FitTask(small(), np.arange(60))], workers=1, progress=False)[0]
 
 
 def test_a_loaded_model_is_the_one_saved(data, model, tmp_path):

@@ -40,12 +40,13 @@ def test_a_fit_does_not_depend_on_the_tasks_beside_it_nor_on_the_workers(data_of
     np.testing.assert_array_equal(alone.predict(data), crowded.predict(data))
 
 
-def test_fitting_leaves_the_callers_generator_and_threads_as_they_were(data_of, small):
+def test_fitting_and_predicting_leave_the_callers_generator_as_it_was(data_of, small):
     threads = torch.get_num_threads()
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    fit_here(data_of(), FitTask(small(epochs=1), np.arange(60)))
+    (fitted,) = fit_here(data_of(), FitTask(small(epochs=1), np.arange(60)))
+    fitted.predict(data_of())
     assert torch.equal(torch.rand(3), expected)
     assert torch.get_num_threads() == threads
 
@@ -96,15 +97,6 @@ def test_patience_ends_a_fit_that_no_longer_improves(data_of, small):
     task = FitTask(small(epochs=200, patience=3, learning_rate=0.05), np.arange(60))
     (fitted,) = fit_here(data_of(signal=0.0), task)
     assert len(fitted.history) == fitted.epoch + 3
-
-
-def test_the_moving_average_is_what_is_kept(data_of, small):
-    data, rows = data_of(), np.arange(60)
-    plain, averaged = fit_here(
-        data, FitTask(small(epochs=3), rows), FitTask(small(epochs=3, ema=0.9), rows)
-    )
-    assert plain.state.keys() == averaged.state.keys()
-    assert not same(plain, averaged)
 
 
 def test_hidden_modalities_are_as_many_as_asked_for_and_never_all_of_a_clip():
