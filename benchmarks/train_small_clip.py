@@ -1,6 +1,6 @@
 """Train the small CLIP that ships in `agt_lib/checkpoints/small_clip`, from rendered faces.
 
-    python benchmarks/train_small_clip.py [--out FOLDER] [--clips 5000] [--epochs 8]
+    python benchmarks/train_small_clip.py [--out FOLDER] [--clips 3000] [--epochs 10]
 
 Its captions name everything in the picture but the emotion: skin, hair, beard, glasses,
 background, light, pose, what is in the way, whether the person speaks, and in coarse words the
@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import open_clip
 import torch
+from joblib import Parallel, delayed
 from PIL import Image
 from safetensors.torch import save_file
 from torch.nn import functional as F
@@ -31,7 +32,8 @@ from agt_lib.emotions import EMOTIONS
 FIRST_SPEAKER = 1_000_000  # far from the seeds of the mini corpus' speakers
 FIRST_SCENE = 10_000_000_000
 FRAMES_PER_CLIP = 3
-BATCH = 250
+BATCH = 128
+CHUNK = 250  # clips that one process renders at a time
 MODEL = {
     "embed_dim": 128,
     "vision_cfg": {"image_size": 64, "layers": 4, "width": 128, "head_width": 32, "patch_size": 16},
@@ -40,7 +42,7 @@ MODEL = {
         "vocab_size": 49408,
         "width": 64,
         "heads": 4,
-        "layers": 2,
+        "layers": 1,
     },
 }
 PREPROCESS = {
@@ -203,8 +205,8 @@ def report(model: torch.nn.Module, tokenizer, n_clips: int = 250) -> dict[str, f
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=paths.SMALL_CLIP)
-    parser.add_argument("--clips", type=int, default=5000)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--clips", type=int, default=3000)
+    parser.add_argument("--epochs", type=int, default=10)
     arguments = parser.parse_args()
 
     torch.manual_seed(0)
@@ -216,7 +218,11 @@ def main() -> None:
     tokenizer = open_clip.get_tokenizer(f"local-dir:{arguments.out}")
 
     started = time.monotonic()
-    pictures, captions, _ = render(arguments.clips, first=0)
+    parts = Parallel(n_jobs=-1)(
+        delayed(render)(CHUNK, first) for first in range(0, arguments.clips, CHUNK)
+    )
+    pictures = np.concatenate([part[0] for part in parts])
+    captions = [clip for part in parts for clip in part[1]]
     print(
         f"rendered {pictures.shape[:2]} pictures in {time.monotonic() - started:.0f} s", flush=True
     )
