@@ -29,7 +29,7 @@ class FusionConfig:
     learning_rate: float = 3e-3
     optimizer: str = "adamw"
     """"adamw" decays matrices only, decoupled; "adam" adds the decay of all to the gradient."""
-    weight_decay: float = 0.1
+    weight_decay: float = 2.0
     schedule: str = "cosine"
     """"cosine" falls to zero after a linear warm-up over the first tenth of the steps."""
     batch_size: int = 64
@@ -37,7 +37,9 @@ class FusionConfig:
     patience: int | None = None
     """Epochs without a lower inner loss after which a fit ends; None for no limit."""
     label_smoothing: float = 0.1
-    modality_dropout: float = 0.0
+    mixup: float = 1.0
+    """Clips are blended in pairs by shares from Beta(mixup, mixup) (Zhang et al. 2018); 0: not."""
+    modality_dropout: float = 0.2
     """Probability that a present modality is hidden from a step; one always stays."""
     scale: bool = True
     """Standardise the features on the training fold."""
@@ -87,6 +89,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "epochs": 100,
         "patience": 20,
         "label_smoothing": 0.0,
+        "mixup": 0.0,
+        "modality_dropout": 0.0,
     },
     "unimodal": {"network": {"width": 64}},
 }

@@ -99,8 +99,8 @@ def _fit_one(data: FusionData, task: FitTask, device: torch.device) -> FittedMod
     scalers = fit_scalers(data, data.modalities, train, config.scale)
     with _alone(task.seed, device):
         network = build(config.model, data.dims, len(data.label_set), **config.network).to(device)
-        training, choosing = (_Clips.of(data, rows, scalers, device) for rows in (train, inner))
-        state, epoch, history = _run(network, config, training, choosing)
+        training, choosing = (Clips.of(data, rows, scalers, device) for rows in (train, inner))
+        state, epoch, history = _run(network, config, training, choosing, len(data.label_set))
     return FittedModel(
         config=config,
         dims=data.dims,
@@ -123,7 +123,7 @@ def _divide(data: FusionData, index: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 @dataclass(frozen=True)
-class _Clips:
+class Clips:
     """Standardised clips on the device."""
 
     inputs: dict[str, Tensor]
@@ -140,8 +140,8 @@ class _Clips:
             torch.from_numpy(data.labels[rows]).to(device),
         )
 
-    def __getitem__(self, rows: Tensor) -> "_Clips":
-        return _Clips(
+    def __getitem__(self, rows: Tensor) -> "Clips":
+        return Clips(
             {m: x[rows] for m, x in self.inputs.items()},
             self.present[rows],
             {m: x[rows] for m, x in self.lengths.items()},
@@ -150,7 +150,7 @@ class _Clips:
 
 
 def _run(
-    network: nn.Module, config: FusionConfig, training: _Clips, choosing: _Clips
+    network: nn.Module, config: FusionConfig, training: Clips, choosing: Clips, n_classes: int
 ) -> tuple[dict[str, Tensor], int, pd.DataFrame]:
     """Train; return the weights of the epoch chosen, its number from 1, and the history."""
     n = len(training.labels)
@@ -164,9 +164,12 @@ def _run(
         order = torch.randperm(n, device=training.labels.device)
         for rows in order.tensor_split(steps):
             clips = training[rows]
+            targets = torch.eye(n_classes, device=clips.labels.device)[clips.labels]
+            if config.mixup:
+                clips, targets = mix(clips, targets, config.mixup)
             present = hide(clips.present, config.modality_dropout)
             logits = _forward(network, clips, present, config)
-            loss = cross_entropy(logits, clips.labels, label_smoothing=config.label_smoothing)
+            loss = cross_entropy(logits, targets, label_smoothing=config.label_smoothing)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -183,7 +186,7 @@ def _run(
     return best_state, best_epoch, pd.DataFrame(history, index=index, columns=HISTORY)
 
 
-def _forward(network: nn.Module, clips: _Clips, present: Tensor, config: FusionConfig) -> Tensor:
+def _forward(network: nn.Module, clips: Clips, present: Tensor, config: FusionConfig) -> Tensor:
     device = clips.labels.device
     dtype = pick_precision(config.precision, device)
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
@@ -191,13 +194,33 @@ def _forward(network: nn.Module, clips: _Clips, present: Tensor, config: FusionC
 
 
 @torch.no_grad()
-def _score(network: nn.Module, clips: _Clips, config: FusionConfig) -> tuple[float, float]:
+def _score(network: nn.Module, clips: Clips, config: FusionConfig) -> tuple[float, float]:
     """Cross-entropy and WAF."""
     network.eval()
     logits = _forward(network, clips, clips.present, config)
     predicted = logits.argmax(-1).cpu().numpy()
     waf = f1_score(clips.labels.cpu().numpy(), predicted, average="weighted", zero_division=0)
     return float(cross_entropy(logits, clips.labels)), float(waf)
+
+
+def mix(clips: Clips, targets: Tensor, alpha: float) -> tuple[Clips, Tensor]:
+    """Blend each clip with another, and its target likewise, by a share from Beta(alpha, alpha).
+
+    The clip keeps the larger share, its lengths and its present modalities; what its
+    partner lacks of them, modality or frames, is not blended.
+    """
+    other = torch.randperm(len(targets), device=targets.device)
+    share = torch.distributions.Beta(alpha, alpha).sample().item()
+    share = max(share, 1 - share)
+    inputs = {}
+    for column, (m, x) in enumerate(clips.inputs.items()):
+        there = clips.present[other, column, None]  # (b, 1)
+        if m in clips.lengths:
+            frames = torch.arange(x.shape[1], device=x.device)
+            there = (there & (frames < clips.lengths[m][other, None])).unsqueeze(-1)  # (b, T, 1)
+        inputs[m] = torch.where(there, share * x + (1 - share) * x[other], x)
+    mixed = Clips(inputs, clips.present, clips.lengths, clips.labels)
+    return mixed, share * targets + (1 - share) * targets[other]
 
 
 def hide(present: Tensor, probability: float) -> Tensor:

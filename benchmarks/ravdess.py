@@ -30,24 +30,22 @@ from agt_lib.training import FitTask, fit
 N_FOLDS, INNER_FOLDS = 6, 3
 BOTH = ("audio", "video")
 REGRESSION = "logistic regression"
-GRIDS = {
+GRIDS: dict[str, list] = {
     "AGT": [
         FusionConfig.default("agt", BOTH),
-        FusionConfig.default("agt", BOTH, modality_dropout=0.2),
+        FusionConfig.default("agt", BOTH, network={"width": 128}),
     ],
-    "baseline, scaled": [
-        FusionConfig.default("attention", BOTH, network={"hidden": hidden, "dropout": dropout})
-        for hidden, dropout in ((128, 0.3), (256, 0.5))
-    ],
-    "baseline, unscaled": [
-        FusionConfig.default(
-            "attention", BOTH, network={"hidden": hidden, "dropout": dropout}, scale=False
-        )
-        for hidden, dropout in ((128, 0.3), (256, 0.5))
-    ],
+    # the toolkit's recipe, and the one AGT is trained by
+    **{
+        name: [
+            FusionConfig.default("attention", BOTH, scale=scale),
+            FusionConfig(model="attention", modalities=BOTH, scale=scale),
+        ]
+        for name, scale in (("baseline, scaled", True), ("baseline, unscaled", False))
+    },
     "audio alone": [
-        FusionConfig.default("unimodal", ("audio",), network={"width": width})
-        for width in (64, 256)
+        FusionConfig.default("unimodal", ("audio",)),
+        FusionConfig.default("unimodal", ("audio",), network={"width": 128}),
     ],
     REGRESSION: [0.003, 0.01, 0.03, 0.1],
 }

@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import f1_score
 
 from agt_lib.folds import inner_split
-from agt_lib.training import FitTask, fit, hide
+from agt_lib.training import Clips, FitTask, fit, hide, mix
 
 
 def fit_here(data, *tasks):
@@ -146,3 +146,31 @@ def test_probabilities_sum_to_one_and_the_gate_has_one_row_per_clip(data_of, sma
     assert agt.gate(data).kept.shape == (90, 2)
     with pytest.raises(TypeError, match="attention has no gate"):
         baseline.gate(data)
+
+
+def test_mixup_blends_values_and_targets_by_one_share():
+    torch.manual_seed(0)
+    n = 6
+    values = torch.eye(n)
+    clips = Clips({"audio": values}, torch.ones(n, 1, dtype=torch.bool), {}, torch.arange(n))
+    mixed, targets = mix(clips, torch.eye(n), 1.0)
+    torch.testing.assert_close(mixed.inputs["audio"], targets)
+    torch.testing.assert_close(targets.sum(1), torch.ones(n))
+    assert (targets.argmax(1) == torch.arange(n)).all()
+    assert (targets.max(1).values < 1).any()
+
+
+def test_mixup_leaves_alone_what_the_partner_lacks():
+    n = 8
+    present = torch.ones(n, 2, dtype=torch.bool)
+    present[:, 1] = torch.arange(n) == 0
+    audio = torch.arange(float(n)).view(n, 1, 1).expand(n, 3, 1)
+    video = torch.full((n, 1), torch.nan)
+    video[0] = 5.0
+    lengths = {"audio": torch.ones(n, dtype=torch.int64)}
+    torch.manual_seed(1)
+    clips = Clips({"audio": audio, "video": video}, present, lengths, torch.arange(n))
+    mixed, targets = mix(clips, torch.eye(n), 1.0)
+    assert mixed.inputs["video"][0].item() == 5.0
+    torch.testing.assert_close(mixed.inputs["audio"][:, 0, 0], targets @ torch.arange(float(n)))
+    torch.testing.assert_close(mixed.inputs["audio"][:, 1:], audio[:, 1:])
