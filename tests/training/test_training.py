@@ -148,6 +148,23 @@ def test_probabilities_sum_to_one_and_the_gate_has_one_row_per_clip(data_of, sma
         baseline.gate(data)
 
 
+@pytest.mark.parametrize("model", ["agt", "attention"])
+def test_what_lies_behind_a_clips_end_changes_neither_fit_nor_prediction(data_of, small, model):
+    data = data_of()
+    lengths = np.random.default_rng(0).integers(1, 4, 90)
+    frames = np.repeat(data.features["audio"][:, None], 4, 1)
+    inside = np.arange(4) < lengths[:, None]
+    task = FitTask(small(model, epochs=2, mixup=0.5), np.arange(60))
+    predictions = []
+    for filler in (0.0, 1e3):
+        padded = np.where(inside[..., None], frames, np.float32(filler))
+        changed = {"audio": padded, "video": data.features["video"]}
+        framed = replace(data, features=changed, lengths={"audio": lengths})
+        (fitted,) = fit_here(framed, task)
+        predictions.append(fitted.predict(framed))
+    np.testing.assert_array_equal(*predictions)
+
+
 def test_mixup_blends_values_and_targets_by_one_share():
     torch.manual_seed(0)
     n = 6
