@@ -15,10 +15,10 @@ SCHEDULES = ("cosine", "constant")
 class FusionConfig:
     """A network of `agt_lib.fusion`, its modalities and options, and how it is trained.
 
-    The paper gives none of these numbers. The defaults did best of about thirty tried on the 528
-    clips of `benchmarks/ravdess.py`, in four folds of actors other than the six it scores; above a
-    few hundred clips they are untried. Classes are not weighted: WAF, the score,
-    weighs each class by its share, as plain cross-entropy does.
+    The paper gives none of these numbers. The defaults come from a brief search (some thirty
+    settings, not all on the same splits) on the clips of `benchmarks/ravdess.py`; above a few
+    hundred clips they are untried. Classes are not weighted: WAF, the score, weighs each class by
+    its share, as plain cross-entropy does.
     """
 
     model: str = "agt"

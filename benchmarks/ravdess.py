@@ -6,8 +6,9 @@ The file holds 528 clips of RAVDESS: `name`, `emotion`, `actor`, `audio_whisper`
 and `video_openface_au35`. Six folds by actor (scikit-learn's GroupKFold), WAF over out-of-fold
 predictions, mean over the seeds; beside it the 95 % interval of that mean from a bootstrap over
 actors. In every fold each method's settings are the best of its grid in three inner folds of the
-training actors; the grids themselves were drawn up on the same clips, in other folds of actors. A
-network gives a fifth of its training fold to choosing the epoch; logistic regression fits on all.
+training actors. The grids are not blind to these clips: they were drawn up on them, mostly in other
+folds of actors, with a few looks at these folds. A network gives a fifth of its training fold to
+choosing the epoch; logistic regression fits on all of it.
 """
 
 import argparse
