@@ -83,12 +83,12 @@ def _project(features: Features, seed: int) -> pd.DataFrame:
     if features.lengths is not None:  # (n, T, D) -> (n, D); zeros lie behind each clip's end
         values = values.sum(1) / features.lengths[features.present, None]
     names = np.array(features.names, dtype=object)[features.present]
-    if len(names) > 3:
+    points = np.zeros((len(names), 2))
+    # With few clips there are no neighbourhoods; equal ones (one sentence for all) crash t-SNE.
+    if len(names) > 3 and not np.allclose(values, values[0], rtol=1e-4):
         perplexity = min(30.0, (len(names) - 1) / 3)
         tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed)
         points = tsne.fit_transform(StandardScaler().fit_transform(values))
-    else:  # too few for neighbourhoods
-        points = np.resize(values, (len(names), 2))
     return pd.DataFrame(
         {"modality": features.modality, "name": names, "x": points[:, 0], "y": points[:, 1]}
     )
