@@ -51,7 +51,7 @@ class FusionData:
         for m, x in self.features.items():
             if (x.ndim == 3) != (m in self.lengths):
                 raise ValueError(f"{m}: frames (N, T, D) need lengths, and only frames have them")
-            bad = ~np.isfinite(x).reshape(n, -1).all(1) & self.is_present(m)
+            bad = ~np.isfinite(x).all(tuple(range(1, x.ndim))) & self.is_present(m)
             if bad.any():
                 name = self.names[int(bad.argmax())]
                 raise ValueError(

@@ -96,3 +96,9 @@ def test_a_value_that_is_not_finite_is_named_unless_its_clip_is_absent(bad):
 def test_two_clips_of_one_name_are_refused():
     with pytest.raises(ValueError, match="differ"):
         assemble("aa", {"audio": features_of("audio", "a")}, label_set=LABELS)
+
+
+def test_a_split_without_clips_gives_data_without_clips():
+    values = np.ones((2, 3), np.float32)
+    features = {"audio": Features("audio", ("a", "b"), values, np.ones(2, bool), "f")}
+    assert assemble((), features, label_set=("sad", "happy")).names == ()
