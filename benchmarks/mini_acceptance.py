@@ -26,7 +26,7 @@ from agt_lib.folds import make_folds
 ENCODERS = {"audio": "opensmile", "video": "clip", "text": "smollm2"}
 RANGES = {"audio": (0.55, 0.75), "video": (0.45, 0.70), "text": (0.35, 0.60)}
 INVERSE_REGULARISATION = 0.03  # of every row alike, chosen once and not by its scores
-N_PERMUTATIONS = 5
+N_PERMUTATIONS = 20
 
 
 def out_of_fold(values: np.ndarray, labels: np.ndarray, fold: np.ndarray) -> np.ndarray:
