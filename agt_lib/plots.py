@@ -155,7 +155,7 @@ def confusion_matrices(tables: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def training_curves(histories: pd.DataFrame) -> Figure:
-    """Loss and inner-split WAF by epoch: thin lines the fits, thick their mean, a dot the choice.
+    """Loss and inner-split WAF by epoch: thin lines the fits, thick their median, a dot the choice.
 
     Columns model, fit, epoch, inner_loss, inner_waf, chosen (bool).
     """
@@ -166,9 +166,9 @@ def training_curves(histories: pd.DataFrame) -> Figure:
             for _, fit in fits.groupby("fit"):
                 axis.plot(fit["epoch"], fit[column], color=LINES[i], alpha=0.15, linewidth=0.8)
             axis.scatter(chosen["epoch"], chosen[column], color=LINES[i], s=8, alpha=0.6)
-            mean = fits.groupby("epoch")[column].mean()
-            axis.plot(mean.index, mean, color=LINES[i], linewidth=2, label=model)
-    axes[0].set(xlabel="epoch", ylabel="loss, inner fifth")
+            middle = fits.groupby("epoch")[column].median()
+            axis.plot(middle.index, middle, color=LINES[i], linewidth=2, label=model)
+    axes[0].set(xlabel="epoch", ylabel="loss, inner fifth", yscale="log")
     axes[1].set(xlabel="epoch", ylabel="WAF, inner fifth")
     axes[1].legend(frameon=False)
     return figure

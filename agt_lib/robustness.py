@@ -22,8 +22,9 @@ def scores(results: Mapping[str, CrossValidated], data: FusionData, seed: int = 
     Columns model, modality, condition ("noise", "absent", "alone"), noise (in standard deviations
     of each feature), waf, low, high, in per cent. Nothing is fitted again.
     """
-    conditions = [("all", "noise", 0.0, data)]
+    conditions = []
     for m in data.modalities:
+        conditions.append((m, "noise", 0.0, data))
         conditions += [(m, "noise", sd, data.with_noise(m, sd, seed)) for sd in NOISE]
         conditions.append((m, "absent", np.nan, data.without(m)))
         others = [other for other in data.modalities if other != m]

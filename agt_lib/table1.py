@@ -5,6 +5,7 @@ and so are the single modalities and logistic regression. S seeds, N clips, C cl
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -36,7 +37,7 @@ OPTIONS: dict[str, dict] = {
     "no gate": {"network": {"gate": "none"}},
     "LayerNorm over raw features first": {"network": {"input_order": "layernorm_first"}},
     "features not standardised": {"scale": False},
-    "modality dropout .2": {"modality_dropout": 0.2},
+    "no modality dropout": {"modality_dropout": 0.0},
 }
 """What the ablation changes in AGT, one at a time. CAMFNet's gate is not among them: with three
 tokens it can't fire, which makes it "no gate"."""
@@ -75,10 +76,10 @@ def configurations(
         name = features_name(chosen)
         configs[name, BASELINE] = FusionConfig.default("attention", chosen)
         configs[name, UNSCALED] = FusionConfig.default("attention", chosen, scale=False)
-        configs[name, RETRAINED] = FusionConfig(
-            "attention", chosen, network=configs[name, BASELINE].network
-        )
-        configs[name, AGT] = FusionConfig.default("agt", chosen)
+        agt = FusionConfig.default("agt", chosen)
+        network = configs[name, BASELINE].network
+        configs[name, RETRAINED] = replace(agt, model="attention", network=network)
+        configs[name, AGT] = agt
     for modality in LETTERS:
         if modality in modalities:
             configs[LETTERS[modality], UNIMODAL] = FusionConfig.default("unimodal", (modality,))
@@ -100,7 +101,7 @@ def capped(config: FusionConfig, max_epochs: int | None) -> FusionConfig:
     """`config` with at most `max_epochs` epochs."""
     if max_epochs is None or config.epochs <= max_epochs:
         return config
-    return FusionConfig(**(vars(config) | {"epochs": max_epochs}))
+    return replace(config, epochs=max_epochs)
 
 
 def references(

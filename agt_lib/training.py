@@ -157,7 +157,7 @@ def _run(
     steps = math.ceil(n / config.batch_size)
     optimizer = _optimizer(network, config)
     schedule = _schedule(optimizer, config, steps * config.epochs)
-    best_loss, best_epoch, best_state, history = math.inf, 0, {}, []
+    best, best_epoch, best_state, history = -math.inf, 0, {}, []
     for epoch in range(1, config.epochs + 1):
         network.train()
         total = 0.0
@@ -177,11 +177,17 @@ def _run(
             total += loss.detach() * len(rows)
         inner_loss, inner_waf = _score(network, choosing, config)
         history.append((float(total) / n, inner_loss, inner_waf))
-        if inner_loss < best_loss:
-            best_loss, best_epoch = inner_loss, epoch
+        score = inner_waf if config.choose_by == "waf" else -inner_loss
+        if math.isfinite(inner_loss) and score > best:
+            best, best_epoch = score, epoch
             best_state = {name: value.clone() for name, value in network.state_dict().items()}
         elif config.patience is not None and epoch - best_epoch >= config.patience:
             break
+    if not best_state:
+        raise FloatingPointError(
+            f"the loss was never finite in {len(history)} epochs of {config.model}: lower the "
+            f"learning rate ({config.learning_rate}), or standardise the features (scale=True)"
+        )
     index = pd.RangeIndex(1, len(history) + 1, name="epoch")
     return best_state, best_epoch, pd.DataFrame(history, index=index, columns=HISTORY)
 

@@ -34,7 +34,7 @@ REGRESSION = "logistic regression"
 GRIDS: dict[str, list] = {
     "AGT": [
         FusionConfig.default("agt", BOTH),
-        FusionConfig.default("agt", BOTH, modality_dropout=0.2),
+        FusionConfig.default("agt", BOTH, modality_dropout=0.0),
     ],
     # the toolkit's recipe, and the one AGT is trained by
     **{

@@ -72,6 +72,19 @@ def test_a_separable_task_is_learned(data_of, small, model):
     assert f1_score(data.labels[100:], predicted, average="weighted") > 0.95
 
 
+@pytest.mark.parametrize(("by", "best"), [("inner_loss", "idxmin"), ("inner_waf", "idxmax")])
+def test_the_epoch_is_chosen_by_loss_or_by_waf_as_asked(data_of, small, by, best):
+    config = small(epochs=12, learning_rate=1e-2, choose_by=by.removeprefix("inner_"))
+    (fitted,) = fit_here(data_of(signal=1.0), FitTask(config, np.arange(90)))
+    assert fitted.epoch == getattr(fitted.history[by], best)()
+
+
+def test_a_loss_that_is_never_finite_is_said_with_what_to_change(data_of, small):
+    task = FitTask(small(learning_rate=1e38, scale=False), np.arange(60))
+    with pytest.raises(FloatingPointError, match="lower the learning rate"):
+        fit_here(data_of(), task)
+
+
 def test_the_weights_kept_are_those_of_the_epoch_with_the_lowest_inner_loss(data_of, small):
     data, rows = data_of(signal=1.0), np.arange(90)
     (fitted,) = fit_here(data, FitTask(small(epochs=12, learning_rate=1e-2), rows))
