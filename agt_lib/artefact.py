@@ -97,3 +97,10 @@ def peak_memory_mb() -> int:
     """The largest resident memory of this process so far, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak / (2**20 if sys.platform == "darwin" else 2**10))
+
+
+def library_digest() -> str:
+    """A hash of this library's own files: what it makes may change with any of them."""
+    folder = Path(__file__).parent
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    return digest({str(p.relative_to(folder)): file_digest(p) for p in files})

@@ -39,7 +39,7 @@ def run_notebook(source: Path, output: Path, parameters: Mapping[str, object]) -
         raise NotebookError(f"{source.name} has no parameters {unknown}; it has {sorted(known)}")
     record = output.with_suffix(".json")
     made_from = artefact.digest(
-        {"notebook": artefact.file_digest(source), "library": _library_digest()}
+        {"notebook": artefact.file_digest(source), "library": artefact.library_digest()}
         | {"parameters": dict(parameters), "versions": artefact.versions()}
     )
     if output.is_file() and record.is_file() and made_from in record.read_text():
@@ -77,12 +77,6 @@ def _text(output: nbformat.NotebookNode) -> str:
     if output.output_type == "stream":
         return output.text
     return output.get("data", {}).get("text/plain", "")
-
-
-def _library_digest() -> str:
-    folder = Path(__file__).parent
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
-    return artefact.digest({str(p.relative_to(folder)): artefact.file_digest(p) for p in files})
 
 
 def main() -> int:

@@ -26,7 +26,6 @@ from agt_lib.store import extraction_record
 
 AUTO = "auto"
 MODALITIES = ("audio", "video", "text")
-VERSION = 1  # raised when the results of the same settings change
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ class Run:
             "settings": self.settings,
             "corpus": self.corpus.fingerprint,
             "features": {modality: part.fingerprint for modality, part in brought},
-            "version": [agt_lib.__version__, VERSION],
+            "library": artefact.library_digest(),
         }
         name = f"{self.notebook}-{self.profile.name}-{artefact.digest(made_from, 8)}"
         folder = paths.runs() / name
@@ -150,7 +149,7 @@ class Run:
     def figure(self, figure: Figure, name: str, data: pd.DataFrame) -> None:
         """Say on a figure what corpus it is from; save it beside the CSV it was drawn from."""
         figure.supxlabel(self.caption, fontsize=7, color="grey", x=0.99, ha="right")
-        plots.save(figure, self.folder / "figures", name, data)
+        plots.save(figure, self.folder / "figures", name, data.assign(corpus=self.caption))
 
     def finish(self, **content: Any) -> None:
         """Write the run's manifest (settings, corpus, features, `content`) and say where it is."""
