@@ -15,6 +15,8 @@ from agt_lib.emotions import EMOTIONS, MISSING
 
 N_BOOTSTRAP = 2000
 LEVEL = 0.95
+MIN_GROUPS = 5
+"""Below this many speakers an interval over them says nothing; it is over clips then."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +107,11 @@ def score(
     """Score predictions of S seeds against `true` (N,), labels as numbers.
 
     `probabilities` is (S, N, C), or (N, C) for one seed. `groups` (N,), if given, are the speakers
-    that the interval is drawn over. `metric` is "waf" or "accuracy".
+    that the interval is drawn over, where there are at least `MIN_GROUPS`. `metric` is "waf" or
+    "accuracy".
     """
     predicted = _predicted(probabilities)
+    groups = _enough(groups)
     weights = bootstrap_weights(len(true), groups, n_bootstrap, seed)
     draws = np.mean([_metric(metric, true, p, weights) for p in predicted], axis=0)  # (B,)
     whole = np.ones((1, len(true)))
@@ -144,6 +148,7 @@ def compare(
             f"a paired comparison needs the same seeds and clips; got {chosen_a.shape} and "
             f"{chosen_b.shape} (seeds, clips)"
         )
+    groups = _enough(groups)
     weights = bootstrap_weights(len(true), groups, n_bootstrap, seed)
     whole = np.ones((1, len(true)))
 
@@ -264,6 +269,11 @@ def _predicted(probabilities: np.ndarray) -> np.ndarray:
 def _interval(draws: np.ndarray) -> tuple[float, float]:
     low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
+
+
+def _enough(groups: np.ndarray | None) -> np.ndarray | None:
+    """The groups where there are enough of them to draw from."""
+    return None if groups is None or len(np.unique(groups.astype(str))) < MIN_GROUPS else groups
 
 
 def _unit(groups: np.ndarray | None) -> str:

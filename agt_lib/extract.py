@@ -22,7 +22,7 @@ from agt_lib.corpus import Corpus
 from agt_lib.encoders.base import Encoder
 from agt_lib.features import FAILURE_COLUMNS, Features
 from agt_lib.ledger import ABSENT, LEDGER, check_share
-from agt_lib.media import MediaError
+from agt_lib.media import ACCESS, MediaError
 from agt_lib.progress import bar as progress_bar
 from agt_lib.store import FeatureStore
 
@@ -34,6 +34,9 @@ LACKS = {
     "video": "the clip has no video file",
     "text": "the clip has no words",
 }
+
+RETRIED = (ACCESS, "length")
+"""Failures that are tried again: the disk may have mended, or `max_seconds` may be another."""
 
 SAMPLE = 8
 """How many clips are encoded again in float32, to report what bfloat16 changes."""
@@ -58,21 +61,24 @@ def extract(
     change differs, or its text.
 
     Clips that can't be read go to the ledger and the run goes on; they are absent from the
-    features, with the reason. Raises ExtractionError when their share exceeds `max_failures`
-    (clips that lack the modality don't count), and StoreError when the disk takes no more.
+    features, with the reason. They are tried again when the file has changed; what the disk
+    refused or `max_seconds` ruled out, at every call. Raises ExtractionError when their share
+    exceeds `max_failures` (clips that lack the modality don't count), and StoreError when the disk
+    takes no more.
     """
     clips = corpus.clips if splits is None else corpus.split(*splits)
     sources = _sources(clips, encoder.modality)
     lacking = dict.fromkeys(clips.index[sources.isna()], LACKS[encoder.modality])
     keys = {name: _key(name, source, encoder.modality) for name, source in sources.dropna().items()}
     store = FeatureStore(encoder.modality, encoder.level, encoder.dim, encoder.fingerprint)
-    _check(store, keys, max_failures)
     started, difference = time.monotonic(), None
     if missing := _missing(store, keys):
         with store.locked():
             started = time.monotonic()
             # A process that was waited for may have done some or all of it.
             missing = _missing(store, keys)
+            store.forget([keys[name] for name in missing])
+            _check(store, keys, max_failures)
             shards = _shards(encoder, clips.loc[missing], shard_size, workers)
             shown = progress_bar(
                 len(keys),
@@ -83,6 +89,7 @@ def extract(
             )
             with shown, closing(shards):
                 difference = _fill(store, encoder, keys, shards, max_failures, shown)
+    _check(store, keys, max_failures)
     record = store.folder / f"extraction-{digest(sorted(keys.values()))}"
     if missing or read_manifest(record) is None:
         failures = _failures(store, keys)[list(FAILURE_COLUMNS)]
@@ -134,7 +141,9 @@ def _key(name: str, source: str, modality: str) -> str:
 
 
 def _missing(store: FeatureStore, keys: Mapping[str, str]) -> list[str]:
-    known = store.stored() | set(store.failures()["key"])
+    failures = store.failures()
+    final = failures[~failures["stage"].isin(RETRIED)]
+    known = store.stored() | set(final["key"])
     return [name for name, key in keys.items() if key not in known]
 
 
@@ -248,7 +257,7 @@ def _difference(
 def _failures(store: FeatureStore, keys: Mapping[str, str]) -> pd.DataFrame:
     """The ledger's rows about these clips as they are now."""
     ledger = store.failures()
-    current = set(keys.values())
+    current = set(keys.values()) - store.stored()
     return ledger[np.array([key in current for key in ledger["key"]], dtype=bool)]
 
 

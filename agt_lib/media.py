@@ -25,11 +25,18 @@ MIN_SECONDS = 0.1
 """Below this no voice can be measured: pitch needs 0.06 s, HuBERT's first window 0.025 s."""
 
 
+VERSION = 1
+"""Raised when the same file decodes to other numbers; part of every encoder's fingerprint."""
+
+ACCESS = "access"
+
+
 class MediaError(Exception):
     """A clip that can't be read: the `stage` where it failed, the `reason`, and the `path`.
 
-    Stages are "absent" (the clip never had this modality: no failure), "open", "length" and
-    "decode". The reason does not hold the path, so that equal reasons can be counted.
+    Stages are "absent" (the clip never had this modality: no failure), "access" (the disk or its
+    rights, which may mend without the file changing), "open", "length" and "decode". The reason
+    does not hold the path, so that equal reasons can be counted.
     """
 
     def __init__(self, stage: str, reason: str, path: str | Path | None = None):
@@ -109,10 +116,15 @@ def _open(
             if path.stat().st_size == 0:
                 raise MediaError("open", "the file is empty (zero bytes)", path)
             options = {"protocol_whitelist": "none"}
-            container = opened.enter_context(av.open(file, options=options))
-        except (av.FFmpegError, OSError) as error:
+            # Tags in another encoding than UTF-8 are common and don't matter here.
+            container = opened.enter_context(
+                av.open(file, options=options, metadata_errors="replace")
+            )
+        except av.FFmpegError as error:
             reason = f"FFmpeg can't read it as audio or video ({error.strerror})"
             raise MediaError("open", reason, path) from error
+        except OSError as error:
+            raise MediaError(ACCESS, f"can't be opened now: {error.strerror}", path) from error
         if container.format.name == "tty":  # FFmpeg would draw its letters
             raise MediaError("open", "the file is text", path)
         streams = [s for s in getattr(container.streams, kind) if not _is_cover(s)]
@@ -122,7 +134,10 @@ def _open(
         _check_length((container.duration or 0) / av.time_base, max_seconds, path)
         # Clips are decoded side by side, so threads within one would only compete.
         streams[0].codec_context.thread_count = 1
-        yield container, streams[0]
+        try:
+            yield container, streams[0]
+        except av.FFmpegError as error:  # of a resampler or converter: a header that can't be
+            raise MediaError("decode", f"FFmpeg gave up: {error.strerror}", path) from error
 
 
 def _is_cover(stream: av.stream.Stream) -> bool:

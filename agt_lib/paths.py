@@ -37,11 +37,6 @@ def runs() -> Path:
     return data() / "runs"
 
 
-def figures() -> Path:
-    """Where pictures go, beside the CSV each was drawn from."""
-    return data() / "figures" if os.environ.get("AGT_DATA") else ROOT / "figures"
-
-
 def relative(path: Path) -> str:
     """`path` as a reader would type it: relative to the checkout where it lies inside."""
     path = Path(path)

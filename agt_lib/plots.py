@@ -77,13 +77,13 @@ def clips(shown: Sequence[Mapping]) -> Figure:
         left.axis("off")
         if clip["frames"] is not None:
             left.imshow(np.concatenate(list(clip["frames"]), axis=1))
-        left.set_title(clip["title"], loc="left", fontsize=9)
+        left.set_title(clip["title"], loc="left", fontsize=9, parse_math=False)
         if clip["waveform"] is not None:
             seconds = np.arange(len(clip["waveform"])) / SAMPLE_RATE
             right.plot(seconds, clip["waveform"], linewidth=0.3, color=LINES[0])
         right.set(ylim=(-loudest, loudest), xlim=(0, longest), yticks=[], xticklabels=[])
         words = textwrap.shorten(clip["text"] or "(no words)", 70)
-        right.set_title(words, loc="left", fontsize=9, style="italic")
+        right.set_title(words, loc="left", fontsize=9, style="italic", parse_math=False)
     axes[-1, 1].xaxis.set_major_formatter("{x:g}")
     axes[-1, 1].set_xlabel("seconds")
     return figure

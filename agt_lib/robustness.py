@@ -20,7 +20,8 @@ def scores(results: Mapping[str, CrossValidated], data: FusionData, seed: int = 
     """Out-of-fold WAF of fitted models as modalities are taken away or drowned in noise.
 
     Columns model, modality, condition ("noise", "absent", "alone"), noise (in standard deviations
-    of each feature), waf, low, high, in per cent. Nothing is fitted again.
+    of each feature), waf, low, high, in per cent. Nothing is fitted again. A
+    condition that leaves no clip with anything has no line.
     """
     conditions = []
     for m in data.modalities:
@@ -32,6 +33,8 @@ def scores(results: Mapping[str, CrossValidated], data: FusionData, seed: int = 
     lines = []
     for model, result in results.items():
         for modality, condition, noise, changed in conditions:
+            if not changed.present[result.folds >= 0].any():
+                continue
             score = _score(result, changed)
             line = {"model": model, "modality": modality, "condition": condition, "noise": noise}
             percent = {"waf": 100 * score.mean, "low": 100 * score.low, "high": 100 * score.high}

@@ -43,6 +43,8 @@ class Run:
     encoders: Mapping[str, str]
     labels: tuple[str, ...]
     seed: int
+    max_failures: float
+    splits: tuple[str, ...] | None
     started: float = field(default_factory=time.monotonic)
 
     @cached_property
@@ -54,27 +56,41 @@ class Run:
     @cached_property
     def features(self) -> dict[str, Features]:
         """The features of each modality in use: read from the store, or extracted into it."""
-        names = self.corpus.clips.index
         if self.source == "mertools":
+            names = self.corpus.clips.index
             return {
                 modality: mertools.features(self.root, folder, modality, names)
                 for modality, folder in self.encoders.items()
             }
         return {
-            modality: extract(self.corpus, encoders.build(spec))
+            modality: extract(
+                self.corpus,
+                encoders.build(spec),
+                splits=self.splits,
+                max_failures=self.max_failures,
+            )
             for modality, spec in self.encoders.items()
         }
 
     @cached_property
     def data(self) -> FusionData:
-        """The labelled clips to train and validate on, with their features."""
-        return from_corpus(self.corpus, self.features, ("train", "dev"))
+        """The labelled clips to train and validate on, with their features.
+
+        A modality that none of them has is left out, and said.
+        """
+        data = from_corpus(self.corpus, self.features, ("train", "dev"))
+        there = [m for m in data.modalities if data.is_present(m).any()]
+        if not there:
+            raise ValueError("no labelled clip has features: see the reasons in notebook 01")
+        for modality in set(data.modalities) - set(there):
+            print(f"no labelled clip has {modality}: it is left out")
+        return data.only(there)
 
     @cached_property
     def test(self) -> FusionData | None:
         """The test clips with their features and no labels, or None where there are none."""
         found = from_corpus(self.corpus, self.features, ("test",))
-        return found if found.names else None
+        return found.only(self.data.modalities) if found.names else None
 
     @cached_property
     def folds(self) -> pd.Series:
@@ -101,6 +117,7 @@ class Run:
         name = f"{self.notebook}-{self.profile.name}-{artefact.digest(made_from, 8)}"
         folder = paths.runs() / name
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / artefact.MANIFEST).unlink(missing_ok=True)  # not whole until this run is
         return folder
 
     @property
@@ -114,6 +131,7 @@ class Run:
             "encoders": dict(self.encoders),
             "labels": list(self.labels),
             "seed": self.seed,
+            "splits": self.splits,
         }
 
     @property
@@ -181,14 +199,17 @@ def start(
     labels: str = "",
     n_folds: int = 0,
     n_seeds: int = 0,
+    max_failures: float = 0.05,
+    splits: tuple[str, ...] | None = None,
     seed: int = 0,
 ) -> Run:
     """Resolve a notebook's parameters and print them in one line with versions and device.
 
     "auto" takes the profile's value; an empty encoder leaves its modality out; `labels` names
     another label set than the six emotions, separated by commas; 0 folds or seeds are the
-    profile's. Raises ValueError where the profile names no corpus and none is given, or no
-    modality is left.
+    profile's; `max_failures` is the share of unreadable clips that stops extraction; features are
+    extracted of `splits` alone (all by default). Raises ValueError where the profile names no
+    corpus and none is given, where its label set is its own, or no modality is left.
     """
     preset = profiles.get(profile)
     preset = replace(preset, n_folds=n_folds or preset.n_folds, n_seeds=n_seeds or preset.n_seeds)
@@ -213,7 +234,11 @@ def start(
     device.seed_everything(seed)
     folder = str(Path(root).expanduser().resolve()) if root else None
     label_set = tuple(filter(None, map(normalise, labels.split(","))))
-    run = Run(notebook, preset, source, folder, used, label_set, int(seed))
+    if label_set and source not in ("manifest", "mertools"):
+        raise ValueError(
+            f"corpus {source!r} has its own label set; leave the parameter labels empty"
+        )
+    run = Run(notebook, preset, source, folder, used, label_set, int(seed), max_failures, splits)
     print(_line(run))
     return run
 

@@ -134,6 +134,13 @@ class FeatureStore:
             ledger = pd.concat([self.failures(), added]).drop_duplicates("key", keep="last")
             self._write(LEDGER, ledger.to_csv(index=False))
 
+    def forget(self, keys: Sequence[str]) -> None:
+        """Take what the ledger says of `keys` back, under the lock: they are tried again."""
+        ledger = self.failures()
+        kept = ledger[~ledger["key"].isin(keys)]
+        if len(kept) < len(ledger):
+            self._write(LEDGER, kept.to_csv(index=False))
+
     def read(self, keys: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
         """The features under `keys`, in that order: values, lengths, present.
 

@@ -118,9 +118,14 @@ def references(
 
 
 def scores(
-    results: Mapping[Row, CrossValidated], data: FusionData, answers: pd.Series | None = None
+    results: Mapping[Row, CrossValidated],
+    data: FusionData,
+    answers: pd.Series | None = None,
+    test: FusionData | None = None,
 ) -> pd.DataFrame:
     """One line per row and set: WAF and accuracy with intervals, in per cent.
+
+    Intervals are over the speakers of `data` and `test` where they have them.
 
     Out-of-fold scores are of single models on the clips of `data`; test scores of the fold models'
     average on the clips that `answers` (labels by clip name) knows. Columns features, model, set,
@@ -132,7 +137,12 @@ def scores(
         known = *held_out(result, data), groups
         lines.append({"features": features, "model": model, "set": OUT_OF_FOLD} | _line(*known))
         if answers is not None and len(answers):
-            known = *on_test(result, answers), None
+            groups = None
+            if test is not None and test.groups is not None:
+                groups = pd.Series(test.groups, index=list(test.names))
+                groups = groups.reindex(answers.index[answers.index.isin(result.test_names)])
+                groups = groups.to_numpy()
+            known = *on_test(result, answers), groups
             lines.append({"features": features, "model": model, "set": TEST} | _line(*known))
     return pd.DataFrame(lines)
 

@@ -50,13 +50,14 @@ def fit(
 ) -> list[FittedModel]:
     """Fit one model per task and return them in the order of `tasks`.
 
-    A model's epoch has the lowest loss on an inner fifth of its training fold (stratified by
-    emotion, grouped where `data` has groups); it trains on the rest of the fold and keeps the
-    weights of that epoch. Clips with none of its modalities are left out. `workers` processes
-    share the tasks: by default one per core on the CPU, this process alone on a GPU. Each fit runs
-    on one thread with its own seed, so it does not depend on the workers or on the other tasks:
-    the same data, task and machine give the same bits. Raises ValueError for training clips
-    without a label.
+    A model's epoch is the best, by `config.choose_by`, on an inner fifth of its training fold
+    (stratified by emotion, grouped where `data` has groups); it trains on the rest of the fold and
+    keeps the weights of that epoch. Clips with none of its modalities are left out. `workers`
+    processes share the tasks: by default one per core on the CPU, this process alone on a GPU.
+    Each fit runs on one thread with its own seed, so it does not depend on the workers or on the
+    other tasks: the same data, task and machine give the same bits. Raises ValueError for training
+    clips without a label or a fold without any of the modalities, and FloatingPointError where
+    the loss was never finite.
     """
     target = pick_device(device)
     for number, task in enumerate(tasks):
@@ -117,6 +118,8 @@ def _fit_one(data: FusionData, task: FitTask, device: torch.device) -> FittedMod
 def _divide(data: FusionData, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows to train on, and rows of the same fold that choose the epoch."""
     rows = np.asarray(index)[data.present[index].any(1)]
+    if not len(rows):
+        raise ValueError(f"no clip of a training fold has any of {data.modalities}: leave them out")
     groups = None if data.groups is None else data.groups[rows]
     inner = inner_split(data.labels[rows], groups, INNER_SEED)
     return rows[~inner], rows[inner]

@@ -1,6 +1,7 @@
 """AGT, the baseline, audio alone and logistic regression on real clips; prints one table.
 
     python benchmarks/ravdess.py PATH_TO/features.npz [--seeds 3] [--input whisper egemaps]
+    python benchmarks/ravdess.py PATH_TO/features.npz --fixed
 
 The file holds 528 clips of RAVDESS: `name`, `emotion`, `actor`, `audio_whisper`, `audio_egemaps`
 and `video_openface_au35`. Six folds by actor (scikit-learn's GroupKFold), WAF over out-of-fold
@@ -9,20 +10,28 @@ actors. In every fold each method's settings are the best of its grid in three i
 training actors. The grids are not blind to these clips: they were drawn up on them, mostly in other
 folds of actors, with a few looks at these folds. A network gives a fifth of its training fold to
 choosing the epoch; logistic regression fits on all of it.
+
+`--fixed` prints what notebook 04 prints of the same features (corpus mertools, n_folds 6): one fixed
+configuration per model in the notebooks' own folds.
 """
 
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import GroupKFold
 
+from agt_lib import table1
+from agt_lib.corpus import build
+from agt_lib.crossval import cross_validate
 from agt_lib.emotions import EMOTIONS, to_numbers
 from agt_lib.evaluation import score, waf
 from agt_lib.features import Features
+from agt_lib.folds import make_folds
 from agt_lib.fusion_config import FusionConfig
 from agt_lib.fusion_data import FusionData, assemble
 from agt_lib.reference import logistic_regression
@@ -117,13 +126,29 @@ def by_regression(
     return parts
 
 
+def fixed(data: FusionData, n_seeds: int) -> str:
+    """Notebook 04's table of `data`: fixed configurations, six folds of `make_folds`."""
+    emotions = [EMOTIONS[number] for number in data.labels]
+    table = pd.DataFrame({"name": data.names, "emotion": emotions, "speaker": data.groups})
+    clips = build("RAVDESS", table.astype(str).assign(split="train"), source="features.npz")
+    data = replace(data, groups=data.groups.astype(str).astype(object))
+    folds = make_folds(clips, N_FOLDS)
+    results = cross_validate(data, folds, table1.configurations(BOTH), range(n_seeds))
+    return table1.display(table1.scores(results | table1.references(data, folds), data)).to_string()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("features", help="path of features.npz")
+    parser.add_argument("--fixed", action="store_true", help="notebook 04's protocol")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--input", nargs="+", default=["whisper", "egemaps"])
     parser.add_argument("--model", nargs="+", default=[*GRIDS], choices=[*GRIDS])
     options = parser.parse_args()
+    if options.fixed:
+        for audio in options.input:
+            print(f"\n{audio} + AU\n{fixed(read(options.features, audio), options.seeds)}")
+        return
     print(
         f"{'input':<14}{'model':<22}{'WAF':>6}  {'95 % by actor':<16}{'seeds sd':>8}{'s':>6}"
         "  setting of each fold"

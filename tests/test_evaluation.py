@@ -153,3 +153,10 @@ def test_missing_labels_and_nan_are_refused(predictions):
 def test_a_bootstrap_repeats_with_its_seed(predictions):
     true, probabilities = predictions
     assert evaluation.score(true, probabilities) == evaluation.score(true, probabilities)
+
+
+def test_with_a_handful_of_speakers_the_interval_is_over_clips(predictions):
+    true, probabilities = predictions
+    got = evaluation.score(true, probabilities, np.repeat(["a", "b"], 150))
+    assert got.unit == "clips"
+    assert got.low < got.mean < got.high

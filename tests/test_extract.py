@@ -538,3 +538,29 @@ def test_progress_names_the_rate_and_can_be_silenced(capfd):
     assert "text features: 100%" in shown
     assert "clip/s" in shown
     assert "3/6" in shown  # what was there already counts as done
+
+
+def test_a_clip_that_could_not_be_opened_for_now_is_tried_again(clips_folder):
+    class Shut(Loudness):
+        def load(self, clip: pd.Series) -> np.ndarray:
+            raise MediaError("access", "can't be opened now: permission denied")
+
+    corpus = sounds(clips_folder, [0, 1])
+    shut = extract(corpus, Shut(), max_failures=1, progress=False)
+    assert shut.failures["stage"].tolist() == ["access", "access"]
+    again = extract(corpus, Loudness(), progress=False)
+    assert again.present.all()
+    assert again.failures.empty
+
+
+def test_a_clip_refused_for_its_length_is_read_when_the_limit_is_another(clips_folder):
+    class Limited(Loudness):
+        def load(self, clip: pd.Series) -> np.ndarray:
+            return decode_audio(clip["audio"], self.max_seconds)
+
+    corpus, encoder = sounds(clips_folder, [0]), Limited()
+    encoder.max_seconds = 0.5
+    refused = extract(corpus, encoder, max_failures=1, progress=False)
+    assert refused.failures["stage"].tolist() == ["length"]
+    encoder.max_seconds = 2.0
+    assert extract(corpus, encoder, progress=False).present.all()

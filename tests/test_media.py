@@ -351,3 +351,20 @@ def test_ravdess_wavs_of_all_rates_and_channels_decode():
         waveform = decode_audio(path)
         assert len(waveform) == pytest.approx(seconds * SAMPLE_RATE, abs=2)
         assert 0 < np.abs(waveform).max() <= 1
+
+
+def test_tags_in_another_encoding_than_utf8_do_not_matter(tmp_path, write_clip, tone):
+    path = write_clip(tmp_path / "clip.wav", waveform=tone(), audio_codec="pcm_s16le")
+    title = "\u4f60\u597d".encode("gbk")
+    tag = b"INFO" + b"INAM" + struct.pack("<I", len(title)) + title
+    content = path.read_bytes() + b"LIST" + struct.pack("<I", len(tag)) + tag
+    path.write_bytes(content[:4] + struct.pack("<I", len(content) - 8) + content[8:])
+    assert pitch(decode_audio(path)) == pytest.approx(440, abs=2)
+
+
+def test_a_header_that_no_resampler_can_serve_is_a_failure_of_the_clip(tmp_path, write_clip, tone):
+    path = write_clip(tmp_path / "clip.wav", waveform=tone(), audio_codec="pcm_s16le")
+    content = path.read_bytes()
+    rate = content.index(b"fmt ") + 12
+    path.write_bytes(content[:rate] + struct.pack("<I", 2**31 - 1) + content[rate + 4 :])
+    assert failure(decode_audio, path).stage in {"decode", "length"}

@@ -11,20 +11,18 @@ def test_everything_lies_in_the_checkout_unless_told_otherwise(monkeypatch):
     monkeypatch.delenv("AGT_DATA", raising=False)
     assert (paths.ROOT / "pyproject.toml").is_file()
     assert paths.data() == paths.ROOT / "data"
-    assert paths.figures() == paths.ROOT / "figures"
     assert all(folder().parent == paths.data() for folder in FOLDERS)
 
 
 def test_an_empty_agt_data_is_none(monkeypatch):
     monkeypatch.setenv("AGT_DATA", "")
     assert paths.data() == paths.ROOT / "data"
-    assert paths.figures() == paths.ROOT / "figures"
 
 
 def test_agt_data_moves_every_folder_that_is_written(monkeypatch, tmp_path):
     monkeypatch.setenv("AGT_DATA", str(tmp_path / "elsewhere"))
     assert paths.data() == tmp_path / "elsewhere"
-    for folder in (*FOLDERS, paths.figures):
+    for folder in FOLDERS:
         assert folder().parent == tmp_path / "elsewhere"
 
 

@@ -69,3 +69,9 @@ def test_clips_without_frames_sound_or_words_leave_their_place_empty():
     assert figure.axes[3].get_title(loc="left") == "(no words)"
     assert len(figure.axes[0].images) == 1
     assert len(figure.axes[2].images) == 0
+
+
+def test_dollars_in_a_transcript_are_no_mathematics(tmp_path):
+    shown = [{"title": "a$_b$", "frames": None, "waveform": None, "text": r"cost $\foo 5$"}]
+    plots.save(plots.clips(shown), tmp_path, "clips", scores())
+    assert (tmp_path / "clips.png").is_file()

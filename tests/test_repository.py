@@ -1,6 +1,7 @@
 """What holds the repository's own files together."""
 
 import ast
+import graphlib
 import re
 import tomllib
 
@@ -13,6 +14,7 @@ from packaging.specifiers import SpecifierSet
 from agt_lib import paths
 
 PROJECT = tomllib.loads((paths.ROOT / "pyproject.toml").read_text())["project"]
+README = (paths.ROOT / "README.md").read_text()
 NOTEBOOKS = sorted((paths.ROOT / "notebooks").glob("*.ipynb"))
 
 
@@ -47,6 +49,41 @@ def test_pins_satisfy_what_the_project_asks_for():
     for text in PROJECT["dependencies"]:
         requirement = Requirement(text)
         assert requirement.specifier.contains(pins[requirement.name.lower().replace("_", "-")])
+
+
+FLOORS = {
+    name: int(floor)
+    for floor, cell in re.findall(r"^\| (\d) \| (.+) \|$", README, re.MULTILINE)
+    for name in re.findall(r"`(\w+)/?`", cell)
+}
+
+
+def imports():
+    """Which module imports which, by their names below agt_lib; subpackages count as one."""
+    for path in (paths.ROOT / "agt_lib").rglob("*.py"):
+        room = path.relative_to(paths.ROOT / "agt_lib").parts[0].removesuffix(".py")
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("agt_lib"):
+                parts = node.module.split(".")
+                found = [parts[1]] if len(parts) > 1 else [alias.name for alias in node.names]
+                yield from ((room, name) for name in found if name != room)
+
+
+def test_every_module_stands_on_a_floor_of_the_readme():
+    rooms = {p.stem for p in (paths.ROOT / "agt_lib").iterdir() if p.name[0] not in "_."}
+    assert rooms - {"checkpoints"} == set(FLOORS)
+
+
+def test_modules_import_from_their_own_floor_and_below():
+    upward = {(a, b) for a, b in imports() if a != "__init__" and FLOORS[a] < FLOORS[b]}
+    assert upward == set()
+
+
+def test_modules_do_not_import_in_circles():
+    graph = {}
+    for importer, imported in imports():
+        graph.setdefault(importer, set()).add(imported)
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError
 
 
 def test_no_module_is_longer_than_300_lines():

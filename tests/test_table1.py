@@ -4,14 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
-from agt_lib import evaluation, robustness, table1
+from agt_lib import corpus, evaluation, robustness, table1
 from agt_lib.crossval import cross_validate
 from agt_lib.emotions import EMOTIONS
 from agt_lib.features import Features
+from agt_lib.folds import make_folds
 from agt_lib.fusion_config import FusionConfig
-from agt_lib.fusion_data import assemble
+from agt_lib.fusion_data import assemble, from_corpus
 from agt_lib.reference import STRENGTH, logistic_regression
 
 N = 120
@@ -159,12 +161,70 @@ def test_predictions_have_one_line_per_clip_model_and_seed(data, fitted):
     assert list(tables["test"].columns) == ["features", "model", "seed", "name", *EMOTIONS]
 
 
-def test_the_gate_is_held_against_what_deviates(data, fitted):
+def test_the_gate_is_held_against_what_deviates_clip_by_clip(data, fitted):
     agt = fitted["A+V", "AGT"]
-    nothing = {m: np.zeros(N, bool) for m in data.modalities}
-    table = robustness.gate_against_truth(agt, data, nothing).set_index("modality")
-    assert (table["wanted"] == 0).all()
-    assert table.loc["all", "found"] == table.loc[["audio", "video"], "found"].sum()
-    everything = {m: np.ones(N, bool) for m in data.modalities}
-    table = robustness.gate_against_truth(agt, data, everything).set_index("modality")
-    assert table.loc["all", "wanted"] == 2 * 2 * N
+    rng = np.random.default_rng(5)
+    deviating = {m: rng.random(N) < 0.4 for m in data.modalities}
+    table = robustness.gate_against_truth(agt, data, deviating).set_index("modality")
+
+    gated = {m: np.zeros((2, N), bool) for m in data.modalities}
+    similarity = {m: np.zeros((2, N)) for m in data.modalities}
+    for s, models in enumerate(agt.models):
+        for fold, model in enumerate(models):
+            gate = model.gate(data)
+            here = agt.folds == fold
+            for k, m in enumerate(gate.tokens):
+                gated[m][s, here] = ~gate.kept[:, k].numpy()[here]
+                similarity[m][s, here] = gate.similarity[:, k].numpy()[here]
+    assert sum(g.sum() for g in gated.values()) > 0, "no gate fires: this test sees nothing"
+    for m in data.modalities:
+        wanted = np.tile(deviating[m], (2, 1))
+        assert table.loc[m, "found"] == gated[m].sum()
+        assert table.loc[m, "wanted"] == wanted.sum()
+        hits = (gated[m] & wanted).sum()
+        assert table.loc[m, "recall"] == pytest.approx(hits / wanted.sum())
+        expected = roc_auc_score(wanted.ravel(), -similarity[m].ravel())
+        assert table.loc[m, "auc"] == pytest.approx(expected)
+
+
+def test_a_condition_that_leaves_nothing_has_no_line(data, folds):
+    alone = data.only(("audio",))
+    config = {"AGT": FusionConfig.default("agt", ("audio",), epochs=2, network={"width": 16})}
+    result = cross_validate(alone, folds, config, seeds=(0,), workers=1, progress=False)
+    table = robustness.scores(result, alone)
+    assert set(table["condition"]) == {"noise", "alone"}
+
+
+def test_test_intervals_are_over_the_speakers_of_the_test_clips(data, fitted):
+    test = data.rows(np.arange(60))
+    agt = fitted["A+V", "AGT"]
+    shown = type(agt)(**(vars(agt) | {"test_names": test.names, "test": agt.out_of_fold[:, :60]}))
+    answers = pd.Series([EMOTIONS[n] for n in test.labels], index=list(test.names))
+    table = table1.scores({("A+V", "AGT"): shown}, data, answers, test)
+    assert table.loc[table["set"] == "test", "interval_over"].item() == "speakers"
+
+
+def test_labels_permuted_before_everything_score_at_chance():
+    # The features tell speaker and true label; only the labels given to the corpus are permuted.
+    rng = np.random.default_rng(11)
+    true = np.arange(180) % 6
+    values = np.concatenate([8 * np.eye(6)[true], 8 * np.eye(20)[np.arange(180) % 20]], axis=1)
+    values = (values + rng.standard_normal(values.shape)).astype(np.float32)
+    names = tuple(f"c{i}" for i in range(180))
+    made = {"audio": Features("audio", names, values, np.ones(180, bool), "made")}
+    table = pd.DataFrame({"name": names, "split": "train", "text": "-"})
+    table["speaker"] = [f"s{i % 20}" for i in range(180)]
+    wafs = {}
+    for kind, labels in (("true", true), ("permuted", rng.permutation(true))):
+        clips = corpus.build("c", table.assign(emotion=[EMOTIONS[n] for n in labels]), source="c")
+        data = from_corpus(clips, made)
+        config = {"AGT": FusionConfig.default("agt", ("audio",), epochs=15)}
+        folds = make_folds(clips, 5)
+        result = cross_validate(data, folds, config, seeds=(0,), workers=1, progress=False)["AGT"]
+        plain = logistic_regression(data, folds, ("audio",))
+        for name, found in (("AGT", result), ("regression", plain)):
+            waf = evaluation.waf(data.labels, found.out_of_fold[0].argmax(1))
+            wafs[kind, name] = waf
+    # Chance is 1/6; three standard errors of 180 clips are .083.
+    assert max(wafs["permuted", "AGT"], wafs["permuted", "regression"]) < 1 / 6 + 0.083
+    assert min(wafs["true", "AGT"], wafs["true", "regression"]) > 0.6

@@ -55,14 +55,14 @@ def check_level(level: str) -> str:
     return level
 
 
-def load_waveform(clip: pd.Series) -> np.ndarray:
+def load_waveform(clip: pd.Series, max_seconds: float) -> np.ndarray:
     """The clip's sound, float32 (samples,) at 16 kHz: its audio file, else its video's sound track.
 
-    Raises MediaError where there is neither or it can't be read.
+    Raises MediaError where there is neither, it can't be read or is longer than `max_seconds`.
     """
     for column in ("audio", "video"):
         if not pd.isna(clip[column]):
-            return decode_audio(clip[column])
+            return decode_audio(clip[column], max_seconds)
     raise MediaError("absent", "the clip has no audio and no video file")
 
 

@@ -22,6 +22,7 @@ from agt_lib.encoders.base import LAST_FOUR, CheckpointError, assemble, batches,
 from agt_lib.encoders.pretrained import Checkpoint, check_layers, sum_layers
 from agt_lib.media import MediaError
 
+VERSION = 1  # raised when the same text gives other numbers
 BATCH_TOKENS = 4096
 """Padded tokens in one forward pass; all hidden states of a 13B model are then below 2 GB."""
 
@@ -70,6 +71,7 @@ class CausalLMEncoder:
         self.dim = text.hidden_size
         self.fingerprint = {
             "encoder": "causal_lm",
+            "version": VERSION,
             "model": self._checkpoint.name,
             "revision": self._checkpoint.revision(self._config),
             "layers": list(self._layers),

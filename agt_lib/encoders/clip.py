@@ -24,7 +24,8 @@ from agt_lib import paths
 from agt_lib.artefact import digest, file_digest
 from agt_lib.device import pick_device, pick_precision
 from agt_lib.encoders.base import CheckpointError, assemble, check_level
-from agt_lib.media import MediaError, decode_frames
+from agt_lib.media import MAX_SECONDS, MediaError, decode_frames
+from agt_lib.media import VERSION as MEDIA_VERSION
 
 LOCAL = "local-dir:"
 CONFIG = "open_clip_config.json"
@@ -34,6 +35,7 @@ WEIGHTS = (
     "open_clip_pytorch_model.bin",
 )
 """In the order in which open_clip itself prefers them."""
+VERSION = 1  # raised when the same clip gives other numbers
 BATCH_FRAMES = 64
 HUB_SECONDS = 10
 DAMAGE = (
@@ -170,11 +172,13 @@ class ClipEncoder:
         level: str = "utterance",
         device: str = "auto",
         precision: str = "auto",
+        max_seconds: float = MAX_SECONDS,
     ):
         if n_frames < 1:
             raise ValueError(f"n_frames must be at least 1; got {n_frames}")
         self.level = check_level(level)
         self._arguments = (model, weights)
+        self._max_seconds = max_seconds
         self._n_frames, self._device = n_frames, pick_device(device)
         self._dtype = pick_precision(precision, self._device)
         self._source = Source.find(model, weights)
@@ -182,6 +186,7 @@ class ClipEncoder:
         self.dim = self._source.config["embed_dim"]
         self.fingerprint = {
             "encoder": "clip",
+            "version": [VERSION, MEDIA_VERSION],
             "model": self._source.name,
             "architecture": digest(self._source.config),
             "weights": file_digest(self._source.weights),
@@ -201,7 +206,7 @@ class ClipEncoder:
         """
         if pd.isna(clip["video"]):
             raise MediaError("absent", "the clip has no video file")
-        frames = decode_frames(clip["video"], n_frames=self._n_frames)  # (T, H, W, 3)
+        frames = decode_frames(clip["video"], self._n_frames, self._max_seconds)  # (T, H, W, 3)
         new = [True] + [not np.array_equal(a, b) for a, b in zip(frames, frames[1:], strict=False)]
         pixels = [self._preprocess(Image.fromarray(frame)) for frame in frames[new]]
         return torch.stack(pixels), np.cumsum(new) - 1
@@ -226,6 +231,7 @@ class ClipEncoder:
             level=self.level,
             device=str(self._device),
             precision="float32",
+            max_seconds=self._max_seconds,
         )
 
     @cached_property

@@ -22,8 +22,10 @@ from agt_lib.encoders.base import (
     load_waveform,
 )
 from agt_lib.encoders.pretrained import Checkpoint, check_layers, sum_layers
-from agt_lib.media import SAMPLE_RATE
+from agt_lib.media import MAX_SECONDS, SAMPLE_RATE
+from agt_lib.media import VERSION as MEDIA_VERSION
 
+VERSION = 1  # raised when the same clip gives other numbers
 TYPES = ("hubert", "wav2vec2", "wavlm", "data2vec-audio")
 BATCH_SAMPLES = 60 * SAMPLE_RATE
 """Padded samples in one forward pass: a minute, about 2 GB in a large model's first layers."""
@@ -54,9 +56,11 @@ class HubertEncoder:
         level: str = "utterance",
         device: str = "auto",
         precision: str = "auto",
+        max_seconds: float = MAX_SECONDS,
     ):
         self.level = check_level(level)
         self._model, self._device = model, pick_device(device)
+        self._max_seconds = max_seconds
         self._dtype = pick_precision(precision, self._device)
         self._checkpoint = Checkpoint.find(model)
         self._config = self._checkpoint.config(
@@ -77,6 +81,7 @@ class HubertEncoder:
         self.dim = self._config.hidden_size
         self.fingerprint = {
             "encoder": "hubert",
+            "version": [VERSION, MEDIA_VERSION],
             "model": self._checkpoint.name,
             "revision": self._checkpoint.revision(self._config),
             "layers": list(self._layers),
@@ -87,7 +92,7 @@ class HubertEncoder:
 
     def load(self, clip: pd.Series) -> np.ndarray:
         """The clip's waveform at 16 kHz, normalised over its own length as the checkpoint asks."""
-        waveform = load_waveform(clip)
+        waveform = load_waveform(clip, self._max_seconds)
         return self._extractor(waveform, sampling_rate=SAMPLE_RATE)["input_values"][0]
 
     def encode(self, items: list[np.ndarray]) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
@@ -110,6 +115,7 @@ class HubertEncoder:
             level=self.level,
             device=str(self._device),
             precision="float32",
+            max_seconds=self._max_seconds,
         )
 
     @cached_property

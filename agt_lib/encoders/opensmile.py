@@ -12,8 +12,10 @@ import opensmile
 import pandas as pd
 
 from agt_lib.encoders.base import load_waveform
-from agt_lib.media import SAMPLE_RATE
+from agt_lib.media import MAX_SECONDS, SAMPLE_RATE
+from agt_lib.media import VERSION as MEDIA_VERSION
 
+VERSION = 1  # raised when the same clip gives other numbers
 FULL_SCALE = 32767 / 32768
 """opensmile multiplies by 32768 and casts to int16 without clipping: 1.0 would become -1.0."""
 
@@ -29,14 +31,16 @@ class OpenSmileEncoder:
     modality = "audio"
     level = "utterance"
 
-    def __init__(self, workers: int | None = None):
+    def __init__(self, workers: int | None = None, max_seconds: float = MAX_SECONDS):
         self._smile = opensmile.Smile(
             opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals
         )
         self._workers = workers or os.cpu_count() or 1
+        self._max_seconds = max_seconds
         self.dim = self._smile.num_features
         self.fingerprint = {
             "encoder": "opensmile",
+            "version": [VERSION, MEDIA_VERSION],
             "model": "eGeMAPSv02",
             "opensmile": opensmile.__version__,
             "pooling": "functionals",
@@ -50,7 +54,7 @@ class OpenSmileEncoder:
 
     def load(self, clip: pd.Series) -> np.ndarray:
         """The clip's waveform, float32 (samples,) at 16 kHz."""
-        return load_waveform(clip)
+        return load_waveform(clip, self._max_seconds)
 
     def encode(self, items: list[np.ndarray]) -> np.ndarray:
         """Functionals of each waveform, float32 (B, 88)."""

@@ -52,14 +52,15 @@ class Checkpoint:
 
     @classmethod
     def find(cls, model: str | Path) -> "Checkpoint":
-        """The checkpoint that `model` names: folder, GGUF file, `data/models/NAME`, or hub name.
+        """The checkpoint that `model` names: folder, GGUF file or hub name.
 
+        A name is looked for in `data/models/OWNER--NAME` before the hub is asked.
         Raises CheckpointError for a path where nothing is.
         """
         path = Path(model).expanduser()
         if path.suffix == ".gguf" and path.is_file():
             return cls(path.name, path.parent, path.name)
-        for folder in (path, paths.models() / path.name):
+        for folder in (path, paths.models() / str(model).replace("/", "--")):
             if folder.is_dir():
                 return cls(folder.resolve().name, folder.resolve())
         if path.suffix == ".gguf" or not HUB_NAME.fullmatch(str(model)):
@@ -175,7 +176,7 @@ class Checkpoint:
 
     @property
     def _place(self) -> str:
-        return paths.relative(paths.models() / Path(self.name).name)
+        return paths.relative(paths.models() / self.name.replace("/", "--"))
 
     @property
     def _advice(self) -> str:

@@ -32,15 +32,18 @@ def offline(monkeypatch):
 def test_a_model_that_is_not_here_says_what_to_download_and_where_to_put_it(offline):
     with pytest.raises(CheckpointError) as error:
         HubertEncoder("nobody/no-such-hubert")
-    place = paths.relative(paths.models() / "no-such-hubert")
+    place = paths.relative(paths.models() / "nobody--no-such-hubert")
     assert f"hf download nobody/no-such-hubert --local-dir {place}" in str(error.value)
     assert "name or service not known" in str(error.value)
 
 
 def test_a_model_put_where_the_message_says_is_found_by_its_hub_name(speech_checkpoint, offline):
     paths.models().mkdir(parents=True)
-    shutil.move(speech_checkpoint(), paths.models() / "small-hubert")
-    assert HubertEncoder("somebody/small-hubert").fingerprint["model"] == "small-hubert"
+    shutil.move(speech_checkpoint(), paths.models() / "somebody--small-hubert")
+    made = HubertEncoder("somebody/small-hubert").fingerprint
+    assert made["model"] == "somebody--small-hubert"
+    with pytest.raises(CheckpointError):  # another owner's model of that name is another model
+        HubertEncoder("nobody/small-hubert")
 
 
 @pytest.mark.parametrize("model", ["/no/such/folder", "./no-such-folder", "no-such-model.gguf"])

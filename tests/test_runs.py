@@ -1,0 +1,76 @@
+"""What a notebook's parameters become."""
+
+import pytest
+
+from agt_lib import runs
+
+
+def resolve(**parameters):
+    return runs.start("99_test", **({"profile": "smoke"} | parameters))
+
+
+def test_auto_takes_the_profiles_values_and_an_empty_one_leaves_the_modality_out():
+    assert dict(resolve().encoders) == {"audio": "opensmile", "video": "clip", "text": "smollm2"}
+    assert dict(resolve(text="", audio="hubert:x").encoders) == {
+        "audio": "hubert:x",
+        "video": "clip",
+    }
+
+
+def test_zero_folds_and_seeds_are_the_profiles():
+    assert resolve().profile.n_folds == 5
+    assert resolve(n_folds=3, n_seeds=2, seed=7).seeds == [7, 8]
+    assert resolve(n_folds=3).profile.n_folds == 3
+
+
+def test_the_line_names_versions_device_and_all_that_was_resolved(capsys):
+    resolve(text="")
+    line = capsys.readouterr().out
+    for part in ("torch", "cpu", "profile smoke", "corpus smoke", "audio opensmile", "seeds [0]"):
+        assert part in line
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"profile": "huge"}, "there are smoke, mini, base, paper"),
+        ({"profile": "paper"}, "give the parameters corpus .* and root"),
+        ({"audio": "", "video": "", "text": ""}, "every modality was left out"),
+        ({"labels": "joy, anger"}, "has its own label set"),
+    ],
+)
+def test_parameters_that_can_not_be_are_refused_with_what_to_give(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        resolve(**parameters)
+
+
+def test_mertools_without_folders_lists_those_there_are(tmp_path):
+    (tmp_path / "label-disdim.csv").write_text("name,discrete\na,happy\n")
+    (tmp_path / "features" / "hubert-UTT").mkdir(parents=True)
+    with pytest.raises(ValueError, match="not given: video, text. Folders: hubert-UTT"):
+        resolve(corpus="mertools", root=str(tmp_path), audio="hubert-UTT")
+
+
+def test_a_label_set_of_ones_own_reaches_the_corpus(tmp_path):
+    path = tmp_path / "clips.csv"
+    path.write_text("name,emotion,text\na,joy,hello\nb,anger,no\n")
+    run = resolve(corpus="manifest", root=str(path), labels="Joy, anger")
+    assert run.corpus.labels == ("joy", "anger")
+
+
+def test_a_modality_that_no_labelled_clip_has_is_left_out_and_said(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "clips.csv"
+    path.write_text("name,split,emotion,text\na,train,happy,hello\nb,test,,no\n")
+    run = resolve(corpus="manifest", root=str(path), audio="", video="")
+    absent = resolve(corpus="manifest", root=str(path), audio="opensmile", video="", text="")
+    both = {
+        "audio": absent.features["audio"],
+        "text": absent.features["audio"].select(["a", "b"]),
+    }
+    both["text"] = type(both["text"])(
+        "text", ("a", "b"), both["audio"].values + 1, both["audio"].present | True, "made"
+    )
+    vars(run)["features"] = both
+    assert run.data.modalities == ("text",)
+    assert run.test.modalities == ("text",)
+    assert "no labelled clip has audio" in capsys.readouterr().out
