@@ -11,7 +11,7 @@ training actors. The grids are not blind to these clips: they were drawn up on t
 folds of actors, with a few looks at these folds. A network gives a fifth of its training fold to
 choosing the epoch; logistic regression fits on all of it.
 
-`--fixed` prints what notebook 04 prints of the same features (corpus mertools, n_folds 6): one fixed
+`--fixed` prints what notebook 04 prints of these features (corpus mertools, n_folds 6): one fixed
 configuration per model in the notebooks' own folds.
 """
 
