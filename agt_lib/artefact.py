@@ -12,9 +12,13 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
+
+from agt_lib import paths
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -84,6 +88,27 @@ def write_manifest(folder: Path, content: Mapping[str, Any], started: float) -> 
     text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
     write_atomic(Path(folder) / MANIFEST, text + "\n")
     return manifest
+
+
+def made(
+    kind: str, made_from: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]]
+) -> Path:
+    """The folder of the artefact that `made_from` names; made first where it is not whole.
+
+    `made_from` is JSON-able: inputs' hashes, configuration, and the producer's version. `make`
+    gets the folder, writes its files there and returns what else the manifest should say. It is
+    called again on the same folder where it was stopped before, so it can go on with what lies
+    there. A second process waits for the first.
+    """
+    folder = paths.derived() / f"{kind}-{digest(dict(made_from))}"
+    if read_manifest(folder) is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):
+            if read_manifest(folder) is None:
+                started = time.monotonic()
+                content = make(folder)
+                write_manifest(folder, {"kind": kind, "made_from": made_from} | content, started)
+    return folder
 
 
 def versions() -> dict[str, str]:

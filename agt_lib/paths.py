@@ -32,6 +32,11 @@ def models() -> Path:
     return data() / "models"
 
 
+def derived() -> Path:
+    """Where what is computed from features lies: tuned models, rankings, pseudo-labels."""
+    return data() / "derived"
+
+
 def runs() -> Path:
     """Where the results of notebooks lie."""
     return data() / "runs"

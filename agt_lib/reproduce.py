@@ -15,6 +15,7 @@ import nbformat
 import papermill
 
 from agt_lib import artefact, paths, profiles
+from agt_lib.runs import MODALITIES, Run
 
 RESULT_TAG = "result"
 
@@ -62,6 +63,37 @@ def run_notebook(source: Path, output: Path, parameters: Mapping[str, object]) -
     failed.replace(output)
     artefact.write_atomic(record, f'{{"made_from": "{made_from}"}}\n')
     return True
+
+
+def results(run: Run, notebook: str) -> Path:
+    """The folder of `notebook`'s results on the corpus and settings of `run`.
+
+    Where there are none of this state of the library the notebook is run first, headless; its
+    executed copy lies in the folder of `run`. Raises NotebookError as `run_notebook` does.
+    """
+    if (found := run.finished(notebook)) is not None:
+        return found
+    source = paths.ROOT / "notebooks" / f"{notebook}.ipynb"
+    settings = run.settings
+    parameters = {
+        "profile": run.profile.name,
+        "corpus": run.source,
+        "root": run.root or "",
+        "labels": ",".join(run.labels),
+        "n_folds": run.profile.n_folds,
+        "n_seeds": run.profile.n_seeds,
+        "max_failures": run.max_failures,
+        "seed": run.seed,
+        **{modality: settings["encoders"].get(modality, "") for modality in MODALITIES},
+    }
+    known = papermill.inspect_notebook(source)
+    output = run.folder / "notebooks" / source.name
+    print(f"{notebook} has no results of this corpus and library yet: running it")
+    run_notebook(source, output, {k: v for k, v in parameters.items() if k in known})
+    found = run.finished(notebook)
+    if found is None:
+        raise NotebookError(f"{source.name} left no finished results; see {paths.relative(output)}")
+    return found
 
 
 def result(notebook: Path) -> str | None:

@@ -1,5 +1,6 @@
 """The record of a notebook's run: what it was told, what it runs on, where its results go."""
 
+import json
 import os
 import time
 from collections.abc import Mapping
@@ -26,6 +27,8 @@ from agt_lib.store import extraction_record
 
 AUTO = "auto"
 MODALITIES = ("audio", "video", "text")
+SHARED_SETTINGS = ("profile", "corpus", "root", "encoders", "labels", "seed")
+"""What two notebooks' runs must agree on for one to use the other's results."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,12 @@ class Run:
         return found.only(self.data.modalities) if found.names else None
 
     @cached_property
+    def pool(self) -> FusionData | None:
+        """The unlabelled clips, test clips among them, with their features; None without any."""
+        found = from_corpus(self.corpus, self.features, ("test", "unlabelled"))
+        return found.only(self.data.modalities) if found.names else None
+
+    @cached_property
     def folds(self) -> pd.Series:
         """The corpus' own dev split where it has one, else its folds."""
         if self.corpus.split("dev")["emotion"].notna().any():
@@ -140,6 +149,25 @@ class Run:
         said = " (synthetic: rendered clips, no evidence about people)"
         return f"corpus {self.corpus.name}{said * self.corpus.synthetic}"
 
+    def finished(self, notebook: str) -> Path | None:
+        """The newest finished results of `notebook` on this corpus with these settings, or None.
+
+        Results of another state of the library do not count.
+        """
+        wanted = {key: self.settings[key] for key in SHARED_SETTINGS} | {"notebook": notebook}
+        wanted = json.loads(json.dumps(wanted))
+        found = []
+        for folder in paths.runs().glob(f"{notebook}-{self.profile.name}-*"):
+            manifest = artefact.read_manifest(folder) or {}
+            settings = manifest.get("settings", {})
+            if (
+                {key: settings.get(key) for key in wanted} == wanted
+                and manifest["corpus"]["fingerprint"] == self.corpus.fingerprint
+                and manifest["library"] == artefact.library_digest()
+            ):
+                found.append(folder)
+        return max(found, key=lambda f: (f / artefact.MANIFEST).stat().st_mtime, default=None)
+
     def feature_summary(self) -> pd.DataFrame:
         """One row a modality: encoder, width, clips present and absent, speed, rounding."""
         rows = []
@@ -174,6 +202,7 @@ class Run:
         made_of = {
             "settings": self.settings,
             "corpus": {"name": self.corpus.name, "fingerprint": self.corpus.fingerprint},
+            "library": artefact.library_digest(),
             "synthetic": self.corpus.synthetic,
             "features": {
                 modality: {"fingerprint": f.fingerprint, "present": int(f.present.sum())}

@@ -118,3 +118,31 @@ def test_a_manifest_is_readable_json(tmp_path):
     text = (tmp_path / "manifest.json").read_text(encoding="utf-8")
     assert list(json.loads(text)) == sorted(json.loads(text))
     assert text.endswith("}\n")
+
+
+def test_an_artefact_is_made_once_and_another_for_other_inputs(data_folder):
+    made = []
+
+    def make(folder):
+        (folder / "numbers.txt").write_text("1 2 3")
+        made.append(folder)
+        return {"clips": 3}
+
+    first = artefact.made("ranks", {"seed": 0}, make)
+    assert artefact.made("ranks", {"seed": 0}, make) == first
+    assert artefact.made("ranks", {"seed": 1}, make) != first
+    assert len(made) == 2
+    manifest = artefact.read_manifest(first)
+    assert (manifest["kind"], manifest["made_from"], manifest["clips"]) == ("ranks", {"seed": 0}, 3)
+
+
+def test_making_that_was_stopped_goes_on_in_the_same_folder(data_folder):
+    def stopped(folder):
+        (folder / "half.txt").write_text("1")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        artefact.made("ranks", {"seed": 0}, stopped)
+    found = []
+    artefact.made("ranks", {"seed": 0}, lambda folder: {"had": found.append(folder / "half.txt")})
+    assert found[0].read_text() == "1"

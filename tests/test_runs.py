@@ -2,7 +2,7 @@
 
 import pytest
 
-from agt_lib import runs
+from agt_lib import artefact, runs
 
 
 def resolve(**parameters):
@@ -74,3 +74,20 @@ def test_a_modality_that_no_labelled_clip_has_is_left_out_and_said(tmp_path, mon
     assert run.data.modalities == ("text",)
     assert run.test.modalities == ("text",)
     assert "no labelled clip has audio" in capsys.readouterr().out
+
+
+def test_results_of_a_notebook_are_found_by_another_with_the_same_settings_alone(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "clips.csv").write_text("name,emotion,text\na,happy,hello\nb,sad,oh\n")
+    mine = {"corpus": "manifest", "root": str(tmp_path / "clips.csv")}
+    monkeypatch.setattr(runs.Run, "features", {})  # no encoder is needed to file results
+    earlier = runs.start("98_earlier", profile="smoke", splits=("train",), **mine)
+    assert resolve(**mine).finished("98_earlier") is None
+    assert resolve(**mine).finished("98_earlier") is None, "not finished yet"
+    earlier.finish()
+    assert resolve(**mine).finished("98_earlier") == earlier.folder
+    assert resolve(**mine, seed=1).finished("98_earlier") is None
+    assert resolve(**mine, text="").finished("98_earlier") is None
+    monkeypatch.setattr(artefact, "library_digest", lambda: "another")
+    assert resolve(**mine).finished("98_earlier") is None
