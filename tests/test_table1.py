@@ -145,7 +145,7 @@ def test_a_result_without_seeds_stands_beside_each_seed(data, folds, fitted):
 
 def test_models_fall_to_chance_when_the_modality_they_live_on_is_taken_away(data, fitted):
     table = robustness.scores({"AGT": fitted["A+V", "AGT"]}, data)
-    waf = table.set_index(["modality", "condition", "noise"])["waf"]
+    waf = table.set_index(["modality", "condition", "noise"]).sort_index()["waf"]
     assert waf["audio", "noise", 0.0] > 80
     assert waf["audio", "absent"].iloc[0] < 35
     assert waf["video", "absent"].iloc[0] > 80
