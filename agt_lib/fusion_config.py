@@ -1,7 +1,7 @@
 """How one fusion model is built and trained."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from agt_lib.fusion import MODALITIES, NETWORKS
@@ -79,6 +79,13 @@ class FusionConfig:
     def plain(self) -> dict[str, Any]:
         """The same as JSON-able data; `FusionConfig(**plain)` restores it."""
         return asdict(self) | {"modalities": list(self.modalities)}
+
+
+def capped(config: FusionConfig, max_epochs: int | None) -> FusionConfig:
+    """`config` with at most `max_epochs` epochs."""
+    if max_epochs is None or config.epochs <= max_epochs:
+        return config
+    return replace(config, epochs=max_epochs)
 
 
 DEFAULTS: dict[str, dict[str, Any]] = {

@@ -1,10 +1,10 @@
-"""Table 1 of the paper: its rows, their scores and differences, and AGT's ablation.
+"""Table 1 of the paper: its rows, their scores and differences.
 
 Rows are named by their features, as the paper's: A voice, V face, T words. A+T is a row of our own,
 and so are the single modalities and logistic regression. S seeds, N clips, C classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 
@@ -13,7 +13,7 @@ import pandas as pd
 
 from agt_lib import evaluation
 from agt_lib.crossval import CrossValidated
-from agt_lib.fusion_config import FusionConfig
+from agt_lib.fusion_config import FusionConfig, capped
 from agt_lib.fusion_data import FusionData
 from agt_lib.reference import logistic_regression
 
@@ -22,30 +22,19 @@ RETRAINED = "baseline, AGT's training"
 UNIMODAL, REFERENCE = "one modality", "logistic regression"
 MODELS = (AGT, RETRAINED, BASELINE, UNSCALED, UNIMODAL, REFERENCE)
 LETTERS = {"audio": "A", "video": "V", "text": "T"}
+TUNED = "*"
+"""Marks a modality whose features were tuned on emotions: "A+V*"."""
 OUT_OF_FOLD, TEST = "out-of-fold", "test"
 
 Row = tuple[str, str]
 """Features and model, such as ("A+V", "AGT")."""
 
-OPTIONS: dict[str, dict] = {
-    "pair_sum: the literal sum of two pairs": {"network": {"layout": "pair_sum"}},
-    "drop_guide: CAMFNet's layout": {"network": {"layout": "drop_guide"}},
-    "channel: features side by side": {"network": {"layout": "channel"}},
-    "one CBT for both channels": {"network": {"share_cbt": True}},
-    "no feed-forward in CBT": {"network": {"ffn": False}},
-    "CBT of depth 2": {"network": {"depth": 2}},
-    "no gate": {"network": {"gate": "none"}},
-    "LayerNorm over raw features first": {"network": {"input_order": "layernorm_first"}},
-    "features not standardised": {"scale": False},
-    "no modality dropout": {"modality_dropout": 0.0},
-}
-"""What the ablation changes in AGT, one at a time. CAMFNet's gate is not among them: with three
-tokens it can't fire, which makes it "no gate"."""
 
-
-def features_name(modalities: Sequence[str]) -> str:
-    """The paper's way to name a set of features: "A+V+T"."""
-    return "+".join(letter for m, letter in LETTERS.items() if m in modalities)
+def features_name(modalities: Sequence[str], tuned: Collection[str] = ()) -> str:
+    """The paper's way to name a set of features: "A+V+T", with `tuned` ones marked: "A+V*"."""
+    return "+".join(
+        letter + TUNED * (m in tuned) for m, letter in LETTERS.items() if m in modalities
+    )
 
 
 def feature_sets(modalities: Sequence[str]) -> list[tuple[str, ...]]:
@@ -86,22 +75,24 @@ def configurations(
     return {row: capped(config, max_epochs) for row, config in configs.items()}
 
 
-def ablation(modalities: Sequence[str], max_epochs: int | None = None) -> dict[str, FusionConfig]:
-    """AGT on all `modalities` with one option changed at a time."""
-    default = FusionConfig.default("agt", tuple(modalities))
-    configs = {}
-    for name, changes in OPTIONS.items():
-        network = dict(default.network) | changes.get("network", {})
-        config = FusionConfig.default("agt", default.modalities, **(changes | {"network": network}))
-        configs[name] = capped(config, max_epochs)
-    return configs
+def tuned_configurations(
+    modalities: Sequence[str], tuned: Collection[str], max_epochs: int | None = None
+) -> dict[Row, FusionConfig]:
+    """The rows of `configurations` that have a `tuned` modality: AGT, the baseline and it alone.
 
-
-def capped(config: FusionConfig, max_epochs: int | None) -> FusionConfig:
-    """`config` with at most `max_epochs` epochs."""
-    if max_epochs is None or config.epochs <= max_epochs:
-        return config
-    return replace(config, epochs=max_epochs)
+    Each is configured as its raw row is; they are for data whose `tuned` features were tuned.
+    """
+    configs: dict[Row, FusionConfig] = {}
+    for chosen in feature_sets(modalities):
+        if len(chosen) > 1 and set(chosen) & set(tuned):
+            name = features_name(chosen, tuned)
+            configs[name, BASELINE] = FusionConfig.default("attention", chosen)
+            configs[name, AGT] = FusionConfig.default("agt", chosen)
+    for modality in LETTERS:
+        if modality in modalities and modality in tuned:
+            name = features_name((modality,), tuned)
+            configs[name, UNIMODAL] = FusionConfig.default("unimodal", (modality,))
+    return {row: capped(config, max_epochs) for row, config in configs.items()}
 
 
 def references(
@@ -224,6 +215,21 @@ def against_each(
     return pd.concat(tables, ignore_index=True)
 
 
+def tuned_against_raw(results: Mapping[Row, CrossValidated], data: FusionData) -> pd.DataFrame:
+    """`differences` of each tuned row to its raw one, by the same model.
+
+    Columns features and model stand in front.
+    """
+    tables = []
+    for (features, model), result in results.items():
+        raw = features.replace(TUNED, "")
+        if raw != features:
+            line = differences(results[raw, model], {model: result}, data)
+            line.insert(0, "features", features)
+            tables.append(line.rename(columns={"name": "model"}))
+    return pd.concat(tables, ignore_index=True)
+
+
 def held_out(result: CrossValidated, data: FusionData) -> tuple[np.ndarray, np.ndarray]:
     """True labels (N,) and out-of-fold probabilities (S, N, C) of the clips a fold holds out."""
     rows = result.folds >= 0
@@ -259,27 +265,3 @@ def _of_seeds(result: CrossValidated, seeds: Sequence[int]) -> np.ndarray:
     if not result.models:
         return np.repeat(result.out_of_fold, len(seeds), axis=0)
     return result.out_of_fold[[result.seeds.index(seed) for seed in seeds]]
-
-
-def prediction_tables(results: Mapping[Row, CrossValidated]) -> dict[str, pd.DataFrame]:
-    """All predictions in two long tables, "oof" and "test".
-
-    Columns features, model, seed, name and one probability per label; with `features`, `model` and
-    `seed` fixed, a table indexed by name is what the rest of the library calls predictions.
-    """
-    tables: dict[str, list[pd.DataFrame]] = {"oof": [], "test": []}
-    for (features, model), result in results.items():
-        for seed in result.seeds:
-            row = {"features": features, "model": model, "seed": seed}
-            tables["oof"].append(_long(result.out_of_fold_table(seed), row))
-            if result.test is not None:
-                tables["test"].append(_long(result.test_table(seed), row))
-    return {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items() if parts}
-
-
-def _long(table: pd.DataFrame, row: Mapping[str, object]) -> pd.DataFrame:
-    return (
-        pd.DataFrame(dict(row), index=table.index)
-        .join(table)
-        .reset_index()[[*row, "name", *table.columns]]
-    )

@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
-from agt_lib import corpus, evaluation, robustness, table1
+from agt_lib import ablation, corpus, evaluation, predictions, robustness, table1
 from agt_lib.crossval import cross_validate
 from agt_lib.emotions import EMOTIONS
 from agt_lib.features import Features
@@ -83,9 +83,30 @@ def test_the_baseline_is_shown_with_agts_training_too():
     assert retrained["network"] == rows["A+V", "baseline"].network
 
 
+def test_tuned_rows_are_those_with_a_tuned_modality_configured_as_the_raw_ones():
+    modalities = ("audio", "video", "text")
+    tuned = table1.tuned_configurations(modalities, ("video", "text"))
+    assert list(tuned) == [
+        ("A+V*", "baseline"), ("A+V*", "AGT"), ("A+T*", "baseline"), ("A+T*", "AGT"),
+        ("A+V*+T*", "baseline"), ("A+V*+T*", "AGT"), ("V*", "one modality"), ("T*", "one modality"),
+    ]  # fmt: skip
+    raw = table1.configurations(modalities)
+    for (features, model), config in tuned.items():
+        assert config == raw[features.replace("*", ""), model]
+    assert ("A+T", "AGT") not in table1.tuned_configurations(modalities, ("video",))
+
+
+def test_a_tuned_row_is_compared_with_its_raw_one(data, fitted):
+    results = {("A+V", "AGT"): fitted["A", "one modality"], ("A+V*", "AGT"): fitted["A+V", "AGT"]}
+    table = table1.tuned_against_raw(results, data)
+    expected = table1.differences(results["A+V", "AGT"], {"AGT": results["A+V*", "AGT"]}, data)
+    assert table[["features", "model"]].values.tolist() == [["A+V*", "AGT"]]
+    assert table["difference"].tolist() == expected["difference"].tolist()
+
+
 def test_each_option_of_the_ablation_changes_one_thing():
     default = FusionConfig.default("agt")
-    for name, config in table1.ablation(("audio", "video", "text")).items():
+    for name, config in ablation.ablation(("audio", "video", "text")).items():
         changed = {k for k, v in vars(config).items() if k != "network" and v != vars(default)[k]}
         network = {k: v for k, v in config.network.items() if default.network.get(k) != v}
         assert len(changed) + len(network) == 1, name
@@ -153,7 +174,7 @@ def test_models_fall_to_chance_when_the_modality_they_live_on_is_taken_away(data
 
 
 def test_predictions_have_one_line_per_clip_model_and_seed(data, fitted):
-    tables = table1.prediction_tables(fitted)
+    tables = predictions.prediction_tables(fitted)
     oof = tables["oof"]
     assert not oof.duplicated(["features", "model", "seed", "name"]).any()
     assert len(oof) == 2 * 2 * N
