@@ -28,7 +28,7 @@ def candidates(low: np.ndarray, high: np.ndarray, n: int) -> tuple[np.ndarray, n
 
 
 def joint(low: np.ndarray, high: np.ndarray, n: int) -> Counts | None:
-    """All counts of N clips whose shares lie in the intervals from `low` to `high` (C,), or None."""
+    """All counts of N clips with shares between `low` and `high` (C,); None without any."""
     least, most = candidates(low, high, n)
     if (least > most).any() or not least.sum() <= n <= most.sum():
         return None
