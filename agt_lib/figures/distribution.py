@@ -1,0 +1,92 @@
+"""Figure 3: the labels' shares in training and test set, and what is known of the latter."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from agt_lib.figures import style
+from agt_lib.voting.priors import NOTICEABLE
+
+HEIGHT = 2.3
+BARS = {"train": ("training set", "#b5b5b5"), "probed": ("test set, probed", "#0072b2")}
+MARKS = {
+    "true_test": ("test set, true", "D", "#222222"),
+    "em_test": ("EM estimate", "^", "#d55e00"),
+    "bbse_test": ("BBSE estimate", "s", "#009e73"),
+}
+
+
+def with_ratio(prior: pd.DataFrame) -> pd.DataFrame:
+    """`prior` (columns train, probed) with `ratio`, probed / train, and `shifted`, bool.
+
+    A label is shifted where its share grew or shrank by more than the factor from which on a label
+    is proposed as a trigger of the vote.
+    """
+    ratio = prior["probed"] / prior["train"]
+    shifted = (ratio > NOTICEABLE) | (ratio < 1 / NOTICEABLE)
+    return prior.assign(ratio=ratio, shifted=shifted)
+
+
+def draw(prior: pd.DataFrame) -> Figure:
+    """Bars of train and probed shares by label, their ratio above, marks for other estimates.
+
+    `prior` is indexed by label: column train and, as far as they are known, probed, probed_low,
+    probed_high, true_test, em_test, bbse_test. The ratio of a shifted label is bold.
+    """
+    shares = with_ratio(prior.reindex(columns=prior.columns.union(["probed"])))
+    known = [column for column in (*BARS, *MARKS) if column in shares and shares[column].any()]
+    percent = 100 * shares[known]
+    figure = style.new_figure(style.COLUMN, HEIGHT)
+    axis = figure.add_axes((0.115, 0.11, 0.875, 0.79 if len(known) < 4 else 0.74))
+    places = np.arange(len(shares))
+    for side, (column, (title, colour)) in zip((-1, 1), BARS.items(), strict=True):
+        if column in known:
+            axis.bar(places + side * 0.2, percent[column], 0.38, color=colour, label=title, lw=0)
+    if "probed" in known and {"probed_low", "probed_high"} <= set(shares):
+        ends = 100 * (shares[["probed_low", "probed_high"]].sub(shares["probed"], axis=0)).abs()
+        axis.errorbar(
+            places + 0.2, percent["probed"], yerr=ends.T.to_numpy(), fmt="none",
+            ecolor=style.INK, elinewidth=0.8,
+        )  # fmt: skip
+    marks = [column for column in MARKS if column in known]
+    for i, column in enumerate(marks):
+        title, marker, colour = MARKS[column]
+        across = places + 0.2 + 0.13 * (i - (len(marks) - 1) / 2)
+        axis.plot(
+            across, percent[column], marker, color=colour, label=title, markersize=3.6,
+            markeredgecolor="white", markeredgewidth=0.5, zorder=3,
+        )  # fmt: skip
+    tops = percent.max(axis=1)
+    for place, top, row in zip(places, tops, shares.itertuples(), strict=True):
+        if np.isfinite(row.ratio):
+            axis.annotate(
+                f"×{row.ratio:.2f}", (place, top), (0, 4), textcoords="offset points",
+                ha="center", fontsize=style.SMALL, color=style.INK,
+                weight="bold" if row.shifted else "normal", **style.FONT,
+            )  # fmt: skip
+    _dress(axis, shares.index, tops.max())
+    titles = [title for title, *_ in (BARS | MARKS).values()]
+    drawn = sorted(
+        zip(*axis.get_legend_handles_labels(), strict=True), key=lambda d: titles.index(d[1])
+    )
+    figure.legend(
+        *zip(*drawn, strict=True), loc="upper center", ncols=3, frameon=False, handlelength=1.2,
+        columnspacing=1.4, labelspacing=0.25, borderaxespad=0.2,
+        prop={"family": style.FONT["family"], "size": style.SMALL},
+    )  # fmt: skip
+    return figure
+
+
+def _dress(axis: Axes, labels: pd.Index, highest: float) -> None:
+    """Axes in the fonts and line widths of print."""
+    font = {"fontsize": style.SMALL, "color": style.INK} | style.FONT
+    axis.set(xlim=(-0.55, len(labels) - 0.45), ylim=(0, 1.13 * highest))
+    axis.set_xticks(range(len(labels)), labels, **font)
+    axis.set_ylabel("share of clips, %", **font)
+    axis.tick_params(
+        length=2, width=0.6, labelsize=style.SMALL, labelfontfamily=style.FONT["family"]
+    )
+    axis.tick_params(axis="x", length=0)
+    axis.spines[["left", "bottom"]].set_linewidth(0.6)
+    axis.spines[["top", "right"]].set_visible(False)

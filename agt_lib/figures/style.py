@@ -1,0 +1,55 @@
+"""How the paper's figures look and are saved: column widths, fonts, colours, PNG and PDF."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from agt_lib import artefact
+
+COLUMN, DOUBLE_COLUMN = 3.4, 7.0
+"""Widths in inches of a column and of a page's text, as ACM's two-column layout has them."""
+
+SMALL, BODY, TITLE = 6.5, 7.0, 7.5
+"""Font sizes in points, at the size of print."""
+
+FONT = {"family": "DejaVu Sans", "math_fontfamily": "dejavusans"}
+"""Named, because matplotlib ships it: a machine's own fonts would not fit the boxes."""
+
+INK, QUIET = "#222222", "#666666"
+MODALITIES = {"audio": "#0072b2", "video": "#e69f00", "text": "#009e73"}
+"""Okabe and Ito's; in grey the letters A, V, T tell them apart."""
+
+TRUETYPE = 42
+DPI = 300
+
+
+def tint(colour: str, strength: float = 0.22) -> tuple[float, float, float]:
+    """`colour` thinned with white: 1 is the colour itself, 0 is white."""
+    return tuple(1 - strength * (1 - part) for part in to_rgb(colour))
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of `width` x `height` inches that no layout engine moves."""
+    return plt.figure(figsize=(width, height), layout="none")
+
+
+def save(
+    figure: Figure, folders: Sequence[Path], name: str, data: pd.DataFrame | None = None
+) -> None:
+    """Write `name`.png, .pdf and, where something was drawn from it, the .csv of `data`.
+
+    The page is the figure's own size; PDF embeds its fonts as TrueType. The same figure gives the
+    same bytes.
+    """
+    for folder in map(Path, folders):
+        folder.mkdir(parents=True, exist_ok=True)
+        with plt.rc_context({"pdf.fonttype": TRUETYPE}):
+            figure.savefig(folder / f"{name}.png", dpi=DPI)
+            figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
+        if data is not None:
+            index = not isinstance(data.index, pd.RangeIndex)
+            artefact.write_atomic(folder / f"{name}.csv", data.to_csv(index=index))
