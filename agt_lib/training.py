@@ -1,11 +1,11 @@
 """Fitting fusion models, many at once.
 
-Letters: N clips, b clips of a step, D feature, M modalities, C classes.
+Letters: N clips, n clips that join them, C classes.
 """
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,10 +15,11 @@ import pandas as pd
 import torch
 from sklearn.metrics import f1_score
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, one_hot
 
+from agt_lib.batches import Clips, hide, mix
 from agt_lib.device import pick_device, pick_precision
-from agt_lib.fitted import HISTORY, FittedModel
+from agt_lib.fitted import HISTORY, FittedModel, check_fingerprints
 from agt_lib.folds import inner_split
 from agt_lib.fusion import build
 from agt_lib.fusion_config import FusionConfig
@@ -32,32 +33,64 @@ WARMUP = 0.1
 
 
 @dataclass(frozen=True)
+class Joined:
+    """Clips of a pool that join a training fold: rows (n,) and their shares of each class (n, C).
+
+    They never choose the epoch and never fit a scaler: labelled clips alone do.
+    """
+
+    index: np.ndarray
+    targets: np.ndarray
+
+
+@dataclass(frozen=True)
 class FitTask:
-    """One model to fit: its configuration, the rows of its training fold and its seed."""
+    """One model to fit: its configuration, the rows of its training fold and its seed.
+
+    `joined` clips train with them; `start` are weights to go on from.
+    """
 
     config: FusionConfig
     train_index: np.ndarray
     seed: int = 0
+    joined: Joined | None = None
+    start: Mapping[str, Tensor] | None = None
 
 
 def fit(
     data: FusionData,
     tasks: Sequence[FitTask],
     *,
+    pool: FusionData | None = None,
     device: str = "auto",
     workers: int | None = None,
     progress: bool = True,
 ) -> list[FittedModel]:
-    """Fit one model per task and return them in the order of `tasks`.
+    """Fit one model per task and return them in the order of `tasks`; see `fit_each`."""
+    options = {"pool": pool, "device": device, "workers": workers, "progress": progress}
+    return list(fit_each(data, tasks, **options))
+
+
+def fit_each(
+    data: FusionData,
+    tasks: Sequence[FitTask],
+    *,
+    pool: FusionData | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    progress: bool = True,
+) -> Iterator[FittedModel]:
+    """Fit one model per task; each is given as soon as it and those before it are fitted.
 
     A model's epoch is the best, by `config.choose_by`, on an inner fifth of its training fold
     (stratified by emotion, grouped where `data` has groups); it trains on the rest of the fold and
     keeps the weights of that epoch. Clips with none of its modalities are left out. `workers`
     processes share the tasks: by default one per core on the CPU, this process alone on a GPU.
     Each fit runs on one thread with its own seed, so it does not depend on the workers or on the
-    other tasks: the same data, task and machine give the same bits. Raises ValueError for training
-    clips without a label or a fold without any of the modalities, and FloatingPointError where
-    the loss was never finite.
+    other tasks: the same data, task and machine give the same bits. `pool` holds the clips that
+    join. Raises ValueError for training clips without a label or a fold without any of the
+    modalities, FingerprintError where the pool's features were made in another way, and
+    FloatingPointError where the loss was never finite.
     """
     target = pick_device(device)
     for number, task in enumerate(tasks):
@@ -68,16 +101,16 @@ def fit(
                 f"task {number}: {len(missing)} training clips have no label, the first is "
                 f"{name!r}: leave them out of train_index"
             )
+    if pool is not None:
+        check_fingerprints(data.fingerprints, pool.fingerprints)
     if workers is None:
         workers = (os.cpu_count() or 1) if target.type == "cpu" else 1
-    calls = (joblib.delayed(_fit_one)(data, task, target) for task in tasks)
-    pool = joblib.Parallel(n_jobs=max(1, min(workers, len(tasks))), return_as="generator")
-    models = []
+    calls = (joblib.delayed(_fit_one)(data, task, target, pool) for task in tasks)
+    parallel = joblib.Parallel(n_jobs=max(1, min(workers, len(tasks))), return_as="generator")
     with bar(len(tasks), "fit", "model", shown=progress) as shown:
-        for model in pool(calls):
-            models.append(model)
+        for model in parallel(calls):
             shown.update()
-    return models
+            yield model
 
 
 @contextmanager
@@ -93,15 +126,26 @@ def _alone(seed: int, device: torch.device) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _fit_one(data: FusionData, task: FitTask, device: torch.device) -> FittedModel:
+def _fit_one(
+    data: FusionData, task: FitTask, device: torch.device, pool: FusionData | None
+) -> FittedModel:
     config = task.config
     data = data.only(config.modalities)
     train, inner = _divide(data, task.train_index)
     scalers = fit_scalers(data, data.modalities, train, config.scale)
     with _alone(task.seed, device):
         network = build(config.model, data.dims, len(data.label_set), **config.network).to(device)
+        if task.start is not None:
+            network.load_state_dict(task.start)
         training, choosing = (Clips.of(data, rows, scalers, device) for rows in (train, inner))
-        state, epoch, history = _run(network, config, training, choosing, len(data.label_set))
+        targets = one_hot(training.labels, len(data.label_set)).float()
+        if task.joined is not None and len(task.joined.index):
+            chosen = pool.rows(task.joined.index).only(config.modalities)
+            everyone = np.arange(len(chosen.names))
+            training = training.beside(Clips.of(chosen, everyone, scalers, device))
+            joined = torch.as_tensor(task.joined.targets, dtype=targets.dtype, device=device)
+            targets = torch.cat([targets, joined])
+        state, epoch, history = _run(network, config, training, targets, choosing)
     return FittedModel(
         config=config,
         dims=data.dims,
@@ -125,37 +169,11 @@ def _divide(data: FusionData, index: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return rows[~inner], rows[inner]
 
 
-@dataclass(frozen=True)
-class Clips:
-    """Standardised clips on the device."""
-
-    inputs: dict[str, Tensor]
-    present: Tensor
-    lengths: dict[str, Tensor]
-    labels: Tensor
-
-    @classmethod
-    def of(cls, data: FusionData, rows: np.ndarray, scalers: dict, device: torch.device):
-        return cls(
-            {m: torch.from_numpy(scalers[m](x[rows])).to(device) for m, x in data.features.items()},
-            torch.from_numpy(data.present[rows]).to(device),
-            {m: torch.from_numpy(x[rows]).to(device) for m, x in data.lengths.items()},
-            torch.from_numpy(data.labels[rows]).to(device),
-        )
-
-    def __getitem__(self, rows: Tensor) -> "Clips":
-        return Clips(
-            {m: x[rows] for m, x in self.inputs.items()},
-            self.present[rows],
-            {m: x[rows] for m, x in self.lengths.items()},
-            self.labels[rows],
-        )
-
-
 def _run(
-    network: nn.Module, config: FusionConfig, training: Clips, choosing: Clips, n_classes: int
+    network: nn.Module, config: FusionConfig, training: Clips, targets: Tensor, choosing: Clips
 ) -> tuple[dict[str, Tensor], int, pd.DataFrame]:
-    """Train; return the weights of the epoch chosen, its number from 1, and the history."""
+    """Train towards `targets` (N, C); return the weights of the epoch chosen, its number from 1,
+    and the history."""
     n = len(training.labels)
     steps = math.ceil(n / config.batch_size)
     optimizer = _optimizer(network, config)
@@ -166,13 +184,12 @@ def _run(
         total = 0.0
         order = torch.randperm(n, device=training.labels.device)
         for rows in order.tensor_split(steps):
-            clips = training[rows]
-            targets = torch.eye(n_classes, device=clips.labels.device)[clips.labels]
+            clips, wanted = training[rows], targets[rows]
             if config.mixup:
-                clips, targets = mix(clips, targets, config.mixup)
+                clips, wanted = mix(clips, wanted, config.mixup)
             present = hide(clips.present, config.modality_dropout)
             logits = _forward(network, clips, present, config)
-            loss = cross_entropy(logits, targets, label_smoothing=config.label_smoothing)
+            loss = cross_entropy(logits, wanted, label_smoothing=config.label_smoothing)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -210,35 +227,6 @@ def _score(network: nn.Module, clips: Clips, config: FusionConfig) -> tuple[floa
     predicted = logits.argmax(-1).cpu().numpy()
     waf = f1_score(clips.labels.cpu().numpy(), predicted, average="weighted", zero_division=0)
     return float(cross_entropy(logits, clips.labels)), float(waf)
-
-
-def mix(clips: Clips, targets: Tensor, alpha: float) -> tuple[Clips, Tensor]:
-    """Blend each clip with another, and its target likewise, by a share from Beta(alpha, alpha).
-
-    The clip keeps the larger share, its lengths and its present modalities; what its
-    partner lacks of them, modality or frames, is not blended.
-    """
-    other = torch.randperm(len(targets), device=targets.device)
-    share = torch.distributions.Beta(alpha, alpha).sample().item()
-    share = max(share, 1 - share)
-    inputs = {}
-    for column, (m, x) in enumerate(clips.inputs.items()):
-        there = clips.present[other, column, None]  # (b, 1)
-        if m in clips.lengths:
-            frames = torch.arange(x.shape[1], device=x.device)
-            there = (there & (frames < clips.lengths[m][other, None])).unsqueeze(-1)  # (b, T, 1)
-        inputs[m] = torch.where(there, share * x + (1 - share) * x[other], x)
-    mixed = Clips(inputs, clips.present, clips.lengths, clips.labels)
-    return mixed, share * targets + (1 - share) * targets[other]
-
-
-def hide(present: Tensor, probability: float) -> Tensor:
-    """Hide each present modality (B, M) with `probability`, but never a clip's last one."""
-    if not probability:
-        return present
-    draw = torch.rand(present.shape, device=present.device) * present
-    spared = draw == draw.amax(-1, keepdim=True)
-    return present & (spared | (draw >= probability))
 
 
 def _optimizer(network: nn.Module, config: FusionConfig) -> torch.optim.Optimizer:
