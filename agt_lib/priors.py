@@ -4,6 +4,8 @@ All assume label shift: the classes look the same in training and in the unlabel
 their shares differ. Letters: M labelled clips, N unlabelled ones, C classes.
 """
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from quapy.method.aggregative import EMQ, PCC, BBSEhard, BBSEsoft
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -70,6 +72,28 @@ def estimate(
     quantifier = METHODS[method](posteriors, fit_classifier=False, val_split=None)
     quantifier.fit(out_of_fold, labels)
     return np.asarray(quantifier.predict(unlabelled), float)
+
+
+def estimates(
+    posteriors: np.ndarray,
+    groups: Mapping[str, np.ndarray],
+    out_of_fold: np.ndarray,
+    labels: np.ndarray,
+    methods: Sequence[str] = tuple(METHODS),
+) -> dict[str, np.ndarray]:
+    """The label shares (C,) of each group of clips by each method, named `method_group`.
+
+    `posteriors` (K, N, C) are those of K fold models for the same N clips, `groups` say by name
+    which clips (N,) bool are meant. Raises ValueError as `estimate` does.
+    """
+    n_classes = posteriors.shape[-1]
+    return {
+        f"{method}_{group}": estimate(
+            method, posteriors[:, rows].reshape(-1, n_classes), out_of_fold, labels
+        )  # (K, n, C) -> (K n, C)
+        for group, rows in groups.items()
+        for method in methods
+    }
 
 
 def _checked(name: str, posteriors: np.ndarray) -> np.ndarray:

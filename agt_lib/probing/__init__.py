@@ -5,7 +5,7 @@ from agt_lib.probing.leaderboard import Leaderboard
 from agt_lib.probing.metrics import METRICS
 from agt_lib.probing.probe import InconsistentScores, Probed, infer, probe
 from agt_lib.probing.scores import Score
-from agt_lib.probing.table import distances, paper_prior, paper_scores, prior_table
+from agt_lib.probing.table import betrayed, distances, paper_prior, paper_scores, prior_table
 
 __all__ = [
     "METRICS",
@@ -13,6 +13,7 @@ __all__ = [
     "Leaderboard",
     "Probed",
     "Score",
+    "betrayed",
     "distances",
     "infer",
     "paper_prior",

@@ -7,7 +7,9 @@ import pandas as pd
 
 from agt_lib import paper
 from agt_lib.emotions import EMOTIONS
-from agt_lib.probing.probe import Probed, infer
+from agt_lib.probing.leaderboard import Leaderboard
+from agt_lib.probing.metrics import METRICS
+from agt_lib.probing.probe import Probed, infer, probe
 from agt_lib.probing.scores import Score
 
 
@@ -32,13 +34,35 @@ def prior_table(
     return table.assign(**(others or {}))
 
 
-def distances(table: pd.DataFrame, truth: str, columns: Sequence[str]) -> pd.Series:
-    """Total variation between the shares of each of `columns` and of the column `truth`.
+def distances(table: pd.DataFrame) -> pd.DataFrame:
+    """How far each column of shares is from each column of true ones, named `true_...`.
 
-    It is the share of clips, 0 to 1, that would have to change their label.
+    A row a column of a table of `prior_table`, with what it cost in submissions. The distance is
+    total variation: the share of clips, 0 to 1, that would have to change their label.
     """
-    gaps = table[list(columns)].sub(table[truth], axis=0)
-    return (gaps.abs().sum() / 2).rename("distance")
+    truths = [column for column in table if column.startswith("true_")]
+    known = table.drop(columns=[*truths, "probed_low", "probed_high", "count", "submissions"])
+    known = known.dropna(axis=1)
+    gaps = {f"to {t}": known.sub(table[t], axis=0).abs().sum() / 2 for t in truths}
+    cost = np.where(known.columns == "probed", table["submissions"].max(), 0)
+    return pd.DataFrame(gaps | {"submissions": pd.Series(cost, known.columns)})
+
+
+def betrayed(
+    answers: pd.Series, labels: Sequence[str] = EMOTIONS, digits: Sequence[int] = (1, 2, 3, 4)
+) -> pd.DataFrame:
+    """What leaderboards of every metric and number of digits betray of `answers`, by clip name.
+
+    Columns metric, digits, solutions (sets of counts that fit, the number of clips being known;
+    1 is unique) and widest (the widest bounds of a label's share, 0 to 1).
+    """
+    rows = []
+    for metric in METRICS:
+        for d in digits:
+            board = Leaderboard(answers, metric, d, labels=labels)
+            found = probe(board, answers.index, labels, n=board.n_scored)
+            rows.append((metric, d, found.counts.solutions, (found.high - found.low).max()))
+    return pd.DataFrame(rows, columns=["metric", "digits", "solutions", "widest"])
 
 
 def paper_scores() -> dict[str, Score]:

@@ -1,0 +1,205 @@
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import accuracy_score, f1_score
+
+from agt_lib.emotions import EMOTIONS
+from agt_lib.probing import InconsistentScores, Leaderboard, Score, infer, metrics, probe
+
+PRINTED = {
+    "worried": Score(0.0326),
+    "happy": Score(0.0732),
+    "neutral": Score(0.0505),
+    "sad": Score(0.1157),
+    "angry": Score(0.03412, 5, "truncate"),
+    "surprise": Score(0.0094),
+}
+COUNTS = {"worried": 159, "happy": 246, "neutral": 201, "sad": 317, "angry": 163, "surprise": 83}
+
+
+def as_answers(counts, labels):
+    given = np.repeat(np.array(labels, dtype=object), counts)
+    return pd.Series(given, index=[f"clip{i}" for i in range(len(given))])
+
+
+def without(scores, *labels):
+    return {label: score for label, score in scores.items() if label not in labels}
+
+
+class TestThePapersScores:
+    def test_give_its_counts_and_no_others(self):
+        found = infer(PRINTED, n=1169)
+        assert found.unique
+        assert dict(zip(found.labels, found.counts.low, strict=True)) == COUNTS
+        np.testing.assert_array_equal(found.counts.low, found.counts.high)
+        np.testing.assert_allclose(found.prior, [COUNTS[k] / 1169 for k in EMOTIONS])
+
+    def test_fit_no_number_of_clips_but_1169_below_its_double(self):
+        assert infer(PRINTED, sizes_up_to=2337).sizes == (1169,)
+        assert infer(PRINTED, sizes_up_to=2338).sizes == (1169, 2338)
+
+    def test_fit_no_count_with_angrys_rounded_and_the_error_says_what_would(self):
+        rounded = PRINTED | {"angry": Score(0.03412, 5)}
+        with pytest.raises(InconsistentScores, match=r"score of angry;.* angry was cut by 'trunc"):
+            infer(rounded, n=1169)
+
+    def test_bound_each_share_by_their_digits(self):
+        found = infer(PRINTED)
+        for i, label in enumerate(EMOTIONS):
+            share = COUNTS[label] / 1169
+            assert found.low[i] <= share <= found.high[i]
+            # One more digit of a score that rises by ds/dp at p bounds p by that much.
+            slope = 2 * share * (2 + share) / (1 + share) ** 2
+            step = 1e-5 if label == "angry" else 1e-4
+            assert found.high[i] - found.low[i] <= 1.01 * step / slope
+
+    @pytest.mark.parametrize("last", EMOTIONS)
+    def test_give_its_counts_from_any_five(self, last):
+        found = infer(without(PRINTED, last), n=1169, remaining=last)
+        assert found.unique
+        assert found.counts.low[EMOTIONS.index(last)] == COUNTS[last]
+        assert found.submissions == 5
+
+
+@pytest.mark.parametrize("name", metrics.METRICS)
+def test_the_closed_forms_agree_with_scikit_learn(name):
+    generator = np.random.default_rng(0)
+    for _ in range(20):
+        true = generator.choice(6, 300, p=generator.dirichlet(np.ones(6)))
+        for c in range(6):
+            constant = np.full(300, c)
+            average = {"waf": "weighted", "macro_f1": "macro", "class_f1": None}.get(name)
+            if name == "accuracy":
+                score = accuracy_score(true, constant)
+            else:
+                score = f1_score(true, constant, labels=range(6), average=average, zero_division=0)
+            score = score[c] if name == "class_f1" else score
+            assert metrics.share(name, score, 6) == pytest.approx(np.mean(true == c), abs=1e-12)
+            assert metrics.METRICS[name].score(np.mean(true == c), 6) == pytest.approx(score)
+
+
+def test_random_counts_are_recovered_from_four_digits_or_said_to_be_ambiguous():
+    generator = np.random.default_rng(1)
+    unique = 0
+    for _ in range(40):
+        n, c = int(20 * 1000 ** generator.random()), int(generator.integers(2, 8))
+        labels = [f"label{i}" for i in range(c)]
+        truth = generator.multinomial(n, generator.dirichlet(np.full(c, 2.0)))
+        rounding = str(generator.choice(["round", "truncate"]))
+        name = str(generator.choice(list(metrics.METRICS)))
+        answers = as_answers(truth, labels)
+        found = probe(
+            Leaderboard(answers, name, 4, rounding, labels=labels), answers.index, labels, n=n
+        )
+        assert (found.counts.low <= truth).all()
+        assert (truth <= found.counts.high).all()
+        np.testing.assert_allclose(found.prior, truth / n, atol=(found.high - found.low).max())
+        assert found.unique == (found.counts.low == found.counts.high).all()
+        unique += found.unique
+    assert 10 < unique < 35
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_all_sets_of_counts_that_fit_are_counted(seed):
+    truth = np.random.default_rng(seed).multinomial(30, [0.4, 0.3, 0.2, 0.1])
+    printed = [round(2 * (k / 30) ** 2 / (1 + k / 30), 1) for k in range(31)]
+    scores = {f"label{i}": Score(printed[k], 1) for i, k in enumerate(truth)}
+    found = infer(scores, list(scores), n=30)
+    fitting = [
+        counts
+        for counts in itertools.product(range(31), repeat=4)
+        if sum(counts) == 30 and [printed[k] for k in counts] == [printed[k] for k in truth]
+    ]
+    assert found.counts.solutions == len(fitting) > 1
+    np.testing.assert_array_equal(found.counts.low, np.min(fitting, axis=0))
+    np.testing.assert_array_equal(found.counts.high, np.max(fitting, axis=0))
+
+
+def test_twenty_thousand_clips_are_ambiguous_and_the_truth_lies_within():
+    truth = np.array([5000, 4000, 3500, 3000, 2500, 2000])
+    answers = as_answers(truth, EMOTIONS)
+    found = probe(Leaderboard(answers), answers.index, n=20_000)
+    assert found.counts.solutions > 1
+    assert f"{found.counts.solutions} sets of counts fit" in found.verdict
+    assert (found.counts.low <= truth).all()
+    assert (truth <= found.counts.high).all()
+    assert (found.counts.high - found.counts.low).max() < 20
+
+
+def test_a_label_that_no_clip_has_gets_a_count_of_none():
+    answers = as_answers([30, 20, 0, 25, 15, 10], EMOTIONS)
+    found = probe(Leaderboard(answers), answers.index, n=100)
+    assert found.unique
+    assert found.counts.low.tolist() == [30, 20, 0, 25, 15, 10]
+
+
+def test_what_is_not_submitted_costs_nothing():
+    answers = as_answers([30, 20, 5, 25, 15, 5], EMOTIONS)
+    board = Leaderboard(answers)
+    found = probe(board, answers.index, remaining="surprise", n=100)
+    assert board.submissions == found.submissions == 5
+    assert found.table().loc["surprise", "score"] == "from the sum"
+    assert found.counts.low.tolist() == [30, 20, 5, 25, 15, 5]
+    assert probe(board, answers.index, n=100).submissions == 6
+    assert board.submissions == 11
+
+
+def test_a_hidden_half_is_not_seen():
+    answers = as_answers([60, 40, 10, 50, 30, 10], EMOTIONS).sample(frac=1, random_state=0)
+    board = Leaderboard(answers, private_share=0.5, seed=3)
+    found = probe(board, answers.index, n=board.n_scored)
+    assert found.counts.low.sum() == 100
+    with pytest.raises(InconsistentScores, match="hidden part"):
+        probe(board, answers.index, n=199)
+
+
+class TestBadInput:
+    def test_five_of_six_scores_name_the_missing_one_and_both_ways_out(self):
+        with pytest.raises(ValueError, match=r"5 of 6 .*missing: sad: submit it.*remaining='sad'"):
+            infer(without(PRINTED, "sad"))
+
+    def test_four_of_six_can_not_follow_from_the_sum(self):
+        with pytest.raises(ValueError, match=r"4 of 6 .*missing: angry, sad: submit it too$"):
+            infer(without(PRINTED, "sad", "angry"))
+        with pytest.raises(ValueError, match="missing: angry"):
+            infer(without(PRINTED, "sad", "angry"), remaining="sad")
+
+    def test_a_score_of_no_label_is_named(self):
+        with pytest.raises(ValueError, match="joy"):
+            infer(PRINTED | {"joy": Score(0.1)})
+
+    def test_the_remaining_label_must_be_one_without_a_score(self):
+        with pytest.raises(ValueError, match="remaining='sad'"):
+            infer(PRINTED, remaining="sad")
+
+    def test_a_wrong_metric_is_noticed_and_the_right_one_named(self):
+        with pytest.raises(InconsistentScores, match=r"sum to 0\.31.* by accuracy.*waf \(round\)"):
+            infer(PRINTED, metric="accuracy")
+
+    def test_noise_is_noticed(self):
+        noisy = {k: Score(round(s.value + 0.002, 4)) for k, s in PRINTED.items()}
+        with pytest.raises(InconsistentScores, match="suspect noise"):
+            infer(noisy)
+
+    def test_a_number_of_clips_that_no_counts_fit_names_those_that_would(self):
+        with pytest.raises(InconsistentScores, match=r"no counts of 1200 clips.* fit: 1169"):
+            infer(PRINTED, n=1200)
+
+    def test_an_unknown_metric_lists_the_known(self):
+        with pytest.raises(ValueError, match="macro_f1"):
+            infer(PRINTED, metric="f1")
+
+    @pytest.mark.parametrize("value", [-0.1, 1.2, float("nan")])
+    def test_a_score_outside_zero_to_one_is_refused(self, value):
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            Score(value)
+
+    def test_a_score_in_per_cent_is_told_to_be_divided(self):
+        with pytest.raises(ValueError, match="per cent, so divide"):
+            Score(3.26, 2)
+
+    def test_a_score_with_more_digits_than_said_is_refused(self):
+        with pytest.raises(ValueError, match="more than 4 digits"):
+            Score(0.03412)
