@@ -1,0 +1,132 @@
+"""What a shift of the labels' shares asks for. S seeds, N clips, C classes.
+
+Where only the prior differs between training (p) and test (q), the posterior of a calibrated model
+becomes right again when it is weighed by q_c / p_c and renormalised (Saerens et al. 2002, eq. 2.4).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from agt_lib.calibration import fit_temperature, with_temperature
+from agt_lib.voting.predictions import Predictions
+
+NOTICEABLE = 1.25
+"""A class whose share changes by this factor, up or down, has shifted (a decision of our own)."""
+
+
+def check_prior(prior: np.ndarray, labels: Sequence[str], what: str) -> np.ndarray:
+    """`prior` (..., C) as floats. Raises ValueError unless all are above zero and add up to 1."""
+    prior = np.asarray(prior, float)
+    if prior.shape[-1:] != (len(labels),):
+        raise ValueError(f"{what} has {prior.shape[-1:]} shares for the labels {list(labels)}")
+    if not (prior > 0).all():
+        flat = prior.reshape(-1, len(labels))
+        bad = [label for label, share in zip(labels, flat.min(0), strict=True) if not share > 0]
+        raise ValueError(
+            f"{what} gives {', '.join(bad)} no share above zero: such a label could never be "
+            "predicted, or was never learnt. Leave it out of the label set, or use `smoothed`"
+        )
+    if np.abs(prior.sum(-1) - 1).max() > 1e-6:
+        raise ValueError(f"{what} adds up to {prior.sum(-1)}, not to 1: give shares of 0 to 1")
+    return prior
+
+
+def corrected(predictions: Predictions, trained_on: np.ndarray, target: np.ndarray) -> Predictions:
+    """Each posterior times q_c / p_c, renormalised.
+
+    `trained_on` is p, the shares of the labels that the models were trained on, pseudo-labels
+    included: (C,), or (S, C) by seed. `target` (C,) is q. Raises ValueError for a prior with a
+    zero.
+    """
+    p = check_prior(trained_on, predictions.label_set, "the prior of training")
+    q = check_prior(target, predictions.label_set, "the target prior")
+    ratio = np.broadcast_to(q / p, (predictions.n_seeds, len(predictions.label_set)))[:, None]
+    weighed = {model: given * ratio for model, given in predictions.probabilities.items()}
+    return replace(
+        predictions,
+        probabilities={m: w / w.sum(-1, keepdims=True) for m, w in weighed.items()},
+    )
+
+
+def temperatures(held_out: Predictions, true: np.ndarray) -> dict[str, np.ndarray]:
+    """Each model's temperatures (S,), fitted on clips it never saw, by seed.
+
+    `held_out` are out-of-fold predictions, `true` (N,) the clips' label numbers.
+    """
+    return {
+        model: np.array([fit_temperature(true, p) for p in given])
+        for model, given in held_out.probabilities.items()
+    }
+
+
+def calibrated(predictions: Predictions, fitted: Mapping[str, np.ndarray]) -> Predictions:
+    """Each model's probabilities at its temperature of each seed, as `temperatures` gives them."""
+    return replace(
+        predictions,
+        probabilities={
+            model: with_temperature(given, np.asarray(fitted[model])[:, None, None])
+            for model, given in predictions.probabilities.items()
+        },
+    )
+
+
+def smoothed(shares: np.ndarray, n: int) -> np.ndarray:
+    """Shares (C,) of `n` clips with half a clip added to each class, so that none is zero."""
+    shares = np.asarray(shares, float)
+    return (n * shares + 0.5) / (n + 0.5 * len(shares))
+
+
+def trained_on(
+    labels: np.ndarray,
+    folds: np.ndarray,
+    label_set: Sequence[str],
+    selected: pd.DataFrame | None = None,
+    seeds: Sequence[int] = (0,),
+) -> np.ndarray:
+    """The labels' shares in what the fold models of each seed were trained on, (S, C).
+
+    `labels` (N,) number the labelled clips, `folds` (N,) say which model held each out (-1: none).
+    `selected` lists pseudo-labels: columns seed, fold and label (its name), a line for each clip
+    that a fold's model was given. Shares are averaged over folds, as the models' predictions are.
+    """
+    numbers = list(range(int(folds.max()) + 1))
+    own = np.stack([np.bincount(labels[folds != k], minlength=len(label_set)) for k in numbers])
+    shares = []
+    for seed in seeds:
+        counts = own.astype(float)
+        if selected is not None and len(selected):
+            mine = selected[selected["seed"] == seed]
+            given = pd.crosstab(mine["fold"], mine["label"])
+            counts += given.reindex(index=numbers, columns=list(label_set), fill_value=0).to_numpy()
+        shares.append((counts / counts.sum(1, keepdims=True)).mean(0))
+    return np.stack(shares)
+
+
+def prevalence_ratios(train: pd.Series, test: pd.Series) -> pd.Series:
+    """q_c / p_c by label from counts or shares of the same labels, largest first.
+
+    Raises ValueError where the labels differ or one has no share above zero.
+    """
+    if sorted(train.index) != sorted(test.index):
+        raise ValueError(f"priors of other labels: {sorted(train.index)}, {sorted(test.index)}")
+    shares = {}
+    for what, given in (("the prior of training", train), ("the target prior", test)):
+        labels = list(train.index)
+        shares[what] = check_prior(given.loc[labels] / given.sum(), labels, what)
+    p, q = shares.values()
+    ratios = pd.Series(q / p, index=train.index, name="ratio")
+    return ratios.sort_values(ascending=False)
+
+
+def propose_triggers(
+    train: pd.Series, test: pd.Series, factor: float = NOTICEABLE
+) -> tuple[str, ...]:
+    """The labels whose share changes by more than `factor`, up or down, most changed first.
+
+    `train` and `test` are counts or shares by label. Raises ValueError as `prevalence_ratios` does.
+    """
+    change = np.log(prevalence_ratios(train, test)).abs().sort_values(ascending=False)
+    return tuple(change.index[change > np.log(factor)])

@@ -1,0 +1,116 @@
+"""Rules: vote shares (S, N, C) from predictions. S seeds, N clips, C classes."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from agt_lib.voting.predictions import AGT, BASELINE, VOICE, Predictions
+
+TRIGGER, PARTNER, VOTE = ("any", "both"), ("agt", "baseline", "either"), ("sample", "blend")
+PARTNERS = {"agt": (AGT,), "baseline": (BASELINE,), "either": (BASELINE, AGT)}
+
+
+@dataclass(frozen=True)
+class VoteConfig:
+    """The paper's vote and what it leaves open.
+
+    `triggers` are the labels whose appearance hands a clip to the guide (the voice). `trigger`:
+    "any" prediction is one of them, or "both" appear (at least two different ones). `partner`
+    takes what the guide leaves: "agt", "baseline", or "either" of them by a coin. `vote`:
+    "sample" draws each such clip's model, "blend" weighs probabilities by the same shares, which
+    is another rule. `guide_share` is the voice's part.
+    """
+
+    triggers: tuple[str, ...] = ("sad", "worried")  # section 2.3
+    trigger: str = "any"
+    partner: str = "agt"
+    vote: str = "sample"
+    guide_share: float = 0.8  # section 2.3
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("trigger", self.trigger, TRIGGER),
+            ("partner", self.partner, PARTNER),
+            ("vote", self.vote, VOTE),
+        ):
+            if value not in allowed:
+                raise ValueError(f"{name} is one of {', '.join(allowed)}; got {value!r}")
+        if not 0 <= self.guide_share <= 1:
+            raise ValueError(f"guide_share is between 0 and 1; got {self.guide_share}")
+        object.__setattr__(self, "triggers", tuple(self.triggers))
+
+    @property
+    def partner_model(self) -> str | None:
+        """The model that the vote is to improve; None where either may be drawn."""
+        models = PARTNERS[self.partner]
+        return models[0] if len(models) == 1 else None
+
+
+PAPER = VoteConfig()
+VARIANTS = {
+    "vote, partner AGT": PAPER,
+    "vote, partner baseline": replace(PAPER, partner="baseline"),
+    "vote, partner either": replace(PAPER, partner="either"),
+    "vote, only where both appear": replace(PAPER, trigger="both"),
+    "vote, blended 80 / 20": replace(PAPER, vote="blend"),
+}
+"""The paper's vote by what it leaves open, one choice changed at a time."""
+
+
+def alone(predictions: Predictions, model: str) -> np.ndarray:
+    """`model`'s own predictions as vote shares."""
+    return _certain(predictions, predictions.chosen(model))
+
+
+def majority(predictions: Predictions, tie: str = VOICE) -> np.ndarray:
+    """The label that most models predict; where no label leads, the model `tie` decides."""
+    counts = sum(alone(predictions, model) for model in predictions.probabilities)
+    leads = counts == counts.max(-1, keepdims=True)
+    single = leads.sum(-1) == 1
+    return _certain(predictions, np.where(single, counts.argmax(-1), predictions.chosen(tie)))
+
+
+def mean(predictions: Predictions) -> np.ndarray:
+    """The label of the highest mean probability."""
+    together = np.mean(list(predictions.probabilities.values()), axis=0)
+    return _certain(predictions, together.argmax(-1))
+
+
+def triggered(predictions: Predictions, config: VoteConfig) -> np.ndarray:
+    """Which clips are handed to the guide, (S, N) bool.
+
+    Raises ValueError for trigger labels that are not in the label set.
+    """
+    unknown = sorted(set(config.triggers) - set(predictions.label_set))
+    if unknown:
+        raise ValueError(
+            f"trigger labels {unknown} are none of {list(predictions.label_set)}; name others"
+        )
+    votes = np.stack([predictions.chosen(model) for model in predictions.probabilities])
+    numbers = [predictions.label_set.index(label) for label in config.triggers]
+    appears = np.stack(
+        [(votes == number).any(0) for number in numbers] or [np.zeros_like(votes[0])]
+    )
+    return appears.sum(0) >= (1 if config.trigger == "any" else 2)
+
+
+def vote(predictions: Predictions, config: VoteConfig = PAPER) -> np.ndarray:
+    """The paper's vote (section 2.3): majority, and the guide's say where a trigger label appears.
+
+    A three-way tie goes to the partner's own model, or to the voice where either may be it.
+    """
+    partners = PARTNERS[config.partner]
+    partner_share = (1 - config.guide_share) / len(partners)
+    weights = {VOICE: config.guide_share} | dict.fromkeys(partners, partner_share)
+    if config.vote == "sample":
+        guided = sum(w * alone(predictions, model) for model, w in weights.items())
+    else:
+        blended = sum(w * predictions.probabilities[model] for model, w in weights.items())
+        guided = _certain(predictions, blended.argmax(-1))
+    others = majority(predictions, tie=config.partner_model or VOICE)
+    return np.where(triggered(predictions, config)[..., None], guided, others)
+
+
+def _certain(predictions: Predictions, numbers: np.ndarray) -> np.ndarray:
+    """Label numbers (S, N) -> shares of 1, (S, N, C)."""
+    return np.eye(len(predictions.label_set))[numbers]

@@ -1,0 +1,189 @@
+"""Scores of rules on the same clips and seeds, paired. Scores of tables are in per cent.
+
+S seeds, N clips, C classes, R draws of a vote, W rows of clip weights.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from agt_lib import evaluation
+from agt_lib.voting.predictions import VOICE, Predictions
+from agt_lib.voting.rules import PARTNERS, VoteConfig, alone, triggered
+
+N_DRAWS = 200
+
+
+def weighted_waf(true: np.ndarray, shares: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """WAF, a share, of `shares` (..., N, C) under each row of clip `weights` (W, N): (..., W).
+
+    Shares of 0 and 1 give scikit-learn's weighted F1 with `sample_weight`, zero for a class that is
+    never predicted; other shares that of the expected counts.
+    """
+    *outer, n_clips, n_classes = shares.shape
+    is_true = np.eye(n_classes)[true]  # (N, C)
+    flat = shares.reshape(-1, n_clips, n_classes)
+    chosen = np.tensordot(weights, flat, (1, 1))  # (W, N), (R, N, C) -> (W, R, C)
+    hits = np.tensordot(weights, flat * is_true, (1, 1))  # (W, R, C)
+    support = (weights @ is_true)[:, None]  # (W, 1, C)
+    f1 = 2 * hits / np.maximum(support + chosen, np.finfo(float).tiny)
+    scores = (f1 * support).sum(-1) / support.sum(-1)  # (W, R)
+    return scores.T.reshape(*outer, len(weights))
+
+
+def draw(shares: np.ndarray, n_draws: int = N_DRAWS, seed: int = 0) -> np.ndarray:
+    """Labels drawn from vote shares (S, N, C): numbers (S, R, N). A certain rule needs one draw."""
+    if is_certain(shares):
+        return shares.argmax(-1)[:, None]
+    n_seeds, n_clips, _ = shares.shape
+    chances = np.random.default_rng(seed).random((n_seeds, n_draws, n_clips, 1))
+    ends = shares.cumsum(-1)[:, None, :, :-1]  # (S, 1, N, C - 1)
+    return (chances >= ends).sum(-1)
+
+
+def is_certain(shares: np.ndarray) -> bool:
+    """Whether a rule picks one label for every clip."""
+    return bool((shares.max(-1) == 1).all())
+
+
+class Referee:
+    """Scores rules on the same clips, bootstrap draws and vote draws, so that they compare.
+
+    Intervals are over the speakers `groups` (N,) where they are enough, else over clips.
+    """
+
+    def __init__(
+        self,
+        true: np.ndarray,
+        groups: np.ndarray | None = None,
+        *,
+        n_bootstrap: int = evaluation.N_BOOTSTRAP,
+        n_draws: int = N_DRAWS,
+        seed: int = 0,
+    ):
+        if groups is not None and len(np.unique(groups.astype(str))) < evaluation.MIN_GROUPS:
+            groups = None
+        self.true, self.n_draws, self.seed = true, n_draws, seed
+        self.unit = "clips" if groups is None else "speakers"
+        bootstrap = evaluation.bootstrap_weights(len(true), groups, n_bootstrap, seed)
+        self.weights = np.concatenate([np.ones((1, len(true))), bootstrap])  # (1 + B, N)
+
+    def wafs(self, shares: np.ndarray) -> np.ndarray:
+        """WAF in per cent by seed, draw and row of weights, of which the first is all clips."""
+        drawn = np.eye(shares.shape[-1])[draw(shares, self.n_draws, self.seed)]  # (S, R, N, C)
+        return 100 * weighted_waf(self.true, drawn, self.weights)
+
+    def line(self, shares: np.ndarray, against: np.ndarray | None = None) -> dict[str, float]:
+        """Score of a rule and its difference to another, certain, rule, in points of WAF.
+
+        `seed_sd` is the spread over seeds, `draw_sd` the mean spread over a seed's draws, 0 for a
+        certain rule. `fixed` and `broken` are expected numbers of clips, means over seeds.
+        """
+        wafs = self.wafs(shares)
+        means = wafs.mean((0, 1))
+        low, high = interval(means)
+        seeds = wafs[..., 0].mean(1)
+        line = {
+            "waf": means[0],
+            "low": low,
+            "high": high,
+            "seed_sd": seeds.std(ddof=1) if len(seeds) > 1 else np.nan,
+            "draw_sd": wafs[..., 0].std(1).mean(),
+        }
+        if against is not None:
+            differences = means - self.wafs(against).mean((0, 1))
+            line["difference"] = differences[0]
+            line["diff_low"], line["diff_high"] = interval(differences)
+            counts = _fixed_and_broken(self.true, against, shares)
+            line["fixed"], line["broken"] = (part.sum() for part in counts)
+        return line | {
+            "clips": len(self.true), "seeds": len(seeds), "interval_over": self.unit
+        }  # fmt: skip
+
+
+def compare_rules(
+    rules: Mapping[str, np.ndarray],
+    predictions: Predictions,
+    true: np.ndarray,
+    *,
+    against: str,
+    groups: np.ndarray | None = None,
+    submissions: Mapping[str, int] | None = None,
+) -> pd.DataFrame:
+    """One line a rule: its score and its paired difference to the rule `against`.
+
+    `like_voice` is the share of clips, %, where the rule's label is the voice model's;
+    `submissions` how many looks at a leaderboard went into a rule. Columns rule and those of
+    `Referee.line`.
+    """
+    referee = Referee(true, groups)
+    voice = alone(predictions, VOICE)
+    lines = []
+    for name, shares in rules.items():
+        line = {"rule": name} | referee.line(shares, rules[against])
+        line["like_voice"] = 100 * (shares * voice).sum(-1).mean()
+        lines.append(line | {"submissions": (submissions or {}).get(name, 0)})
+    return pd.DataFrame(lines)
+
+
+def fixed_and_broken(
+    true: np.ndarray, before: np.ndarray, after: np.ndarray, labels: Sequence[str]
+) -> pd.DataFrame:
+    """Expected clips that only `after`, or only `before`, gets right, by true label.
+
+    Both are vote shares (S, N, C), `before` of a certain rule; means over seeds. Columns label,
+    clips, fixed, broken.
+    """
+    is_true = np.eye(len(labels))[true]  # (N, C)
+    fixed, broken = (part @ is_true for part in _fixed_and_broken(true, before, after))
+    return pd.DataFrame(
+        {"label": labels, "clips": is_true.sum(0).astype(int), "fixed": fixed, "broken": broken}
+    )
+
+
+def disagreements(predictions: Predictions, true: np.ndarray, config: VoteConfig) -> pd.DataFrame:
+    """Who is right where the voice and the partner disagree, where the vote triggers and elsewhere.
+
+    The vote can help only where the voice is right more often than the partner. Columns clips,
+    disagree, voice_right, partner_right, both_wrong (means over seeds; of either partner, half of
+    each).
+    """
+    where = triggered(predictions, config)
+    voice = predictions.chosen(VOICE)
+    parts = []
+    for partner in PARTNERS[config.partner]:
+        other = predictions.chosen(partner)
+        differ = voice != other
+        counted = {
+            "clips": np.ones_like(differ),
+            "disagree": differ,
+            "voice_right": differ & (voice == true),
+            "partner_right": differ & (other == true),
+            "both_wrong": differ & (voice != true) & (other != true),
+        }
+        parts.append(
+            {
+                name: [(part & side).sum(1).mean() for side in (where, ~where)]
+                for name, part in counted.items()
+            }
+        )
+    places = pd.Index(["triggered", "elsewhere"], name="where")
+    return sum(pd.DataFrame(part, index=places) for part in parts) / len(parts)
+
+
+def _fixed_and_broken(
+    true: np.ndarray, before: np.ndarray, after: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """How often each clip is fixed and broken, (N,) and (N,), means over seeds."""
+    clips = np.arange(len(true))
+    right_before, right_after = before[:, clips, true], after[:, clips, true]  # (S, N)
+    fixed = (right_after * (1 - right_before)).mean(0)
+    return fixed, (right_before * (1 - right_after)).mean(0)
+
+
+def interval(draws: np.ndarray) -> tuple[float, float]:
+    """Bounds of the values behind the first, which is of all clips."""
+    tail = (1 - evaluation.LEVEL) / 2
+    low, high = np.quantile(draws[1:], [tail, 1 - tail])
+    return float(low), float(high)

@@ -1,0 +1,145 @@
+"""Where the vote helps: over the voice's share, the labels' shift and the voice's reliability.
+
+S seeds, N clips, C classes. WAF in per cent, of the votes' expected counts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from agt_lib.voting.predictions import AGT, VOICE, Predictions
+from agt_lib.voting.priors import check_prior, corrected
+from agt_lib.voting.rules import PAPER, VoteConfig, alone, majority, mean, vote
+from agt_lib.voting.scoring import Referee, interval, weighted_waf
+
+N_BOOTSTRAP = 300
+GUIDE_SHARES = tuple(i / 20 for i in range(21))
+SHIFTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
+UNRELIABILITIES = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5)
+THE_VOTE, THE_MAJORITY, THE_MEAN = "the paper's vote", "majority", "mean of probabilities"
+CORRECTED = "mean, corrected"
+CONTRASTS = (
+    (THE_VOTE, AGT),
+    (THE_VOTE, THE_MAJORITY),  # what handing over to the voice adds to voting
+    (THE_MEAN, AGT),
+    (CORRECTED, THE_MEAN),  # what knowing the prior adds to averaging
+)
+"""Which rule the map holds against which."""
+
+
+def guide_sweep(
+    predictions: Predictions,
+    true: np.ndarray,
+    config: VoteConfig = PAPER,
+    *,
+    groups: np.ndarray | None = None,
+    guide_shares: Sequence[float] = GUIDE_SHARES,
+) -> pd.DataFrame:
+    """The vote, drawn and blended, by the voice's share, against the partner's own model.
+
+    Columns vote, guide_share, waf, difference, low, high (of the difference). Raises ValueError
+    for a vote with either partner, which has no model of its own.
+    """
+    if config.partner_model is None:
+        raise ValueError("a sweep is against the partner's own model: partner is agt or baseline")
+    referee = Referee(true, groups)
+
+    def by_draw(shares: np.ndarray) -> np.ndarray:  # (1 + B,)
+        return 100 * weighted_waf(true, shares, referee.weights).mean(0)
+
+    partner = by_draw(alone(predictions, config.partner_model))
+    lines = []
+    for kind in ("sample", "blend"):
+        for share in guide_shares:
+            changed = replace(config, vote=kind, guide_share=share)
+            wafs = by_draw(vote(predictions, changed))
+            lines.append(
+                {"vote": kind, "guide_share": share, "waf": wafs[0]} | _line(wafs - partner)
+            )
+    return pd.DataFrame(lines)
+
+
+def reweight(
+    true: np.ndarray, shows: np.ndarray, prior: np.ndarray, unreliability: float
+) -> np.ndarray:
+    """Weights (N,), of sum N, that make a sample look as if drawn under other circumstances.
+
+    Labels get the shares `prior` (C,). Within each label the share of clips whose voice does not
+    show it (`shows` (N,) False) is multiplied by `unreliability`, to at most all; a label without
+    clips of either kind keeps what it has. Raises ValueError for a label without any clip.
+    """
+    n_classes = len(prior)
+    counts = np.bincount(true, minlength=n_classes).astype(float)
+    if (counts == 0).any():
+        raise ValueError(f"no clip of label number {int(counts.argmin())} to weigh")
+    hidden = np.bincount(true, ~shows, minlength=n_classes) / counts  # (C,)
+    wanted = np.where(hidden < 1, np.minimum(unreliability * hidden, 1), 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        if_hidden = np.where(hidden > 0, wanted / hidden, 1)
+        if_shown = np.where(hidden < 1, (1 - wanted) / (1 - hidden), 1)
+    within = np.where(shows, if_shown[true], if_hidden[true])
+    return len(true) * np.asarray(prior)[true] / counts[true] * within
+
+
+def shifted(train: np.ndarray, test: np.ndarray, shift: float) -> np.ndarray:
+    """The prior at `shift` on the way from `train` (0) to `test` (1), and beyond: in logarithms."""
+    prior = np.asarray(train) ** (1 - shift) * np.asarray(test) ** shift
+    return prior / prior.sum()
+
+
+def advantage_map(
+    predictions: Predictions,
+    true: np.ndarray,
+    shows: np.ndarray,
+    *,
+    train: np.ndarray,
+    test: np.ndarray,
+    config: VoteConfig = PAPER,
+    groups: np.ndarray | None = None,
+    shifts: Sequence[float] = SHIFTS,
+    unreliabilities: Sequence[float] = UNRELIABILITIES,
+    n_bootstrap: int = N_BOOTSTRAP,
+) -> pd.DataFrame:
+    """Each of `CONTRASTS` over the labels' shift and the voice's reliability.
+
+    The fitted models and their predictions stay; the scored clips are reweighted (`reweight`).
+    `train` and `test` (C,) are the priors that shift 0 and 1 stand for; models were trained on
+    `train`, and "mean, corrected" is told each cell's prior. Columns rule, against, shift,
+    unreliability, shown (share of clips, %, whose voice shows the label), clips (effective
+    number), waf (of the rule), difference, low, high.
+    """
+    train = check_prior(train, predictions.label_set, "the prior of training")
+    test = check_prior(test, predictions.label_set, "the test prior")
+    bootstrap = Referee(true, groups, n_bootstrap=n_bootstrap).weights  # (1 + B, N)
+    rules = {
+        AGT: alone(predictions, AGT),
+        THE_VOTE: vote(predictions, config),
+        THE_MAJORITY: majority(predictions, tie=config.partner_model or VOICE),
+        THE_MEAN: mean(predictions),
+    }
+    lines = []
+    for shift in shifts:
+        prior = shifted(train, test, shift)
+        rules[CORRECTED] = mean(corrected(predictions, train, prior))
+        stacked = np.stack(list(rules.values()))  # (rules, S, N, C)
+        for unreliability in unreliabilities:
+            weights = reweight(true, shows, prior, unreliability)
+            wafs = 100 * weighted_waf(true, stacked, weights * bootstrap).mean(1)  # (rules, 1 + B)
+            cell = {
+                "shift": shift,
+                "unreliability": unreliability,
+                "shown": 100 * np.average(shows, weights=weights),
+                "clips": weights.sum() ** 2 / (weights**2).sum(),
+            }
+            of_rule = dict(zip(rules, wafs, strict=True))
+            for rule, against in CONTRASTS:
+                line = {"rule": rule, "against": against} | cell | {"waf": of_rule[rule][0]}
+                lines.append(line | _line(of_rule[rule] - of_rule[against]))
+    return pd.DataFrame(lines)
+
+
+def _line(differences: np.ndarray) -> dict[str, float]:
+    low, high = interval(differences)
+    return {"difference": differences[0], "low": low, "high": high}

@@ -1,0 +1,76 @@
+"""Table 2 says what each step adds, paired, and what it cost."""
+
+import numpy as np
+import pytest
+
+from agt_lib import evaluation, table2
+from agt_lib.voting import Predictions, VoteConfig, draw, vote
+
+LABELS = ("neutral", "angry", "happy", "sad", "worried", "surprise")
+NAMES = tuple(f"c{i}" for i in range(90))
+TRUE = np.arange(90) % 6
+
+
+def predictions(seed, signal):
+    rng = np.random.default_rng(seed)
+    logits = {
+        model: rng.standard_normal((2, 90, 6)) + signal * np.eye(6)[TRUE]
+        for model in ("voice", "baseline", "AGT")
+    }
+    return Predictions(
+        NAMES, LABELS, {m: np.exp(x) / np.exp(x).sum(-1, keepdims=True) for m, x in logits.items()}
+    )
+
+
+@pytest.fixture(scope="module")
+def stages():
+    return {"none": predictions(0, 1.0), "P": predictions(1, 2.0)}
+
+
+@pytest.fixture(scope="module")
+def table(stages):
+    return table2.scores(stages, TRUE, submissions=6).set_index(["model", "stage"])
+
+
+def test_there_is_a_row_for_each_model_and_stage_in_the_papers_order(table):
+    stages = ["none", "P", "P+V"]
+    assert list(table.index) == [(m, s) for m in ("baseline", "AGT") for s in stages]
+
+
+@pytest.mark.parametrize("model", ["baseline", "AGT"])
+def test_scores_and_differences_to_no_pseudo_labels_are_evaluations(stages, table, model):
+    before, after = (stages[s].probabilities[model] for s in ("none", "P"))
+    score, change = evaluation.score(TRUE, after), evaluation.compare(TRUE, before, after)
+    row = table.loc[(model, "P")]
+    assert row["waf"] == pytest.approx(100 * score.mean)
+    assert row["high"] == pytest.approx(100 * score.high)
+    assert row["seed_sd"] == pytest.approx(100 * score.seed_sd)
+    assert row["difference"] == pytest.approx(100 * change.difference)
+    assert row["diff_low"] == pytest.approx(100 * change.low)
+    assert (row["fixed"], row["broken"]) == pytest.approx((change.fixed, change.broken))
+    assert table.loc[(model, "none"), "difference"] == 0
+
+
+@pytest.mark.parametrize(("model", "partner"), [("baseline", "baseline"), ("AGT", "agt")])
+def test_the_vote_has_each_rows_own_model_as_partner(stages, table, model, partner):
+    drawn = draw(vote(stages["P"], VoteConfig(partner=partner)))
+    mean = np.mean([[evaluation.waf(TRUE, labels) for labels in seed] for seed in drawn])
+    assert table.loc[(model, "P+V"), "waf"] == pytest.approx(100 * mean)
+
+
+def test_only_the_votes_rows_bear_the_submissions(table):
+    assert table["submissions"].to_dict() == {key: 6 * (key[1] == "P+V") for key in table.index}
+    shown = table2.display(table.reset_index())
+    assert shown["P+V"].str.contains(r"\(6 submissions\)").all()
+    assert not shown["P"].str.contains("submissions").any()
+
+
+def test_without_pseudo_labels_the_vote_is_held_on_the_first_stage(stages):
+    table = table2.scores({"none": stages["none"]}, TRUE)
+    assert table["stage"].tolist() == ["none", "V"] * 2
+
+
+def test_stages_of_other_clips_are_refused(stages):
+    fewer = stages["P"].select(NAMES[:50])
+    with pytest.raises(ValueError, match="'none' and 'P' predict other clips"):
+        table2.scores({"none": stages["none"], "P": fewer}, TRUE)

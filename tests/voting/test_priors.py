@@ -1,0 +1,100 @@
+"""Prior correction equals its closed form, and says when it can't."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from agt_lib import paper
+from agt_lib.voting import (
+    Predictions,
+    corrected,
+    prevalence_ratios,
+    propose_triggers,
+    trained_on,
+)
+
+P, Q = np.array([0.5, 0.3, 0.2]), np.array([0.2, 0.3, 0.5])
+LABELS = ("a", "b", "c")
+
+
+def test_the_corrected_posterior_of_two_gaussians_is_bayes_rule_with_the_other_prior():
+    x = np.linspace(-3, 3, 13)
+    likelihood = np.exp(-0.5 * (x[:, None] - np.array([-1.0, 0.0, 1.5])) ** 2)  # (N, C)
+
+    def posterior(prior):
+        return likelihood * prior / (likelihood * prior).sum(1, keepdims=True)
+
+    names = tuple(map(str, x))
+    made = corrected(Predictions(names, LABELS, {"voice": posterior(P)[None]}), P, Q)
+    np.testing.assert_allclose(made.probabilities["voice"][0], posterior(Q), atol=1e-12)
+
+
+def test_a_hand_worked_clip():
+    # .6 * .2/.5 = .24, .3 * .3/.3 = .30, .1 * .5/.2 = .25; they add up to .79
+    clip = Predictions(("x",), LABELS, {"AGT": np.array([[[0.6, 0.3, 0.1]]])})
+    made = corrected(clip, P, Q).probabilities["AGT"][0, 0]
+    np.testing.assert_allclose(made, np.array([0.24, 0.30, 0.25]) / 0.79, atol=1e-12)
+
+
+def test_each_seed_is_corrected_by_what_it_was_trained_on():
+    clip = Predictions(("x",), LABELS, {"AGT": np.full((2, 1, 3), 1 / 3)})
+    made = corrected(clip, np.stack([P, Q]), Q).probabilities["AGT"][:, 0]
+    np.testing.assert_allclose(made[0], (Q / P) / (Q / P).sum())
+    np.testing.assert_allclose(made[1], 1 / 3)
+
+
+@pytest.mark.parametrize("place", ["trained", "target"])
+def test_a_prior_with_a_zero_is_refused_and_the_label_named(place):
+    clip = Predictions(("x",), LABELS, {"AGT": np.array([[[0.6, 0.3, 0.1]]])})
+    zero = np.array([0.5, 0.0, 0.5])
+    priors = (zero, Q) if place == "trained" else (P, zero)
+    with pytest.raises(ValueError, match="gives b no share above zero"):
+        corrected(clip, *priors)
+
+
+def test_a_prior_of_counts_is_refused():
+    clip = Predictions(("x",), LABELS, {"AGT": np.array([[[0.6, 0.3, 0.1]]])})
+    with pytest.raises(ValueError, match="not to 1"):
+        corrected(clip, P, np.array([2.0, 3.0, 5.0]))
+    with pytest.raises(ValueError, match="for the labels"):
+        corrected(clip, P, np.array([0.5, 0.5]))
+
+
+def test_the_prior_of_training_counts_pseudo_labels_of_each_folds_model():
+    labels, folds = np.array([0, 0, 1, 1, 2, 2]), np.array([0, 1, 0, 1, 0, -1])
+    plain = trained_on(labels, folds, LABELS)
+    # fold 0's model: a, b, c; fold 1's: a, b, c, c
+    np.testing.assert_allclose(plain, [[(1 / 3 + 1 / 4) / 2] * 2 + [(1 / 3 + 2 / 4) / 2]])
+
+    selected = pd.DataFrame({"seed": [7, 7, 8], "fold": [0, 0, 1], "label": ["a", "b", "c"]})
+    by_seed = trained_on(labels, folds, LABELS, selected, seeds=(7, 8))
+    # seed 7, fold 0: a a b b c; seed 8, fold 1: a b c c c
+    np.testing.assert_allclose(by_seed[0], (np.array([0.4, 0.4, 0.2]) + [0.25, 0.25, 0.5]) / 2)
+    np.testing.assert_allclose(by_seed[1], (np.full(3, 1 / 3) + [0.2, 0.2, 0.6]) / 2)
+
+
+def test_on_the_papers_numbers_sad_surprise_neutral_and_angry_shift_but_worried_does_not():
+    train = pd.Series(paper.TRAIN_COUNTS)
+    probed = pd.Series(
+        {"worried": 159, "happy": 246, "neutral": 201, "sad": 317, "angry": 163, "surprise": 83}
+    )
+    assert set(propose_triggers(train, probed)) == {"sad", "surprise", "neutral", "angry"}
+    printed = {"sad": 1.87, "surprise": 1.88, "worried": 1.11, "happy": 1.02, "neutral": 0.69}
+    ratios = prevalence_ratios(train, probed)
+    assert ratios.round(2).to_dict() == printed | {"angry": 0.58}
+    # the largest change first: a fall to .58 is a larger one than to .69
+    assert propose_triggers(train, probed) == ("surprise", "sad", "angry", "neutral")
+
+
+def test_shares_propose_what_counts_do_and_no_shift_proposes_nothing():
+    counts = pd.Series({"a": 10, "b": 20, "c": 70})
+    moved = pd.Series({"c": 0.5, "a": 0.3, "b": 0.2})
+    assert propose_triggers(counts, moved) == ("a", "c") == propose_triggers(counts / 100, moved)
+    assert propose_triggers(counts, counts * 3) == ()
+
+
+def test_priors_of_other_labels_or_with_a_zero_propose_nothing():
+    with pytest.raises(ValueError, match="other labels"):
+        propose_triggers(pd.Series({"a": 1, "b": 2}), pd.Series({"a": 1, "c": 2}))
+    with pytest.raises(ValueError, match="gives b no share above zero"):
+        propose_triggers(pd.Series({"a": 1, "b": 2}), pd.Series({"a": 1, "b": 0}))

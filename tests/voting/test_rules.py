@@ -1,0 +1,125 @@
+"""The paper's vote, clip by clip, against what section 2.3 says."""
+
+import numpy as np
+import pytest
+
+from agt_lib.voting import MODELS, VoteConfig, alone, majority, mean, triggered, vote
+from agt_lib.voting.predictions import Predictions
+
+LABELS = ("neutral", "angry", "happy", "sad", "worried", "surprise")
+
+
+def shares_of(shares, clip=0):
+    return {k: s for k, s in zip(LABELS, shares[0, clip].round(9), strict=True) if s}
+
+
+def test_without_a_trigger_label_the_majority_decides(ballots):
+    shares = vote(ballots(("happy", "angry", "angry"), ("happy", "happy", "neutral")))
+    assert shares_of(shares, 0) == {"angry": 1}
+    assert shares_of(shares, 1) == {"happy": 1}
+
+
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("label", ["sad", "worried"])
+def test_one_model_that_says_sad_or_worried_hands_the_clip_to_voice_and_partner(
+    ballots, place, label
+):
+    clip = ["happy", "angry", "neutral"]
+    clip[place] = label
+    shares = vote(ballots(tuple(clip)))
+    assert shares_of(shares) == {clip[0]: 0.8, clip[2]: 0.2}
+
+
+def test_the_partner_takes_what_the_voice_leaves(ballots):
+    clip = ballots(("sad", "angry", "neutral"))
+    assert shares_of(vote(clip, VoteConfig(partner="baseline"))) == {"sad": 0.8, "angry": 0.2}
+    either = shares_of(vote(clip, VoteConfig(partner="either")))
+    assert either == {"sad": 0.8, "angry": 0.1, "neutral": 0.1}
+    agreed = ballots(("sad", "angry", "sad"))
+    assert shares_of(vote(agreed)) == {"sad": 1}
+
+
+def test_both_waits_for_two_different_trigger_labels(ballots):
+    clips = ballots(("sad", "happy", "happy"), ("sad", "worried", "happy"), ("sad", "sad", "happy"))
+    config = VoteConfig(trigger="both")
+    np.testing.assert_array_equal(triggered(clips, config), [[False, True, False]])
+    shares = vote(clips, config)
+    assert shares_of(shares, 0) == {"happy": 1}
+    assert shares_of(shares, 1) == {"sad": 0.8, "happy": 0.2}
+    assert shares_of(shares, 2) == {"sad": 1}
+
+
+@pytest.mark.parametrize(
+    ("partner", "label"), [("agt", "neutral"), ("baseline", "angry"), ("either", "happy")]
+)
+def test_a_three_way_tie_goes_to_the_partners_own_model_else_to_the_voice(ballots, partner, label):
+    shares = vote(ballots(("happy", "angry", "neutral")), VoteConfig(partner=partner))
+    assert shares_of(shares) == {label: 1}
+
+
+def test_trigger_labels_are_a_choice(ballots):
+    clips = ballots(("sad", "happy", "happy"), ("surprise", "happy", "happy"))
+    config = VoteConfig(triggers=("surprise",))
+    np.testing.assert_array_equal(triggered(clips, config), [[False, True]])
+    assert not triggered(clips, VoteConfig(triggers=())).any()
+
+
+def test_a_blend_weighs_probabilities_and_is_certain(ballots):
+    one = np.array([0.05, 0.05, 0.05, 0.40, 0.05, 0.40])
+    sure = np.array([0.0, 1.0, 0.0, 0.0, 0.0, 0.0])
+    voice = np.array([0.3, 0.29, 0.2, 0.1, 0.05, 0.06])
+    clip = Predictions(
+        ("c",), LABELS, {m: p[None, None] for m, p in zip(MODELS, (voice, one, sure), strict=True)}
+    )
+    # .8 * .29 + .2 * 1 = .432 of angry beats .8 * .3 = .24 of neutral, the voice's own label
+    assert shares_of(vote(clip, VoteConfig(vote="blend"))) == {"angry": 1}
+    assert shares_of(vote(clip, VoteConfig(vote="blend", guide_share=1.0))) == {"neutral": 1}
+    # with the baseline: sad .8 * .1 + .2 * .4 = .16, neutral .8 * .3 + .2 * .05 = .25
+    assert shares_of(vote(clip, VoteConfig(vote="blend", partner="baseline"))) == {"neutral": 1}
+
+
+def test_at_the_ends_of_the_guides_share_one_model_decides(random_predictions):
+    predictions, _ = random_predictions()
+    where = triggered(predictions, VoteConfig())
+    for share, model in ((1.0, "voice"), (0.0, "AGT")):
+        for kind in ("sample", "blend"):
+            shares = vote(predictions, VoteConfig(vote=kind, guide_share=share))
+            np.testing.assert_array_equal(shares[where], alone(predictions, model)[where])
+
+
+def test_a_label_that_no_model_predicts_gets_no_vote(random_predictions):
+    predictions, _ = random_predictions()
+    for p in predictions.probabilities.values():
+        p[..., 5] = 0
+        p /= p.sum(-1, keepdims=True)
+    for shares in (vote(predictions), majority(predictions), mean(predictions)):
+        np.testing.assert_allclose(shares.sum(-1), 1)
+        assert not shares[..., 5].any()
+
+
+def test_the_mean_of_probabilities_can_overrule_the_majority():
+    rows = ([0.9, 0.1], [0.4, 0.6], [0.4, 0.6])
+    clip = Predictions(
+        ("c",), ("a", "b"), {m: np.array([[r]]) for m, r in zip(MODELS, rows, strict=True)}
+    )
+    np.testing.assert_array_equal(majority(clip), [[[0, 1]]])
+    np.testing.assert_array_equal(mean(clip), [[[1, 0]]])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"trigger": "all"}, "trigger is one of any, both; got 'all'"),
+        ({"partner": "AGT"}, "partner is one of agt, baseline, either; got 'AGT'"),
+        ({"vote": "mean"}, "vote is one of sample, blend"),
+        ({"guide_share": 80}, "between 0 and 1; got 80"),
+    ],
+)
+def test_a_choice_that_is_none_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        VoteConfig(**change)
+
+
+def test_trigger_labels_that_the_models_do_not_have_are_refused(ballots):
+    with pytest.raises(ValueError, match=r"\['fear'\] are none of \['neutral'"):
+        vote(ballots(("sad",) * 3), VoteConfig(triggers=("sad", "fear")))

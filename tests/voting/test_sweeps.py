@@ -1,0 +1,140 @@
+"""Sweeps agree with what they sweep, and reweighting gives the circumstances asked for."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from agt_lib.voting import (
+    VoteConfig,
+    advantage_map,
+    alone,
+    compare_rules,
+    corrected,
+    guide_sweep,
+    mean,
+    reweight,
+    vote,
+)
+from agt_lib.voting.sweeps import shifted
+
+P = np.array([0.3, 0.2, 0.2, 0.1, 0.1, 0.1])
+Q = np.array([0.1, 0.1, 0.2, 0.3, 0.2, 0.1])
+
+
+@pytest.fixture(scope="module")
+def clips(random_predictions):
+    predictions, true = random_predictions(300)
+    shows = np.random.default_rng(2).random(300) < 0.7
+    return predictions, true, shows
+
+
+def test_the_sweep_starts_at_the_partner_and_holds_the_papers_point(clips):
+    predictions, true, _ = clips
+    sweep = guide_sweep(predictions, true).set_index(["vote", "guide_share"])
+    assert len(sweep) == 42
+    rules = {
+        "AGT": alone(predictions, "AGT"),
+        "sample": vote(predictions),
+        "blend": vote(predictions, VoteConfig(vote="blend")),
+    }
+    table = compare_rules(rules, predictions, true, against="AGT").set_index("rule")
+    blend = sweep.loc[("blend", 0.8)]
+    assert blend["waf"] == pytest.approx(table.loc["blend", "waf"])
+    assert blend["difference"] == pytest.approx(table.loc["blend", "difference"])
+    assert blend["low"] == pytest.approx(table.loc["blend", "diff_low"])
+    # expected counts stand for the mean over draws
+    assert sweep.loc[("sample", 0.8), "waf"] == pytest.approx(table.loc["sample", "waf"], abs=0.3)
+
+
+def test_a_sweep_needs_one_partner(clips):
+    predictions, true, _ = clips
+    with pytest.raises(ValueError, match="partner is agt or baseline"):
+        guide_sweep(predictions, true, VoteConfig(partner="either"))
+
+
+@pytest.mark.parametrize("unreliability", [0.0, 0.5, 1.0, 1.8])
+def test_weights_give_the_prior_and_the_reliability_asked_for(clips, unreliability):
+    _, true, shows = clips
+    weights = reweight(true, shows, Q, unreliability)
+    assert weights.sum() == pytest.approx(300)
+    np.testing.assert_allclose(np.bincount(true, weights) / 300, Q)
+    for label in range(6):
+        mine = true == label
+        hidden = np.average(~shows[mine], weights=weights[mine])
+        assert hidden == pytest.approx(min(1, unreliability * (~shows[mine]).mean()))
+
+
+def test_the_sample_as_it_is_has_equal_weights(clips):
+    _, true, shows = clips
+    own = np.bincount(true) / len(true)
+    np.testing.assert_allclose(reweight(true, shows, own, 1.0), 1)
+
+
+def test_a_label_with_clips_of_one_kind_keeps_them():
+    true, shows = np.array([0, 0, 1, 1]), np.array([True, True, False, False])
+    for unreliability in (0.0, 2.0):
+        np.testing.assert_allclose(reweight(true, shows, [0.5, 0.5], unreliability), 1)
+
+
+def test_a_label_without_clips_cannot_be_weighed():
+    with pytest.raises(ValueError, match="no clip of label number 1"):
+        reweight(np.array([0, 2]), np.array([True, True]), [0.4, 0.2, 0.4], 1.0)
+
+
+def test_the_shift_goes_from_train_by_test_and_beyond():
+    np.testing.assert_allclose(shifted(P, Q, 0), P)
+    np.testing.assert_allclose(shifted(P, Q, 1), Q)
+    beyond = shifted(P, Q, 2)
+    np.testing.assert_allclose(beyond, (Q**2 / P) / (Q**2 / P).sum())
+
+
+def test_a_cell_of_the_map_is_the_weighted_score_of_its_rules(clips):
+    predictions, true, shows = clips
+    cells = advantage_map(
+        predictions, true, shows, train=P, test=Q, shifts=(0.5,), unreliabilities=(1.5,),
+        n_bootstrap=50,
+    ).set_index(["rule", "against"])  # fmt: skip
+    prior = shifted(P, Q, 0.5)
+    weights = reweight(true, shows, prior, 1.5)
+
+    def waf(shares):
+        scores = [
+            f1_score(true, seed.argmax(-1), average="weighted", sample_weight=weights)
+            for seed in shares
+        ]
+        return 100 * np.mean(scores)
+
+    agt, plain = waf(alone(predictions, "AGT")), waf(mean(predictions))
+    told = waf(mean(corrected(predictions, P, prior)))
+    averaging = cells.loc[("mean of probabilities", "AGT")]
+    knowing = cells.loc[("mean, corrected", "mean of probabilities")]
+    assert averaging["waf"] == pytest.approx(plain)
+    assert averaging["difference"] == pytest.approx(plain - agt)
+    assert knowing["difference"] == pytest.approx(told - plain)
+    assert knowing["low"] < told - plain < knowing["high"]
+    assert knowing["shown"] == pytest.approx(100 * np.average(shows, weights=weights))
+    assert knowing["clips"] == pytest.approx(weights.sum() ** 2 / (weights**2).sum())
+
+
+def test_where_the_voice_always_shows_the_label_and_the_model_hears_it_the_vote_helps(clips):
+    predictions, true, shows = clips
+    heard = np.where(shows, true, (true + 1) % 6)
+    sharp = dict(predictions.probabilities) | {
+        "voice": np.tile(0.02 + 0.88 * np.eye(6)[heard], (2, 1, 1))
+    }
+    predictions = type(predictions)(predictions.names, predictions.label_set, sharp)
+    cells = advantage_map(
+        predictions, true, shows, train=P, test=Q, shifts=(1.0,), unreliabilities=(0.0, 3.0),
+        n_bootstrap=50,
+    )  # fmt: skip
+    helped = cells.query("rule == \"the paper's vote\" and against == 'AGT'")
+    helped = helped.set_index("unreliability")["difference"]
+    assert helped[0.0] > 0 > helped[3.0]
+
+
+def test_the_map_refuses_a_prior_with_a_zero(clips):
+    predictions, true, shows = clips
+    with pytest.raises(ValueError, match="the test prior gives neutral no share"):
+        advantage_map(
+            predictions, true, shows, train=P, test=np.array([0, 0.2, 0.2, 0.2, 0.2, 0.2])
+        )
