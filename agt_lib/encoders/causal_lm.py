@@ -1,4 +1,4 @@
-"""Causal language models of transformers as sentence encoders.
+"""Causal language models as sentence encoders: transformers' own, and Baichuan-13B.
 
 B clips, T tokens, D features.
 """
@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,12 +18,17 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 )
 
+from agt_lib import artefact
 from agt_lib.device import pick_device, pick_precision
+from agt_lib.encoders import baichuan, streaming
 from agt_lib.encoders.base import LAST_FOUR, CheckpointError, assemble, batches, check_level
 from agt_lib.encoders.pretrained import Checkpoint, check_layers, sum_layers
 from agt_lib.media import MediaError
 
 VERSION = 1  # raised when the same text gives other numbers
+SUMS = "sums.npy"
+STREAMED_TEXTS = 200_000
+"""Texts in one pass over a streamed model's weights: all of MER2024."""
 BATCH_TOKENS = 4096
 """Padded tokens in one forward pass; all hidden states of a 13B model are then below 2 GB."""
 
@@ -41,8 +47,12 @@ class CausalLMEncoder:
     are cut with a warning and counted in `cut`. `precision`: auto (bfloat16 where it is native),
     float32 or bfloat16.
 
+    `stream`: whether layers are read one by one, each for all texts of a call of `encode` (see
+    `streaming`); by default where the weights don't fit into the memory that is free. The features
+    are the same to rounding. Give `encode` whole corpora then: `shard_size` says how many texts.
+
     Raises CheckpointError (missing, damaged or another architecture; the weights are read at the
-    first `encode`) and ValueError (layers that the model does not have).
+    first `encode`) and ValueError (layers that the model does not have, or can't be streamed).
     """
 
     modality = "text"
@@ -56,17 +66,20 @@ class CausalLMEncoder:
         level: str = "utterance",
         device: str = "auto",
         precision: str = "auto",
+        stream: bool | None = None,
     ):
         self.level = check_level(level)
         self._model, self._device = model, pick_device(device)
         self._dtype = pick_precision(precision, self._device)
         self._checkpoint = Checkpoint.find(model)
         self._config = self._checkpoint.config("a causal language model", is_causal_lm)
-        self._tokenizer = self._checkpoint.read(AutoTokenizer.from_pretrained, "tokenizer")
+        self._tokenizer = self._read_tokenizer()
         self._sink = [self._sink_token()] if sink else []
         text = self._config.get_text_config()
         self._layers = check_layers(layers, text)
         self._context = getattr(text, "max_position_embeddings", None)
+        self._stream, self.streams = stream, self._streams(stream)
+        self.shard_size = STREAMED_TEXTS if self.streams else None
         self.cut = 0
         self.dim = text.hidden_size
         self.fingerprint = {
@@ -86,7 +99,7 @@ class CausalLMEncoder:
         Raises MediaError where the clip has no words.
         """
         text = "" if pd.isna(clip["text"]) else clip["text"].strip()
-        ids = self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        ids = self._tokenizer.encode(text, add_special_tokens=False, verbose=False)
         if not ids:
             raise MediaError("absent", "the clip has no words")
         room = len(ids) if self._context is None else self._context - len(self._sink)
@@ -101,6 +114,8 @@ class CausalLMEncoder:
 
     def encode(self, items: list[np.ndarray]) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Features of each text: (B, D), or (B, T, D) with lengths (B,); see `base.Encoder`."""
+        if self.streams:
+            return self._encode_streamed(items)
         tokens: list[np.ndarray] = [np.empty(0)] * len(items)
         for batch in batches([len(item) + len(self._sink) for item in items], BATCH_TOKENS):
             states = self._hidden_states([items[i] for i in batch])
@@ -119,7 +134,28 @@ class CausalLMEncoder:
             level=self.level,
             device=str(self._device),
             precision="float32",
+            stream=self._stream,
         )
+
+    def _read_tokenizer(self) -> Any:
+        if self._config.model_type != baichuan.MODEL_TYPE:
+            return self._checkpoint.read(AutoTokenizer.from_pretrained, "tokenizer")
+        read = baichuan.BaichuanTokenizer.from_pretrained
+        tokenizer = self._checkpoint.read(read, "tokenizer")
+        baichuan.check(self._config, tokenizer, self._checkpoint.name)
+        return tokenizer
+
+    def _streams(self, wanted: bool | None) -> bool:
+        possible = streaming.can_stream(self._config) and self._checkpoint.gguf_file is None
+        if wanted and not possible:
+            raise ValueError(
+                f"stream=True: {self._checkpoint.name} is of type {self._config.model_type!r}; "
+                f"layers are streamed of {', '.join(streaming.ARCHITECTURES)}, all of one kind, "
+                f"from safetensors or .bin files"
+            )
+        if wanted is None and possible:
+            return streaming.must_stream(self._config, self._dtype, self._device)
+        return bool(wanted)
 
     def _sink_token(self) -> int:
         for token in (self._tokenizer.bos_token_id, self._tokenizer.eos_token_id):
@@ -133,6 +169,35 @@ class CausalLMEncoder:
     @cached_property
     def _network(self) -> PreTrainedModel:
         return self._checkpoint.network(self._config, self._dtype).to(self._device)
+
+    def _encode_streamed(self, items: list[np.ndarray]) -> Any:
+        """As `encode`, layer by layer; kept as an artefact, since it may be a day's work."""
+        texts = [np.array([*self._sink, *item]) for item in items]
+
+        def make(folder: Path) -> dict[str, Any]:
+            model = streaming.StreamedModel(
+                self._checkpoint, self._config, self._dtype, self._device
+            )
+            sums = streaming.sum_layers(
+                model,
+                texts,
+                self._layers,
+                skip=len(self._sink),
+                pooled=self.level == "utterance",
+                budget=BATCH_TOKENS,
+                folder=folder,
+            )
+            np.save(folder / SUMS, sums)
+            streaming.clear(folder)
+            return {"texts": len(texts)}
+
+        texts_digest = artefact.digest([text.tolist() for text in texts])
+        made_from = {"encoder": self.fingerprint, "texts": texts_digest}
+        sums = np.load(artefact.made("streamed", made_from, make) / SUMS)
+        if self.level == "utterance":
+            return sums
+        ends = np.cumsum([len(item) for item in items])
+        return assemble(np.split(sums, ends[:-1]), self.level)
 
     @torch.inference_mode()
     def _hidden_states(self, items: list[np.ndarray]) -> list[np.ndarray]:
@@ -155,8 +220,10 @@ class CausalLMEncoder:
 
 def is_causal_lm(config: PreTrainedConfig) -> bool:
     """Whether the configuration is of a decoder; BERT and its kind see both sides."""
+    kind = config.model_type
+    known = kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or kind == baichuan.MODEL_TYPE
     return (
-        config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-        and config.model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+        known
+        and kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
         and not getattr(config, "is_encoder_decoder", False)
     )

@@ -7,7 +7,7 @@ refused.
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from transformers.utils import logging
 from agt_lib import paths
 from agt_lib.artefact import digest, file_digest
 from agt_lib.encoders.base import CheckpointError
+from agt_lib.encoders.weights import Weights, check_shards
 
 # For a repository with `.bin` weights only, transformers would ask the hub for another's conversion
 # of them, and take it the next time: other files than those named.
@@ -55,14 +56,17 @@ class Checkpoint:
         """The checkpoint that `model` names: folder, GGUF file or hub name.
 
         A name is looked for in `data/models/OWNER--NAME` before the hub is asked.
-        Raises CheckpointError for a path where nothing is.
+        Raises CheckpointError for a path where nothing is, or a folder that lacks a shard.
         """
         path = Path(model).expanduser()
         if path.suffix == ".gguf" and path.is_file():
             return cls(path.name, path.parent, path.name)
         for folder in (path, paths.models() / str(model).replace("/", "--")):
             if folder.is_dir():
-                return cls(folder.resolve().name, folder.resolve())
+                found = cls(folder.resolve().name, folder.resolve())
+                with found.reading("weights"):
+                    check_shards(found.folder)
+                return found
         if path.suffix == ".gguf" or not HUB_NAME.fullmatch(str(model)):
             raise CheckpointError(
                 f"{model}: no such folder or file; expected the folder of a checkpoint "
@@ -107,7 +111,7 @@ class Checkpoint:
         Raises CheckpointError where weights are damaged, missing or of another shape.
         """
         if self.gguf_file:
-            model, missing = self._from_gguf(config, dtype)
+            model, report = self._from_gguf(config, dtype)
         else:
             model, report = self.read(
                 AutoModel.from_pretrained,
@@ -115,16 +119,48 @@ class Checkpoint:
                 config=config,
                 dtype=dtype,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # to say which, below
             )
-            missing = report["missing_keys"]
+        self.check_fit(config, report["missing_keys"], report["unexpected_keys"])
+        self.check_shapes((name, there, here) for name, there, here in report["mismatched_keys"])
+        return model.eval().requires_grad_(False)
+
+    def weights(self) -> Weights:
+        """The tensors themselves, to be read one by one; raises CheckpointError without them."""
+        if self.gguf_file:
+            raise CheckpointError(f"{self._where}: tensors of a GGUF file are read all at once")
+        return self.read(Weights.find, "weights")
+
+    def check_fit(
+        self, config: PreTrainedConfig, missing: Iterable[str], unexpected: Iterable[str]
+    ) -> None:
+        """Raises CheckpointError where the checkpoint lacks parameters that the model has.
+
+        Those that the model does not have help to tell which model's they are.
+        """
         missing = sorted(key for key in missing if key.split(".")[-1] not in UNUSED)
         if missing:
+            others = sorted(unexpected)
+            instead = f"; instead they hold {_some(others)}" if others else ""
             raise CheckpointError(
                 f"{self._where}: the weights lack {len(missing)} parameters of a "
-                f"{config.model_type!r} model, among them {missing[0]}: they belong to another "
+                f"{config.model_type!r} model: {_some(missing)}{instead}. They belong to another "
                 f"architecture, or the checkpoint is incomplete. {self._advice}"
             )
-        return model.eval().requires_grad_(False)
+
+    def check_shapes(self, mismatched: Iterable[tuple[str, Sequence[int], Sequence[int]]]) -> None:
+        """Raises CheckpointError for parameters (name, shape there, shape of the model's)."""
+        wrong = [f"{name} {tuple(a)} instead of {tuple(b)}" for name, a, b in sorted(mismatched)]
+        if wrong:
+            raise self._unreadable("weights", ValueError(f"other shapes: {_some(wrong)}"))
+
+    @contextmanager
+    def reading(self, part: str) -> Iterator[None]:
+        """Whatever goes wrong inside is a CheckpointError that names the checkpoint's `part`."""
+        try:
+            yield
+        except Exception as error:
+            raise self._unreadable(part, error) from error
 
     def revision(self, config: PreTrainedConfig) -> str:
         """What identifies the weights: the hub's commit, or a hash of the files."""
@@ -139,16 +175,17 @@ class Checkpoint:
 
     def _from_gguf(
         self, config: PreTrainedConfig, dtype: torch.dtype
-    ) -> tuple[PreTrainedModel, Sequence[str]]:
+    ) -> tuple[PreTrainedModel, dict[str, Any]]:
         # from_pretrained(gguf_file=...) does the same, but wants the package accelerate for it.
         from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
-        def loader(folder: Path, gguf_file: str, **_: Any) -> tuple[PreTrainedModel, Sequence[str]]:
+        def loader(folder: Path, gguf_file: str, **_: Any) -> tuple[PreTrainedModel, dict]:
             model = AutoModel.from_config(config, dtype=dtype)
             tensors = load_gguf_checkpoint(
                 str(folder / gguf_file), return_tensors=True, model_to_load=model, torch_dtype=dtype
             )["tensors"]
-            return model, model.load_state_dict(tensors, strict=False).missing_keys
+            keys = model.load_state_dict(tensors, strict=False)
+            return model, keys._asdict() | {"mismatched_keys": []}
 
         return self.read(loader, "weights")
 
@@ -229,3 +266,7 @@ def _quiet() -> Iterator[None]:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + f" and {len(names) - 3} more" * (len(names) > 3)

@@ -1,12 +1,16 @@
 """Tiny checkpoints with random weights, written as transformers writes them."""
 
+import io
+import json
 import wave
 
 import numpy as np
 import pandas as pd
 import pytest
+import sentencepiece
 import torch
 import transformers
+from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 SPEECH = {
@@ -115,3 +119,100 @@ def sounding(path, waveform) -> pd.Series:
         file.setparams((1, 2, 16_000, 0, "NONE", ""))
         file.writeframes((waveform.clip(-1, 1) * 32767).astype("<i2").tobytes())
     return pd.Series({"audio": str(path), "video": None, "text": None}, name="clip")
+
+
+@pytest.fixture(scope="session")
+def sentence_pieces():
+    """A sentencepiece model of words and bytes, made as Baichuan's: <unk>, <s>, </s> first."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(
+            ["i am so very happy today", "you are sad", "我今天很高兴", "他很生气"] * 5
+        ),
+        model_writer=model,
+        model_type="bpe",
+        vocab_size=320,
+        byte_fallback=True,
+        character_coverage=1.0,
+        normalization_rule_name="identity",
+        minloglevel=2,
+    )
+    return model.getvalue()
+
+
+@pytest.fixture
+def baichuan_checkpoint(tmp_path, sentence_pieces):
+    """A function that writes a tiny Baichuan under its published names; returns its folder.
+
+    In two shards that part within a layer, of float32. Six heads: their slopes are those of four,
+    and two more.
+    """
+
+    def write(*, name="baichuan", suffix="safetensors", **options):
+        config = {
+            "architectures": ["BaichuanForCausalLM"],
+            "auto_map": {
+                "AutoConfig": "configuration_baichuan.BaichuanConfig",
+                "AutoModelForCausalLM": "modeling_baichuan.BaichuanForCausalLM",
+            },
+            "tokenizer_class": "BaichuanTokenizer",
+            "model_type": "baichuan",
+            "vocab_size": 320,
+            "hidden_size": 48,
+            "intermediate_size": 56,
+            "num_hidden_layers": 5,
+            "num_attention_heads": 6,
+            "model_max_length": 64,
+            "rms_norm_eps": 1e-6,
+            "hidden_act": "silu",
+            "gradient_checkpointing": [False],
+            "torch_dtype": "bfloat16",
+            **options,
+        }
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "config.json").write_text(json.dumps(config))
+        (folder / "tokenizer.model").write_bytes(sentence_pieces)
+        tensors = baichuan_tensors(config)
+        names = list(tensors)
+        stem = "model" if suffix == "safetensors" else "pytorch_model"
+        shards = {f"{stem}-00001-of-00002.{suffix}": names[:10]}
+        shards[f"{stem}-00002-of-00002.{suffix}"] = names[10:]
+        for shard, its_names in shards.items():
+            write_shard(folder / shard, {key: tensors[key] for key in its_names})
+        places = {key: shard for shard, its_names in shards.items() for key in its_names}
+        index = {"metadata": {}, "weight_map": places}
+        (folder / f"{stem}.{suffix}.index.json").write_text(json.dumps(index))
+        return folder
+
+    return write
+
+
+def baichuan_tensors(config):
+    """Random weights of the shapes that the published model has for this configuration."""
+    width, inner = config["hidden_size"], config["intermediate_size"]
+    layer = {
+        "self_attn.W_pack": (3 * width, width),
+        "self_attn.o_proj": (width, width),
+        "mlp.gate_proj": (inner, width),
+        "mlp.up_proj": (inner, width),
+        "mlp.down_proj": (width, inner),
+        "input_layernorm": (width,),
+        "post_attention_layernorm": (width,),
+    }
+    shapes = {"model.embed_tokens": (config["vocab_size"], width)}
+    for i in range(config["num_hidden_layers"]):
+        shapes |= {f"model.layers.{i}.{part}": shape for part, shape in layer.items()}
+    shapes |= {"model.norm": (width,), "lm_head": (config["vocab_size"], width)}
+    generator = torch.Generator().manual_seed(0)
+    return {
+        f"{name}.weight": torch.randn(shape, generator=generator) / shape[-1] ** 0.5
+        for name, shape in shapes.items()
+    }
+
+
+def write_shard(path, tensors):
+    if path.suffix == ".bin":
+        torch.save(tensors, path)
+    else:
+        save_file(tensors, path, metadata={"format": "pt"})
