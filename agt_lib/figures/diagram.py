@@ -51,7 +51,7 @@ class Box:
 class Canvas:
     """A page of `width` x `height` inches, its origin left below.
 
-    `boxes` are the boxes that hold a text, with it; `lines` the corners of each line and arrow.
+    `boxes` are all that were drawn, `held` the texts in them, `arrows` the corners of each arrow.
     """
 
     def __init__(self, width: float, height: float):
@@ -59,8 +59,9 @@ class Canvas:
         self.axes = self.figure.add_axes((0, 0, 1, 1))
         self.axes.set(xlim=(0, width), ylim=(0, height), aspect="equal")
         self.axes.axis("off")
-        self.boxes: list[tuple[Box, Text]] = []
-        self.lines: list[Sequence[Point]] = []
+        self.boxes: list[Box] = []
+        self.held: list[tuple[Box, Text]] = []
+        self.arrows: list[Sequence[Point]] = []
 
     def panel(self, box: Box, title: str) -> None:
         """A pale ground for what belongs together, its title upright along the left edge."""
@@ -74,21 +75,19 @@ class Canvas:
     ) -> Box:  # fmt: skip
         """A rounded box with `text` in its middle; `colour` tints it."""
         self.frame(box, colour)
-        self.boxes.append((box, self.text(box.centre, text, size=size, **font)))
+        self.held.append((box, self.text(box.centre, text, size=size, **font)))
         return box
 
-    def titled(
-        self, box: Box, title: str, text: str, colour: str | None = None, gap: float = 0.05
-    ) -> Box:
+    def titled(self, box: Box, title: str, text: str, gap: float = 0.05) -> Box:
         """A box with a bold title above its text, `gap` inches between them."""
-        self.frame(box, colour)
+        self.frame(box)
         x, y = box.centre
         head = LINE * style.BODY
         body = LINE * style.SMALL * len(text.splitlines())
         top = y + (head + gap + body) / 2
         bold = self.text((x, top - head / 2), title, weight="bold")
         plain = self.text((x, top - head - gap - body / 2), text, size=style.SMALL)
-        self.boxes += [(box, bold), (box, plain)]
+        self.held += [(box, bold), (box, plain)]
         return box
 
     def frame(self, box: Box, colour: str | None = None) -> Box:
@@ -102,16 +101,9 @@ class Canvas:
         options = {"ha": "center", "va": "center", "color": style.INK, "linespacing": SPACING}
         return self.axes.text(*at, text, fontsize=size, **(style.FONT | options | font))
 
-    def line(self, *corners: Point, colour: str = style.INK, width: float = 0.9) -> None:
-        """A line through `corners`."""
-        self.lines.append(corners)
-        self.axes.plot(
-            *zip(*corners, strict=True), color=colour, linewidth=width, solid_joinstyle="miter"
-        )
-
     def arrow(self, *corners: Point, colour: str = style.INK, width: float = 0.9) -> None:
         """A line through `corners` with its head at the last."""
-        self.lines.append(corners)
+        self.arrows.append(corners)
         patch = FancyArrowPatch(
             path=Path(corners), arrowstyle="-|>,head_length=2.6,head_width=1.5", mutation_scale=1,
             color=colour, linewidth=width, joinstyle="miter", capstyle="butt",
@@ -126,9 +118,11 @@ class Canvas:
         arm = 0.6 * radius
         for dx, dy in ((arm, 0), (0, arm)):
             self.axes.plot([x - dx, x + dx], [y - dy, y + dy], color=style.INK, linewidth=0.8)
-        return Box(x - radius, y - radius, 2 * radius, 2 * radius)
+        self.boxes.append(Box(x - radius, y - radius, 2 * radius, 2 * radius))
+        return self.boxes[-1]
 
     def _rectangle(self, box: Box, fill: object, edge: object, rounding: float) -> None:
+        self.boxes.append(box)
         patch = FancyBboxPatch(
             (box.x, box.y), box.width, box.height, boxstyle=f"round,pad=0,rounding_size={rounding}",
             facecolor=fill, edgecolor=edge, linewidth=0.8,

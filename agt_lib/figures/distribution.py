@@ -28,13 +28,38 @@ def with_ratio(prior: pd.DataFrame) -> pd.DataFrame:
     return prior.assign(ratio=ratio, shifted=shifted)
 
 
+def caption(prior: pd.DataFrame, corpus: str) -> str:
+    """What figure 3 shows of `corpus`, and which labels shift, by the numbers of `prior`.
+
+    `prior` has `draw`'s columns and submissions (what probing cost; 0 where nothing was probed).
+    """
+    shares = with_ratio(prior)
+    shifted = ", ".join(shares[shares["shifted"]].sort_values("ratio", ascending=False).index)
+    cost = int(shares["submissions"].max())
+    known = (
+        f"Probing cost {cost} submissions. By a factor of more than {NOTICEABLE} these shift: "
+        f"{shifted or 'none'}."
+    )
+    title = f"Figure 3. Shares of the labels, {corpus}; above, test / training."
+    return f"{title} {known if cost else 'Nothing was probed.'}"
+
+
+def paper_caption(prior: pd.DataFrame) -> str:
+    """`caption` of the paper's own numbers, what it says of them, and how they were read."""
+    return (
+        f"{caption(prior, 'MER2024, from the numbers the paper prints')} The paper stresses sad "
+        "and worried; its own numbers don't. Angry's score is taken as truncated: "
+        "rounded, it fits no whole number of the test clips."
+    )
+
+
 def draw(prior: pd.DataFrame) -> Figure:
     """Bars of train and probed shares by label, their ratio above, marks for other estimates.
 
-    `prior` is indexed by label: column train and, as far as they are known, probed, probed_low,
-    probed_high, true_test, em_test, bbse_test. The ratio of a shifted label is bold.
+    `prior` is indexed by label: columns train, probed, probed_low, probed_high (NaN where nothing
+    was probed) and any of true_test, em_test, bbse_test. The ratio of a shifted label is bold.
     """
-    shares = with_ratio(prior.reindex(columns=prior.columns.union(["probed"])))
+    shares = with_ratio(prior)
     known = [column for column in (*BARS, *MARKS) if column in shares and shares[column].any()]
     percent = 100 * shares[known]
     figure = style.new_figure(style.COLUMN, HEIGHT)
@@ -43,7 +68,7 @@ def draw(prior: pd.DataFrame) -> Figure:
     for side, (column, (title, colour)) in zip((-1, 1), BARS.items(), strict=True):
         if column in known:
             axis.bar(places + side * 0.2, percent[column], 0.38, color=colour, label=title, lw=0)
-    if "probed" in known and {"probed_low", "probed_high"} <= set(shares):
+    if "probed" in known:
         ends = 100 * (shares[["probed_low", "probed_high"]].sub(shares["probed"], axis=0)).abs()
         axis.errorbar(
             places + 0.2, percent["probed"], yerr=ends.T.to_numpy(), fmt="none",
@@ -83,9 +108,9 @@ def _dress(axis: Axes, labels: pd.Index, highest: float) -> None:
     font = {"fontsize": style.SMALL, "color": style.INK} | style.FONT
     axis.set(xlim=(-0.55, len(labels) - 0.45), ylim=(0, 1.13 * highest))
     axis.set_xticks(range(len(labels)), labels, **font)
-    axis.set_ylabel("share of clips, %", **font)
+    axis.set_ylabel("share of clips, %", labelpad=2, **font)
     axis.tick_params(
-        length=2, width=0.6, labelsize=style.SMALL, labelfontfamily=style.FONT["family"]
+        length=2, width=0.6, pad=2, labelsize=style.SMALL, labelfontfamily=style.FONT["family"]
     )
     axis.tick_params(axis="x", length=0)
     axis.spines[["left", "bottom"]].set_linewidth(0.6)

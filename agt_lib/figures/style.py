@@ -38,9 +38,13 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save(
-    figure: Figure, folders: Sequence[Path], name: str, data: pd.DataFrame | None = None
+    figure: Figure,
+    folders: Sequence[Path],
+    name: str,
+    caption: str,
+    data: pd.DataFrame | None = None,
 ) -> None:
-    """Write `name`.png, .pdf and, where something was drawn from it, the .csv of `data`.
+    """Write `name`.png, .pdf, its caption (.txt) and the .csv of `data`, if it was drawn from any.
 
     The page is the figure's own size; PDF embeds its fonts as TrueType. The same figure gives the
     same bytes.
@@ -50,6 +54,7 @@ def save(
         with plt.rc_context({"pdf.fonttype": TRUETYPE}):
             figure.savefig(folder / f"{name}.png", dpi=DPI)
             figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
+        artefact.write_atomic(folder / f"{name}.txt", caption + "\n")
         if data is not None:
             index = not isinstance(data.index, pd.RangeIndex)
             artefact.write_atomic(folder / f"{name}.csv", data.to_csv(index=index))

@@ -14,6 +14,14 @@ FACE, WORDS = style.MODALITIES["video"], style.MODALITIES["text"]
 FIRST = Box(0.04, 2.2, 3.32, 2.06)
 SECOND = Box(0.04, 0.04, 3.32, 2.04)
 
+CAPTION = (
+    "Figure 2. Tuning on emotions, in our own layout. (a) CLIP learns to put a clip's mean frame "
+    "embedding v near the text t of its label's prompt; both encoders learn (equation 1, with the "
+    "six prompts as candidates). (b) GPT-4 ranks the labels for each transcript, likeliest first; "
+    "transcript and ranking go through Baichuan-13B, whose weights stay. The paper's own prompt is "
+    "not in its text: this is a reconstruction."
+)
+
 
 def canvas() -> Canvas:
     """The page with figure 2 on it."""

@@ -1,0 +1,96 @@
+"""Figure 3: the bars are the numbers, and the labels that shift are found from them."""
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+
+from agt_lib import paper, probing, voting
+from agt_lib.figures import distribution
+
+
+@pytest.fixture(autouse=True)
+def no_window():
+    matplotlib.use("agg")
+    yield
+    matplotlib.pyplot.close("all")
+
+
+def prior(**columns):
+    index = pd.Index(["sad", "happy", "angry"], name="label")
+    table = pd.DataFrame({"train": [0.2, 0.3, 0.5], "probed": [0.4, 0.3, 0.3]}, index=index)
+    table = table.assign(probed_low=table["probed"] - 0.01, probed_high=table["probed"] + 0.02)
+    return table.assign(submissions=3, **columns)
+
+
+def heights(axis, title):
+    (bars,) = [c for c in axis.containers if c.get_label() == title]
+    return [bar.get_height() for bar in bars]
+
+
+def texts(axis):
+    return {text.get_text(): text.get_weight() for text in axis.texts}
+
+
+def test_bars_are_the_shares_in_per_cent_and_the_ratio_stands_above():
+    axis = distribution.draw(prior()).axes[0]
+    assert heights(axis, "training set") == pytest.approx([20, 30, 50])
+    assert heights(axis, "test set, probed") == pytest.approx([40, 30, 30])
+    assert texts(axis) == {"×2.00": "bold", "×1.00": "normal", "×0.60": "bold"}
+
+
+def test_the_interval_is_that_of_the_probe():
+    axis = distribution.draw(prior()).axes[0]
+    (bars,) = [c for c in axis.containers if hasattr(c, "has_yerr")]
+    drawn = [segment[:, 1].tolist() for segment in bars.lines[2][0].get_segments()]
+    np.testing.assert_allclose(drawn, [[39, 42], [29, 32], [29, 32]])
+
+
+def test_estimates_are_marked_where_there_are_some():
+    axis = distribution.draw(prior(em_test=[0.35, 0.3, 0.35], true_test=np.nan)).axes[0]
+    marks = {line.get_label(): line.get_ydata().tolist() for line in axis.lines}
+    assert marks["EM estimate"] == pytest.approx([35, 30, 35])
+    assert "test set, true" not in marks
+
+
+def test_without_a_probe_there_is_no_second_bar_and_no_ratio():
+    unknown = prior(em_test=[0.35, 0.3, 0.35])
+    unknown[["probed", "probed_low", "probed_high"]] = np.nan
+    unknown["submissions"] = 0
+    figure = distribution.draw(unknown)
+    assert texts(figure.axes[0]) == {}
+    titles = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert titles == ["training set", "EM estimate"]
+    assert "Nothing was probed" in distribution.caption(unknown, "corpus x")
+
+
+def test_all_that_is_written_lies_on_the_page_and_apart():
+    marks = {"em_test": [0.4, 0.3, 0.3], "bbse_test": [0.3, 0.3, 0.4], "true_test": [0.4, 0.2, 0.4]}
+    figure = distribution.draw(prior(**marks))
+    figure.draw_without_rendering()
+    renderer = figure.canvas.get_renderer()
+    axis = figure.axes[0]
+    shown = [*axis.texts, *axis.get_xticklabels(), *axis.get_yticklabels(), axis.yaxis.label]
+    boxes = [t.get_window_extent(renderer) for t in [*shown, *figure.legends[0].get_texts()]]
+    page = figure.bbox
+    for i, box in enumerate(boxes):
+        assert box.x0 >= page.x0 and box.x1 <= page.x1
+        assert box.y0 >= page.y0 and box.y1 <= page.y1
+        assert not any(box.overlaps(other) for other in boxes[:i])
+
+
+def test_by_the_papers_own_numbers_the_shift_is_not_in_what_it_stresses():
+    table = probing.paper_prior()
+    shares = distribution.with_ratio(table)
+    expected = {"neutral": 201, "angry": 163, "happy": 246, "sad": 317, "worried": 159}
+    expected["surprise"] = 83
+    for label, count in expected.items():
+        train = paper.TRAIN_COUNTS[label] / 5030
+        assert shares.loc[label, "ratio"] == pytest.approx(count / 1169 / train)
+    shifted = set(shares.index[shares["shifted"]])
+    assert shifted == {"sad", "surprise", "neutral", "angry"}
+    assert shifted == set(voting.propose_triggers(table["train"], table["probed"]))
+    said = distribution.paper_caption(table)
+    assert "surprise, sad, neutral, angry" in said
+    assert "truncated" in said
+    assert "6 submissions" in said
