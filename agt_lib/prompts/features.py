@@ -1,0 +1,165 @@
+"""The paper's "fine-tuned" text feature: the language model's view of words and ranked labels."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from agt_lib.artefact import digest, made
+from agt_lib.corpus import Corpus
+from agt_lib.encoders.base import Encoder
+from agt_lib.extract import extract
+from agt_lib.features import Features
+from agt_lib.prompts.classifier import ClassifierRanker
+from agt_lib.prompts.compose import VERSION, check_template, compose
+from agt_lib.prompts.llm import LLMRanker
+from agt_lib.prompts.ranking import Rankings
+from agt_lib.prompts.wording import TEXT_LIMIT, language_of
+
+RANKERS = ("classifier", "llm")
+
+
+def ranked_corpus(
+    corpus: Corpus,
+    rankings: Rankings,
+    *,
+    template: str = "",
+    language: str = "en",
+    splits: Sequence[str] | None = None,
+) -> Corpus:
+    """The clips of `splits` with words and ranked labels as their text (see `compose`).
+
+    A clip without a ranking keeps its plain text. Raises ValueError where a clip with words was
+    not ranked at all, and for a template without a place for the text or the labels.
+    """
+    template = check_template(template, language)
+    clips = (corpus.clips if splits is None else corpus.split(*splits)).copy()
+    texts = clips["text"].dropna()
+    if len(unknown := texts.index.difference(rankings.table.index, sort=False)):
+        raise ValueError(
+            f"{len(unknown)} clips with words are not among the rankings, the first is "
+            f"{unknown[0]!r}: rank the same splits of the same corpus"
+        )
+    long = texts.index[texts.str.len() > TEXT_LIMIT]
+    if len(long):
+        warnings.warn(
+            f"{len(long)} transcripts are longer than {TEXT_LIMIT} characters and were cut, the "
+            f"first is {long[0]!r}: the labels behind them must stay within a model's context",
+            stacklevel=2,
+        )
+    orders = rankings.table.loc[texts.index]
+    composed = {
+        name: compose(text, order, template=template, language=language)
+        for (name, text), order in zip(texts.items(), orders.to_numpy(dtype=object), strict=True)
+        if not pd.isna(order[0])
+    }
+    clips["text"] = pd.Series(composed, dtype="str").reindex(clips.index).fillna(clips["text"])
+    return replace(corpus, clips=clips)
+
+
+def ranked_features(
+    corpus: Corpus,
+    rankings: Rankings,
+    encoder: Encoder,
+    *,
+    template: str = "",
+    language: str = "en",
+    splits: Sequence[str] | None = None,
+    **options: Any,
+) -> Features:
+    """Features of the clips of `splits` by the text `encoder`, from words and ranked labels.
+
+    `options` go to `extract`. The fingerprint names encoder, template and what made the rankings,
+    so a model that was fitted on these features refuses plain ones. `failures` also lists the
+    clips that kept their plain text since their ranking failed; these are present. Raises
+    ValueError as `ranked_corpus`, and for an encoder that does not read text.
+    """
+    if encoder.modality != "text":
+        raise ValueError(f"ranked prompts need an encoder of text; got one of {encoder.modality}")
+    composed = ranked_corpus(corpus, rankings, template=template, language=language, splits=splits)
+    features = extract(composed, encoder, **options)
+    unranked = rankings.failures
+    unranked = unranked[unranked["name"].isin(features.names)]
+    unranked = unranked[~unranked["name"].isin(features.failures["name"])]
+    made_by = {
+        "version": VERSION,
+        "encoder": features.fingerprint,
+        "template": check_template(template, language),
+        "language": language,
+        "rankings": rankings.fingerprint,
+    }
+    return replace(
+        features,
+        fingerprint=digest(made_by),
+        failures=pd.concat([features.failures, unranked], ignore_index=True),
+    )
+
+
+def rank(
+    corpus: Corpus,
+    folds: pd.Series,
+    ranker: ClassifierRanker | LLMRanker,
+    *,
+    splits: Sequence[str] | None = None,
+) -> Rankings:
+    """The rankings of the clips of `splits`, as an artefact where they come from a classifier.
+
+    A language model's answers are kept by its own cache, where a clip without an answer is asked
+    for again.
+    """
+    if isinstance(ranker, LLMRanker):
+        return ranker.rank(corpus, folds, splits=splits)
+    made_from = {
+        "corpus": corpus.fingerprint,
+        "folds": digest([[name, int(fold)] for name, fold in folds.items()]),
+        "ranker": ranker.fingerprint,
+        "splits": None if splits is None else list(splits),
+    }
+
+    def make(folder: Path) -> dict[str, Any]:
+        rankings = ranker.rank(corpus, folds, splits=splits)
+        rankings.save(folder)
+        return {"ranked": int(rankings.ranked.sum())}
+
+    folder = made("rankings", made_from, make)
+    return Rankings.load(folder, corpus.labels)
+
+
+def build(kind: str, **llm_options: Any) -> ClassifierRanker | LLMRanker:
+    """The ranker "classifier", or "llm" with `llm_options`; ValueError for another kind."""
+    if kind not in RANKERS:
+        raise ValueError(f"ranker is one of {', '.join(RANKERS)}; got {kind!r}")
+    return LLMRanker(**llm_options) if kind == "llm" else ClassifierRanker()
+
+
+def tuned_text(
+    corpus: Corpus,
+    folds: pd.Series,
+    encoder: Encoder,
+    *,
+    ranker: str | ClassifierRanker | LLMRanker = "classifier",
+    template: str = "",
+    language: str = "",
+    splits: Sequence[str] | None = None,
+    **options: Any,
+) -> Features:
+    """T* in one call: rank the clips of `splits`, compose, encode. Repeated, it costs nothing.
+
+    `ranker`: "classifier", "llm" (GPT-4, or what the environment names), or one of your own
+    making. An empty `language` is that of the transcripts. `options` go to `extract`.
+    """
+    language = language or language_of(corpus)
+    if isinstance(ranker, str):
+        ranker = build(ranker, language=language)
+    return ranked_features(
+        corpus,
+        rank(corpus, folds, ranker, splits=splits),
+        encoder,
+        template=template,
+        language=language,
+        splits=splits,
+        **options,
+    )

@@ -1,0 +1,125 @@
+"""What is said to a language model, in Chinese and English.
+
+The prompt of the paper's figure 2b is lost; these are reconstructions from section 2.1: six
+emotions (0: worry, 1: happiness, 2: neutral, 3: anger, 4: surprise, 5: sadness), to be put out in
+order of descending likelihood.
+"""
+
+import json
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from agt_lib.corpus import Corpus
+from agt_lib.emotions import EMOTIONS, PROMPT_ORDER
+
+VERSION = 1  # raised when a prompt's wording changes
+LANGUAGES = ("zh", "en")
+TEXT_LIMIT = 2000
+"""Characters of a transcript that a prompt holds. MER2024's transcripts are far below."""
+EXAMPLE_LIMIT = 200
+
+WORDS = {
+    "zh": dict(zip(PROMPT_ORDER, ("担忧", "高兴", "中性", "愤怒", "惊讶", "悲伤"), strict=True)),
+    "en": dict(
+        zip(
+            PROMPT_ORDER,
+            ("worry", "happiness", "neutral", "anger", "surprise", "sadness"),
+            strict=True,
+        )
+    ),
+}
+
+_SYSTEM = {
+    "zh": "你是情感识别专家，根据说话人的台词判断其情感。只输出 JSON。",
+    "en": "You recognise a speaker's emotion from the words alone. You answer in JSON only.",
+}
+_QUESTION = {
+    "zh": (
+        "情感共有 {n} 类（{numbered}）。请把这 {n} 类按说话人具有该情感的可能性从高到低排列。\n"
+        "{examples}台词：{text}\n"
+        '输出格式：{{"ranking": [{form}]}}，每类恰好出现一次。'
+    ),
+    "en": (
+        "There are {n} emotions ({numbered}). Rank all of them by how likely the speaker has them, "
+        "most likely first.\n{examples}Words: {text}\n"
+        'Answer in the form {{"ranking": [{form}]}} with each emotion exactly once.'
+    ),
+}
+_EXAMPLES = {"zh": "例子（台词：情感）：\n", "en": "Examples (words: emotion):\n"}
+_REPAIR = {
+    "zh": "上面的回答不能使用（{problem}）。请只输出 JSON，{words} 每个恰好出现一次。",
+    "en": "That answer can't be used ({problem}). JSON only, with each of {words} exactly once.",
+}
+
+
+def check_language(language: str) -> str:
+    """`language` itself; raises ValueError unless it is zh or en."""
+    if language not in LANGUAGES:
+        raise ValueError(f"language is one of {', '.join(LANGUAGES)}; got {language!r}")
+    return language
+
+
+def language_of(corpus: Corpus) -> str:
+    """zh where most letters of the transcripts are Chinese characters, else en."""
+    letters = re.sub(r"[\W\d_]", "", "".join(corpus.clips["text"].dropna()))
+    chinese = len(re.findall(r"[\u3400-\u9fff]", letters))
+    return "zh" if 2 * chinese > len(letters) else "en"
+
+
+def words(labels: Sequence[str], language: str) -> dict[str, str]:
+    """Each label's word in a prompt, in the prompt's order.
+
+    The six emotions have the paper's order and words; other labels stand for themselves.
+    """
+    table = WORDS[check_language(language)]
+    if set(labels) == set(EMOTIONS):
+        return dict(table)
+    return {label: table.get(label, label) for label in labels}
+
+
+def clean(text: str, limit: int = TEXT_LIMIT) -> str:
+    """`text` without control characters and lone surrogates, cut to `limit` characters."""
+    kept = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
+    kept = " ".join(kept.split())
+    return kept if len(kept) <= limit else kept[:limit].rstrip() + " …"
+
+
+def messages(
+    text: str,
+    labels: Sequence[str],
+    language: str,
+    examples: Sequence[tuple[str, str]] = (),
+) -> list[dict[str, str]]:
+    """The chat that asks for the ranking of `labels` for `text`.
+
+    `examples` are texts with their labels. Texts stand there as JSON strings, so that a quotation
+    mark in a transcript does not end it.
+    """
+    word = words(labels, language)
+    lines = [f"{_quoted(said, EXAMPLE_LIMIT)}: {word[label]}" for said, label in examples]
+    question = _QUESTION[language].format(
+        n=len(word),
+        numbered=", ".join(f"{i}: {name}" for i, name in enumerate(word.values())),
+        form=", ".join(['"..."'] * len(word)),
+        examples=_EXAMPLES[language] + "\n".join(lines) + "\n" if lines else "",
+        text=_quoted(text, TEXT_LIMIT),
+    )
+    return [
+        {"role": "system", "content": _SYSTEM[language]},
+        {"role": "user", "content": question},
+    ]
+
+
+def repair(answer: str, problem: str, labels: Sequence[str], language: str) -> list[dict[str, str]]:
+    """What follows in the chat after an `answer` with a `problem`."""
+    listed = ", ".join(words(labels, language).values())
+    asked = _REPAIR[language].format(problem=problem, words=listed)
+    return [
+        {"role": "assistant", "content": clean(answer, 500)},
+        {"role": "user", "content": asked},
+    ]
+
+
+def _quoted(text: str, limit: int) -> str:
+    return json.dumps(clean(text, limit), ensure_ascii=False)
