@@ -95,7 +95,7 @@ def fixed_and_broken(table: pd.DataFrame, labels: Sequence[str]) -> Figure:
             fontsize=9,
         )
         axis.set_yticks(places, labels)
-        axis.invert_yaxis()
+        axis.set_ylim(len(labels) - 0.5, -0.5)
         axis.xaxis.set_major_formatter(lambda x, _: f"{abs(x):g}")
     axes[0, 0].set_xlabel("clips: broken (hatched) | fixed")
     return figure

@@ -28,8 +28,9 @@ def scores(
     `true` (N,) are label numbers, `groups` (N,) speakers. `submissions` were spent on the prior
     that chose the trigger classes: only the vote's rows bear them. A vote by draws has the mean
     over draws. Columns model, stage, waf, low, high, seed_sd, draw_sd, difference, diff_low,
-    diff_high (points), fixed, broken, clips, seeds, interval_over, submissions. Raises ValueError
-    for stages of other clips or labels.
+    diff_high (points), fixed, broken, clips, seeds, interval_over, step, step_low, step_high (the
+    difference to the stage before), submissions. Raises ValueError for stages of other clips or
+    labels.
     """
     config = config or VoteConfig()
     (first, before), *_, (last, voted) = [*stages.items()] * (2 if len(stages) == 1 else 1)
@@ -42,10 +43,16 @@ def scores(
         rows = {stage: alone(predictions, model) for stage, predictions in stages.items()}
         title = VOTE if last == NONE else f"{last}+{VOTE}"
         rows[title] = vote(voted, replace(config, partner=partner))
-        for stage, shares in rows.items():
-            line = referee.line(shares, rows[first])
-            cost = submissions if stage == title else 0
-            lines.append({"model": model, "stage": stage} | line | {"submissions": cost})
+        judged = {stage: referee.judge(shares) for stage, shares in rows.items()}
+        previous = judged[first]
+        for stage, own in judged.items():
+            line = {"model": model, "stage": stage} | referee.score(own)
+            line |= referee.difference(own, judged[first])
+            step = referee.difference(own, previous)
+            line |= {"step": step["difference"]}
+            line |= {"step_low": step["diff_low"], "step_high": step["diff_high"]}
+            lines.append(line | {"submissions": submissions if stage == title else 0})
+            previous = own
     return pd.DataFrame(lines)
 
 
@@ -59,3 +66,19 @@ def display(table: pd.DataFrame) -> pd.DataFrame:
     ]
     wide = table.assign(text=cells).pivot(index="model", columns="stage", values="text")
     return wide.reindex(index=table["model"].unique(), columns=table["stage"].unique())
+
+
+def verdict(table: pd.DataFrame) -> str:
+    """In a line per model and step: whether it helped, harmed, or can't be told from nothing."""
+    lines = []
+    for row in table.itertuples():
+        if row.stage == table["stage"].iloc[0]:
+            continue
+        said = f"makes no difference that {row.clips} clips can show"
+        if row.step_low > 0 or row.step_high < 0:
+            said = "helps" if row.step > 0 else "harms"
+        lines.append(
+            f"{row.model}, {row.stage}: {said} ({row.step:+.1f} points to the stage before, "
+            f"[{row.step_low:+.1f}, {row.step_high:+.1f}], {row.step * row.clips / 100:+.0f} clips)"
+        )
+    return "\n".join(lines)

@@ -1,6 +1,7 @@
 """Table 2 says what each step adds, paired, and what it cost."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from agt_lib import evaluation, table2
@@ -68,6 +69,31 @@ def test_only_the_votes_rows_bear_the_submissions(table):
 def test_without_pseudo_labels_the_vote_is_held_on_the_first_stage(stages):
     table = table2.scores({"none": stages["none"]}, TRUE)
     assert table["stage"].tolist() == ["none", "V"] * 2
+
+
+@pytest.mark.parametrize("model", ["baseline", "AGT"])
+def test_each_step_is_measured_against_the_stage_before(stages, table, model):
+    rows = table.loc[model]
+    expected = rows.loc["P+V", "waf"] - rows.loc["P", "waf"]
+    assert rows.loc["P+V", "step"] == pytest.approx(expected)
+    assert rows.loc["P+V", "step_low"] < expected < rows.loc["P+V", "step_high"]
+    assert rows.loc["P", ["step", "step_low"]].tolist() == pytest.approx(
+        rows.loc["P", ["difference", "diff_low"]].tolist()
+    )
+
+
+def test_the_verdict_says_what_the_interval_allows():
+    table = pd.DataFrame(
+        {
+            "model": "AGT", "stage": ["none", "P", "P+V", "X"], "clips": 200,
+            "step": [0.0, 2.0, -3.0, 1.0], "step_low": [0.0, 0.5, -5.0, -1.0],
+            "step_high": [0.0, 3.5, -1.0, 3.0],
+        }
+    )  # fmt: skip
+    lines = table2.verdict(table).splitlines()
+    assert lines[0] == ("AGT, P: helps (+2.0 points to the stage before, [+0.5, +3.5], +4 clips)")
+    assert lines[1].startswith("AGT, P+V: harms (-3.0 points")
+    assert lines[2].startswith("AGT, X: makes no difference that 200 clips can show (+1.0")
 
 
 def test_stages_of_other_clips_are_refused(stages):

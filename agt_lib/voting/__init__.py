@@ -5,29 +5,34 @@ certain (a share of 1); the paper's draws. Everything works on plain predictions
 """
 
 from agt_lib.voting.predictions import AGT, BASELINE, MODELS, VOICE, Predictions
-from agt_lib.voting.priors import (
-    calibrated,
-    corrected,
-    prevalence_ratios,
-    propose_triggers,
-    smoothed,
-    temperatures,
-    trained_on,
+from agt_lib.voting.priors import corrected, prevalence_ratios, propose_triggers, smoothed
+from agt_lib.voting.rules import (
+    PAPER,
+    VoteConfig,
+    alone,
+    majority,
+    mean,
+    rules,
+    triggered,
+    variants,
+    vote,
 )
-from agt_lib.voting.rules import VARIANTS, VoteConfig, alone, majority, mean, triggered, vote
 from agt_lib.voting.scoring import (
+    Referee,
     compare_rules,
     disagreements,
     draw,
     fixed_and_broken,
+    labels,
     weighted_waf,
 )
+from agt_lib.voting.stages import Stage, held_out, on_pool, temperatures, trained_on
 from agt_lib.voting.sweeps import advantage_map, guide_sweep, reweight
 
 __all__ = [
-    "AGT", "BASELINE", "MODELS", "VARIANTS", "VOICE", "Predictions", "VoteConfig",
-    "advantage_map", "alone", "calibrated", "compare_rules", "corrected", "disagreements", "draw",
-    "fixed_and_broken", "guide_sweep", "majority", "mean", "prevalence_ratios",
-    "propose_triggers", "reweight", "smoothed", "temperatures", "trained_on", "triggered", "vote",
-    "weighted_waf",
+    "AGT", "BASELINE", "MODELS", "PAPER", "VOICE", "Predictions", "Referee", "Stage", "VoteConfig",
+    "advantage_map", "alone", "compare_rules", "corrected", "disagreements", "draw",
+    "fixed_and_broken", "guide_sweep", "held_out", "labels", "majority", "mean", "on_pool",
+    "prevalence_ratios", "propose_triggers", "reweight", "rules", "smoothed", "temperatures",
+    "trained_on", "triggered", "variants", "vote", "weighted_waf",
 ]  # fmt: skip

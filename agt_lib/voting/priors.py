@@ -4,13 +4,12 @@ Where only the prior differs between training (p) and test (q), the posterior of
 becomes right again when it is weighed by q_c / p_c and renormalised (Saerens et al. 2002, eq. 2.4).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from agt_lib.calibration import fit_temperature, with_temperature
 from agt_lib.voting.predictions import Predictions
 
 NOTICEABLE = 1.25
@@ -51,58 +50,10 @@ def corrected(predictions: Predictions, trained_on: np.ndarray, target: np.ndarr
     )
 
 
-def temperatures(held_out: Predictions, true: np.ndarray) -> dict[str, np.ndarray]:
-    """Each model's temperatures (S,), fitted on clips it never saw, by seed.
-
-    `held_out` are out-of-fold predictions, `true` (N,) the clips' label numbers.
-    """
-    return {
-        model: np.array([fit_temperature(true, p) for p in given])
-        for model, given in held_out.probabilities.items()
-    }
-
-
-def calibrated(predictions: Predictions, fitted: Mapping[str, np.ndarray]) -> Predictions:
-    """Each model's probabilities at its temperature of each seed, as `temperatures` gives them."""
-    return replace(
-        predictions,
-        probabilities={
-            model: with_temperature(given, np.asarray(fitted[model])[:, None, None])
-            for model, given in predictions.probabilities.items()
-        },
-    )
-
-
 def smoothed(shares: np.ndarray, n: int) -> np.ndarray:
     """Shares (C,) of `n` clips with half a clip added to each class, so that none is zero."""
     shares = np.asarray(shares, float)
     return (n * shares + 0.5) / (n + 0.5 * len(shares))
-
-
-def trained_on(
-    labels: np.ndarray,
-    folds: np.ndarray,
-    label_set: Sequence[str],
-    selected: pd.DataFrame | None = None,
-    seeds: Sequence[int] = (0,),
-) -> np.ndarray:
-    """The labels' shares in what the fold models of each seed were trained on, (S, C).
-
-    `labels` (N,) number the labelled clips, `folds` (N,) say which model held each out (-1: none).
-    `selected` lists pseudo-labels: columns seed, fold and label (its name), a line for each clip
-    that a fold's model was given. Shares are averaged over folds, as the models' predictions are.
-    """
-    numbers = list(range(int(folds.max()) + 1))
-    own = np.stack([np.bincount(labels[folds != k], minlength=len(label_set)) for k in numbers])
-    shares = []
-    for seed in seeds:
-        counts = own.astype(float)
-        if selected is not None and len(selected):
-            mine = selected[selected["seed"] == seed]
-            given = pd.crosstab(mine["fold"], mine["label"])
-            counts += given.reindex(index=numbers, columns=list(label_set), fill_value=0).to_numpy()
-        shares.append((counts / counts.sum(1, keepdims=True)).mean(0))
-    return np.stack(shares)
 
 
 def prevalence_ratios(train: pd.Series, test: pd.Series) -> pd.Series:

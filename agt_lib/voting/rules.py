@@ -47,14 +47,35 @@ class VoteConfig:
 
 
 PAPER = VoteConfig()
-VARIANTS = {
-    "vote, partner AGT": PAPER,
-    "vote, partner baseline": replace(PAPER, partner="baseline"),
-    "vote, partner either": replace(PAPER, partner="either"),
-    "vote, only where both appear": replace(PAPER, trigger="both"),
-    "vote, blended 80 / 20": replace(PAPER, vote="blend"),
+CHANGES = {
+    "vote, partner AGT": {"partner": "agt"},
+    "vote, partner baseline": {"partner": "baseline"},
+    "vote, partner either": {"partner": "either"},
+    "vote, where two triggers appear": {"trigger": "both"},
+    "vote, probabilities blended": {"vote": "blend"},
+    "vote, each clip drawn": {"vote": "sample"},
 }
-"""The paper's vote by what it leaves open, one choice changed at a time."""
+"""What the paper leaves open, one choice changed at a time."""
+
+THE_VOTE, THE_MAJORITY, THE_MEAN = "vote", "majority", "mean of probabilities"
+
+
+def variants(config: VoteConfig = PAPER) -> dict[str, VoteConfig]:
+    """`config` as "vote", and each of `CHANGES` that differs from it."""
+    changed = {name: replace(config, **change) for name, change in CHANGES.items()}
+    return {THE_VOTE: config} | {name: c for name, c in changed.items() if c != config}
+
+
+def rules(predictions: Predictions, config: VoteConfig = PAPER) -> dict[str, np.ndarray]:
+    """All rules that need no prior, by name: each model alone, the votes, majority and mean."""
+    return (
+        {model: alone(predictions, model) for model in predictions.probabilities}
+        | {name: vote(predictions, changed) for name, changed in variants(config).items()}
+        | {
+            THE_MAJORITY: majority(predictions, tie=config.partner_model or VOICE),
+            THE_MEAN: mean(predictions),
+        }
+    )
 
 
 def alone(predictions: Predictions, model: str) -> np.ndarray:

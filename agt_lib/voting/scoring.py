@@ -4,6 +4,7 @@ S seeds, N clips, C classes, R draws of a vote, W rows of clip weights.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,10 @@ def weighted_waf(true: np.ndarray, shares: np.ndarray, weights: np.ndarray) -> n
     is_true = np.eye(n_classes)[true]  # (N, C)
     flat = shares.reshape(-1, n_clips, n_classes)
     chosen = np.tensordot(weights, flat, (1, 1))  # (W, N), (R, N, C) -> (W, R, C)
-    hits = np.tensordot(weights, flat * is_true, (1, 1))  # (W, R, C)
+    own = [np.flatnonzero(true == c) for c in range(n_classes)]
+    hits = np.stack(
+        [weights[:, rows] @ flat[:, rows, c].T for c, rows in enumerate(own)], -1
+    )  # (W, R, C)
     support = (weights @ is_true)[:, None]  # (W, 1, C)
     f1 = 2 * hits / np.maximum(support + chosen, np.finfo(float).tiny)
     scores = (f1 * support).sum(-1) / support.sum(-1)  # (W, R)
@@ -42,9 +46,32 @@ def draw(shares: np.ndarray, n_draws: int = N_DRAWS, seed: int = 0) -> np.ndarra
     return (chances >= ends).sum(-1)
 
 
+def labels(predictions: Predictions, shares: np.ndarray, seed: int = 0) -> list[pd.Series]:
+    """The labels a rule picks, by clip name, one series a voting seed; of a draw, the first."""
+    chosen = np.array(predictions.label_set, dtype=object)[draw(shares, 1, seed)[:, 0]]
+    index = pd.Index(predictions.names, name="name")
+    return [pd.Series(row, index, name="label") for row in chosen]
+
+
 def is_certain(shares: np.ndarray) -> bool:
     """Whether a rule picks one label for every clip."""
     return bool((shares.max(-1) == 1).all())
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A rule's vote shares (S, N, C) and its WAF in per cent by seed, draw and row of clip weights.
+
+    `wafs` is (S, R, 1 + B): the first row weighs all clips alike, the others are bootstrap draws.
+    """
+
+    shares: np.ndarray
+    wafs: np.ndarray
+
+    @property
+    def means(self) -> np.ndarray:
+        """The mean over seeds and draws, (1 + B,)."""
+        return self.wafs.mean((0, 1))
 
 
 class Referee:
@@ -69,37 +96,42 @@ class Referee:
         bootstrap = evaluation.bootstrap_weights(len(true), groups, n_bootstrap, seed)
         self.weights = np.concatenate([np.ones((1, len(true))), bootstrap])  # (1 + B, N)
 
-    def wafs(self, shares: np.ndarray) -> np.ndarray:
-        """WAF in per cent by seed, draw and row of weights, of which the first is all clips."""
+    def judge(self, shares: np.ndarray) -> Judged:
+        """Score the vote shares (S, N, C) of a rule."""
         drawn = np.eye(shares.shape[-1])[draw(shares, self.n_draws, self.seed)]  # (S, R, N, C)
-        return 100 * weighted_waf(self.true, drawn, self.weights)
+        return Judged(shares, 100 * weighted_waf(self.true, drawn, self.weights))
 
-    def line(self, shares: np.ndarray, against: np.ndarray | None = None) -> dict[str, float]:
-        """Score of a rule and its difference to another, certain, rule, in points of WAF.
-
-        `seed_sd` is the spread over seeds, `draw_sd` the mean spread over a seed's draws, 0 for a
-        certain rule. `fixed` and `broken` are expected numbers of clips, means over seeds.
-        """
-        wafs = self.wafs(shares)
-        means = wafs.mean((0, 1))
-        low, high = interval(means)
-        seeds = wafs[..., 0].mean(1)
-        line = {
-            "waf": means[0],
+    def score(self, judged: Judged) -> dict[str, float]:
+        """A rule's WAF, its interval, the spread over seeds (NaN of one) and the mean spread over a
+        seed's draws (0 for a certain rule), in per cent."""
+        low, high = interval(judged.means)
+        whole = judged.wafs[..., 0]  # (S, R)
+        return {
+            "waf": judged.means[0],
             "low": low,
             "high": high,
-            "seed_sd": seeds.std(ddof=1) if len(seeds) > 1 else np.nan,
-            "draw_sd": wafs[..., 0].std(1).mean(),
+            "seed_sd": whole.mean(1).std(ddof=1) if len(whole) > 1 else np.nan,
+            "draw_sd": whole.std(1).mean(),
+            "clips": len(self.true),
+            "seeds": len(whole),
+            "interval_over": self.unit,
         }
-        if against is not None:
-            differences = means - self.wafs(against).mean((0, 1))
-            line["difference"] = differences[0]
-            line["diff_low"], line["diff_high"] = interval(differences)
-            counts = _fixed_and_broken(self.true, against, shares)
-            line["fixed"], line["broken"] = (part.sum() for part in counts)
-        return line | {
-            "clips": len(self.true), "seeds": len(seeds), "interval_over": self.unit
-        }  # fmt: skip
+
+    def difference(self, after: Judged, before: Judged) -> dict[str, float]:
+        """Points of WAF that `after` has more than `before`, a certain rule, paired.
+
+        `fixed` and `broken` are expected numbers of clips, means over seeds.
+        """
+        points = after.means - before.means
+        low, high = interval(points)
+        fixed, broken = _fixed_and_broken(self.true, before.shares, after.shares)
+        return {
+            "difference": points[0],
+            "diff_low": low,
+            "diff_high": high,
+            "fixed": fixed.sum(),
+            "broken": broken.sum(),
+        }
 
 
 def compare_rules(
@@ -115,13 +147,15 @@ def compare_rules(
 
     `like_voice` is the share of clips, %, where the rule's label is the voice model's;
     `submissions` how many looks at a leaderboard went into a rule. Columns rule and those of
-    `Referee.line`.
+    `Referee.score` and `Referee.difference`.
     """
     referee = Referee(true, groups)
     voice = alone(predictions, VOICE)
+    reference = referee.judge(rules[against])
     lines = []
     for name, shares in rules.items():
-        line = {"rule": name} | referee.line(shares, rules[against])
+        judged = referee.judge(shares)
+        line = {"rule": name} | referee.score(judged) | referee.difference(judged, reference)
         line["like_voice"] = 100 * (shares * voice).sum(-1).mean()
         lines.append(line | {"submissions": (submissions or {}).get(name, 0)})
     return pd.DataFrame(lines)

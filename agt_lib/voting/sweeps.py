@@ -9,16 +9,25 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from agt_lib.voting.predictions import AGT, VOICE, Predictions
+from agt_lib.voting.predictions import AGT, Predictions
 from agt_lib.voting.priors import check_prior, corrected
-from agt_lib.voting.rules import PAPER, VoteConfig, alone, majority, mean, vote
+from agt_lib.voting.rules import (
+    PAPER,
+    THE_MAJORITY,
+    THE_MEAN,
+    THE_VOTE,
+    VoteConfig,
+    alone,
+    mean,
+    rules,
+    vote,
+)
 from agt_lib.voting.scoring import Referee, interval, weighted_waf
 
 N_BOOTSTRAP = 300
 GUIDE_SHARES = tuple(i / 20 for i in range(21))
 SHIFTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
 UNRELIABILITIES = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5)
-THE_VOTE, THE_MAJORITY, THE_MEAN = "the paper's vote", "majority", "mean of probabilities"
 CORRECTED = "mean, corrected"
 CONTRASTS = (
     (THE_VOTE, AGT),
@@ -113,17 +122,13 @@ def advantage_map(
     train = check_prior(train, predictions.label_set, "the prior of training")
     test = check_prior(test, predictions.label_set, "the test prior")
     bootstrap = Referee(true, groups, n_bootstrap=n_bootstrap).weights  # (1 + B, N)
-    rules = {
-        AGT: alone(predictions, AGT),
-        THE_VOTE: vote(predictions, config),
-        THE_MAJORITY: majority(predictions, tie=config.partner_model or VOICE),
-        THE_MEAN: mean(predictions),
-    }
+    every = rules(predictions, config)
+    compared = {name: every[name] for name in (AGT, THE_VOTE, THE_MAJORITY, THE_MEAN)}
     lines = []
     for shift in shifts:
         prior = shifted(train, test, shift)
-        rules[CORRECTED] = mean(corrected(predictions, train, prior))
-        stacked = np.stack(list(rules.values()))  # (rules, S, N, C)
+        compared[CORRECTED] = mean(corrected(predictions, train, prior))
+        stacked = np.stack(list(compared.values()))  # (rules, S, N, C)
         for unreliability in unreliabilities:
             weights = reweight(true, shows, prior, unreliability)
             wafs = 100 * weighted_waf(true, stacked, weights * bootstrap).mean(1)  # (rules, 1 + B)
@@ -133,7 +138,7 @@ def advantage_map(
                 "shown": 100 * np.average(shows, weights=weights),
                 "clips": weights.sum() ** 2 / (weights**2).sum(),
             }
-            of_rule = dict(zip(rules, wafs, strict=True))
+            of_rule = dict(zip(compared, wafs, strict=True))
             for rule, against in CONTRASTS:
                 line = {"rule": rule, "against": against} | cell | {"waf": of_rule[rule][0]}
                 lines.append(line | _line(of_rule[rule] - of_rule[against]))

@@ -10,7 +10,7 @@ from agt_lib.voting import (
     corrected,
     prevalence_ratios,
     propose_triggers,
-    trained_on,
+    smoothed,
 )
 
 P, Q = np.array([0.5, 0.3, 0.2]), np.array([0.2, 0.3, 0.5])
@@ -60,17 +60,10 @@ def test_a_prior_of_counts_is_refused():
         corrected(clip, P, np.array([0.5, 0.5]))
 
 
-def test_the_prior_of_training_counts_pseudo_labels_of_each_folds_model():
-    labels, folds = np.array([0, 0, 1, 1, 2, 2]), np.array([0, 1, 0, 1, 0, -1])
-    plain = trained_on(labels, folds, LABELS)
-    # fold 0's model: a, b, c; fold 1's: a, b, c, c
-    np.testing.assert_allclose(plain, [[(1 / 3 + 1 / 4) / 2] * 2 + [(1 / 3 + 2 / 4) / 2]])
-
-    selected = pd.DataFrame({"seed": [7, 7, 8], "fold": [0, 0, 1], "label": ["a", "b", "c"]})
-    by_seed = trained_on(labels, folds, LABELS, selected, seeds=(7, 8))
-    # seed 7, fold 0: a a b b c; seed 8, fold 1: a b c c c
-    np.testing.assert_allclose(by_seed[0], (np.array([0.4, 0.4, 0.2]) + [0.25, 0.25, 0.5]) / 2)
-    np.testing.assert_allclose(by_seed[1], (np.full(3, 1 / 3) + [0.2, 0.2, 0.6]) / 2)
+def test_half_a_clip_for_each_class_leaves_no_zero():
+    # (0 + .5) / (10 + 1.5), (4 + .5) / 11.5, (6 + .5) / 11.5
+    found = smoothed(np.array([0.0, 0.4, 0.6]), 10)
+    np.testing.assert_allclose(found, np.array([0.5, 4.5, 6.5]) / 11.5)
 
 
 def test_on_the_papers_numbers_sad_surprise_neutral_and_angry_shift_but_worried_does_not():

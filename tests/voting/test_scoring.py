@@ -12,6 +12,7 @@ from agt_lib.voting import (
     disagreements,
     draw,
     fixed_and_broken,
+    labels,
     majority,
     triggered,
     vote,
@@ -66,7 +67,9 @@ def test_a_certain_rules_line_is_what_evaluation_says(random_predictions, groups
     predictions, true = random_predictions(150)
     groups = None if groups is None else np.repeat(np.arange(10), 15)
     after, before = majority(predictions), alone(predictions, "AGT")
-    line = Referee(true, groups, n_bootstrap=100).line(after, before)
+    referee = Referee(true, groups, n_bootstrap=100)
+    judged = referee.judge(after)
+    line = referee.score(judged) | referee.difference(judged, referee.judge(before))
     score = evaluation.score(true, after, groups, n_bootstrap=100)
     compared = evaluation.compare(true, before, after, groups, n_bootstrap=100)
     expected = {
@@ -83,7 +86,9 @@ def test_a_certain_rules_line_is_what_evaluation_says(random_predictions, groups
 def test_a_drawn_votes_score_is_the_mean_over_its_draws(random_predictions):
     predictions, true = random_predictions(120)
     shares, before = vote(predictions), alone(predictions, "AGT")
-    line = Referee(true, n_bootstrap=10, n_draws=50, seed=5).line(shares, before)
+    referee = Referee(true, n_bootstrap=10, n_draws=50, seed=5)
+    judged = referee.judge(shares)
+    line = referee.score(judged) | referee.difference(judged, referee.judge(before))
     drawn = draw(shares, 50, seed=5)
     wafs = [[100 * evaluation.waf(true, labels) for labels in seed] for seed in drawn]
     assert line["waf"] == pytest.approx(np.mean(wafs))
@@ -123,6 +128,17 @@ def test_fixed_and_broken_clips_are_counted_by_true_label(ballots):
     assert table.loc["sad"].tolist() == pytest.approx([1, 0.8, 0])
     assert table.loc["neutral"].tolist() == pytest.approx([1, 0, 0.8])
     assert table.loc[["angry", "happy", "worried", "surprise"]].eq(0).all(axis=None)
+
+
+def test_a_rules_labels_stand_by_clip_name_one_series_a_seed(random_predictions):
+    predictions, _ = random_predictions(40)
+    found = labels(predictions, majority(predictions))
+    assert len(found) == 2
+    assert list(found[0].index) == list(predictions.names)
+    numbers = majority(predictions).argmax(-1)
+    assert found[1].tolist() == [LABELS[number] for number in numbers[1]]
+    drawn = labels(predictions, vote(predictions), seed=1)
+    assert drawn[0].equals(labels(predictions, vote(predictions), seed=1)[0])
 
 
 def test_disagreements_say_who_is_right_where_the_vote_hands_over(ballots):

@@ -127,7 +127,7 @@ def test_where_the_voice_always_shows_the_label_and_the_model_hears_it_the_vote_
         predictions, true, shows, train=P, test=Q, shifts=(1.0,), unreliabilities=(0.0, 3.0),
         n_bootstrap=50,
     )  # fmt: skip
-    helped = cells.query("rule == \"the paper's vote\" and against == 'AGT'")
+    helped = cells.query("rule == 'vote' and against == 'AGT'")
     helped = helped.set_index("unreliability")["difference"]
     assert helped[0.0] > 0 > helped[3.0]
 

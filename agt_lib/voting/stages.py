@@ -1,0 +1,108 @@
+"""What the models of one stage (without or with pseudo-labels) bring to a vote.
+
+S seeds, K folds, N clips, C classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from agt_lib.calibration import calibrated_out_of_fold, fit_temperature, with_temperature
+from agt_lib.crossval import CrossValidated
+from agt_lib.fusion_data import FusionData
+from agt_lib.pseudo import Round
+from agt_lib.voting.predictions import Predictions
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Predictions as they are and calibrated, and `trained_on` (S, C), the shares of the labels
+    that each seed's models learnt from."""
+
+    predictions: Predictions
+    calibrated: Predictions
+    trained_on: np.ndarray
+
+
+def on_pool(fitted: Round, data: FusionData) -> Stage:
+    """A round's predictions of the pool, each the mean of the K fold models.
+
+    A model's temperature is fitted on its out-of-fold predictions of the labelled clips `data` and
+    acts on each fold model before the mean is taken: single models are surer than their mean.
+    """
+    predictions = Predictions.from_results(fitted.results)
+    found = temperatures(
+        Predictions.from_results(fitted.results, held_out=True), _true(fitted, data)
+    )
+    scaled = {
+        model: with_temperature(by_fold, found[model][:, None, None, None]).mean(1)
+        for model, by_fold in fitted.by_fold.items()
+    }  # (S, K, N, C) -> (S, N, C)
+    result = next(iter(fitted.results.values()))
+    prior = trained_on(
+        data.labels, result.folds, result.label_set, fitted.selected, seeds=result.seeds
+    )
+    return Stage(predictions, replace(predictions, probabilities=scaled), prior)
+
+
+def held_out(
+    results: Mapping[str, CrossValidated], data: FusionData, selected: pd.DataFrame | None = None
+) -> Stage:
+    """Out-of-fold predictions of the labelled clips: for corpora whose test answers are not known.
+
+    Each fold's temperature is fitted on the other folds; with one fold alone none is, and
+    `calibrated` is what the models say.
+    """
+    predictions = Predictions.from_results(results, held_out=True)
+    result = next(iter(results.values()))
+    rows, calibrated = result.folds >= 0, predictions
+    if result.folds.max() > 0:
+        scaled = {
+            model: np.stack(
+                [calibrated_out_of_fold(data.labels, r.folds, p)[rows] for p in r.out_of_fold]
+            )
+            for model, r in results.items()
+        }
+        calibrated = replace(predictions, probabilities=scaled)
+    prior = trained_on(data.labels, result.folds, result.label_set, selected, seeds=result.seeds)
+    return Stage(predictions, calibrated, prior)
+
+
+def temperatures(out_of_fold: Predictions, true: np.ndarray) -> dict[str, np.ndarray]:
+    """Each model's temperatures (S,), fitted on clips it never saw with labels `true` (N,)."""
+    return {
+        model: np.array([fit_temperature(true, p) for p in given])
+        for model, given in out_of_fold.probabilities.items()
+    }
+
+
+def trained_on(
+    labels: np.ndarray,
+    folds: np.ndarray,
+    label_set: Sequence[str],
+    selected: pd.DataFrame | None = None,
+    seeds: Sequence[int] = (0,),
+) -> np.ndarray:
+    """The labels' shares in what the fold models of each seed were trained on, (S, C).
+
+    `labels` (N,) number the labelled clips, `folds` (N,) say which model held each out (-1: none).
+    `selected` lists pseudo-labels: columns seed, fold and label (its name), a line for each clip
+    that a fold's model was given. Shares are averaged over folds, as the models' predictions are.
+    """
+    numbers = list(range(int(folds.max()) + 1))
+    own = np.stack([np.bincount(labels[folds != k], minlength=len(label_set)) for k in numbers])
+    shares = []
+    for seed in seeds:
+        counts = own.astype(float)
+        if selected is not None and len(selected):
+            mine = selected[selected["seed"] == seed]
+            given = pd.crosstab(mine["fold"], mine["label"])
+            counts += given.reindex(index=numbers, columns=list(label_set), fill_value=0).to_numpy()
+        shares.append((counts / counts.sum(1, keepdims=True)).mean(0))
+    return np.stack(shares)
+
+
+def _true(fitted: Round, data: FusionData) -> np.ndarray:
+    return data.labels[next(iter(fitted.results.values())).folds >= 0]

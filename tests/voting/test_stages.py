@@ -1,0 +1,95 @@
+"""What a stage brings to a vote: predictions, calibrated ones, and the prior it learnt from."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from agt_lib.calibration import calibrated_out_of_fold, fit_temperature, with_temperature
+from agt_lib.crossval import CrossValidated
+from agt_lib.fusion_data import FusionData
+from agt_lib.pseudo import Round
+from agt_lib.voting import held_out, on_pool, trained_on
+
+LABELS = ("a", "b", "c")
+TRUE = np.arange(60) % 3
+FOLDS = np.arange(60) % 2
+POOL = ("p", "q", "r")
+
+
+def softmax(x):
+    return np.exp(x) / np.exp(x).sum(-1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def data():
+    names = tuple(f"c{i}" for i in range(60))
+    nothing = {"audio": np.zeros((60, 1), np.float32)}
+    return FusionData(names, nothing, np.ones((60, 1), bool), TRUE, LABELS, {"audio": "x"})
+
+
+@pytest.fixture(scope="module")
+def fitted(data):
+    """Two seeds, two folds: an unsure voice and a baseline that is far too sure."""
+    rng = np.random.default_rng(0)
+    results, by_fold = {}, {}
+    for model, scale in (("voice", 0.5), ("baseline", 6.0)):
+        own = rng.standard_normal((2, 60, 3)) + np.eye(3)[TRUE]
+        by_fold[model] = softmax(scale * rng.standard_normal((2, 2, 3, 3)))
+        results[model] = CrossValidated(
+            data.names, LABELS, FOLDS, (4, 5), softmax(scale * own), POOL, by_fold[model].mean(1)
+        )
+    selected = pd.DataFrame({"seed": [4], "fold": [0], "name": ["p"], "label": ["b"]})
+    return Round(1, results, by_fold, selected, ())
+
+
+def test_fold_models_are_calibrated_one_by_one_before_their_mean(data, fitted):
+    stage = on_pool(fitted, data)
+    assert stage.predictions.names == stage.calibrated.names == POOL
+    for model, result in fitted.results.items():
+        np.testing.assert_array_equal(stage.predictions.probabilities[model], result.test)
+        for seed in range(2):
+            temperature = fit_temperature(TRUE, result.out_of_fold[seed])
+            each = [with_temperature(p, temperature) for p in fitted.by_fold[model][seed]]
+            found = stage.calibrated.probabilities[model][seed]
+            np.testing.assert_allclose(found, np.mean(each, 0))
+    surest = stage.calibrated.probabilities["baseline"].max(-1).mean()
+    assert surest < fitted.results["baseline"].test.max(-1).mean()
+
+
+def test_a_stage_knows_the_prior_it_learnt_from(data, fitted):
+    stage = on_pool(fitted, data)
+    # each fold's model has ten clips of each label, and fold 0's of the first seed one more b
+    np.testing.assert_allclose(stage.trained_on[1], 1 / 3)
+    np.testing.assert_allclose(stage.trained_on[0, 1], (11 / 31 + 1 / 3) / 2)
+
+
+def test_out_of_fold_each_fold_takes_its_temperature_from_the_others(data, fitted):
+    stage = held_out(fitted.results, data)
+    assert stage.predictions.names == data.names
+    result = fitted.results["voice"]
+    expected = calibrated_out_of_fold(TRUE, FOLDS, result.out_of_fold[1])
+    np.testing.assert_allclose(stage.calibrated.probabilities["voice"][1], expected)
+
+
+def test_with_one_fold_alone_nothing_is_calibrated(data, fitted):
+    folds = np.where(np.arange(60) < 30, 0, -1)
+    results = {}
+    for model, result in fitted.results.items():
+        values = np.where((folds == 0)[:, None], result.out_of_fold, np.nan)
+        results[model] = CrossValidated(data.names, LABELS, folds, (4, 5), values)
+    stage = held_out(results, data)
+    assert stage.predictions.names == data.names[:30]
+    assert stage.calibrated is stage.predictions
+
+
+def test_the_prior_of_training_counts_pseudo_labels_of_each_folds_model():
+    labels, folds = np.array([0, 0, 1, 1, 2, 2]), np.array([0, 1, 0, 1, 0, -1])
+    plain = trained_on(labels, folds, LABELS)
+    # fold 0's model: a, b, c; fold 1's: a, b, c, c
+    np.testing.assert_allclose(plain, [[(1 / 3 + 1 / 4) / 2] * 2 + [(1 / 3 + 2 / 4) / 2]])
+
+    selected = pd.DataFrame({"seed": [7, 7, 8], "fold": [0, 0, 1], "label": ["a", "b", "c"]})
+    by_seed = trained_on(labels, folds, LABELS, selected, seeds=(7, 8))
+    # seed 7, fold 0: a a b b c; seed 8, fold 1: a b c c c
+    np.testing.assert_allclose(by_seed[0], (np.array([0.4, 0.4, 0.2]) + [0.25, 0.25, 0.5]) / 2)
+    np.testing.assert_allclose(by_seed[1], (np.full(3, 1 / 3) + [0.2, 0.2, 0.6]) / 2)
