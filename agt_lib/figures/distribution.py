@@ -1,5 +1,7 @@
 """Figure 3: the labels' shares in training and test set, and what is known of the latter."""
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -8,7 +10,12 @@ from matplotlib.figure import Figure
 from agt_lib.figures import style
 from agt_lib.voting.priors import NOTICEABLE
 
-HEIGHT = 2.3
+HEIGHT = 2.5
+NOTE_WIDTH = 70
+"""Letters in a line of the small print."""
+COLUMNS = ("label", "train", "probed", "probed_low", "probed_high", "submissions")
+"""What notebook 06 leaves in any case; the columns of `MARKS` where they are known."""
+
 BARS = {"train": ("training set", "#b5b5b5"), "probed": ("test set, probed", "#0072b2")}
 MARKS = {
     "true_test": ("test set, true", "D", "#222222"),
@@ -53,17 +60,24 @@ def paper_caption(prior: pd.DataFrame) -> str:
     )
 
 
-def draw(prior: pd.DataFrame) -> Figure:
+def draw(prior: pd.DataFrame, note: str) -> Figure:
     """Bars of train and probed shares by label, their ratio above, marks for other estimates.
 
     `prior` is indexed by label: columns train, probed, probed_low, probed_high (NaN where nothing
     was probed) and any of true_test, em_test, bbse_test. The ratio of a shifted label is bold.
+    `note`, what the numbers are of, stands in small print below.
     """
     shares = with_ratio(prior)
     known = [column for column in (*BARS, *MARKS) if column in shares and shares[column].any()]
     percent = 100 * shares[known]
     figure = style.new_figure(style.COLUMN, HEIGHT)
-    axis = figure.add_axes((0.115, 0.11, 0.875, 0.79 if len(known) < 4 else 0.74))
+    lines = textwrap.wrap(note, NOTE_WIDTH)
+    figure.text(
+        0.99, 0.015, "\n".join(lines), ha="right", va="bottom", fontsize=style.SMALL,
+        color=style.QUIET, linespacing=1.2, parse_math=False, **style.FONT,
+    )  # fmt: skip
+    bottom, top = (0.26 + 0.115 * len(lines)) / HEIGHT, 0.91 if len(known) < 4 else 0.86
+    axis = figure.add_axes((0.115, bottom, 0.875, top - bottom))
     places = np.arange(len(shares))
     for side, (column, (title, colour)) in zip((-1, 1), BARS.items(), strict=True):
         if column in known:

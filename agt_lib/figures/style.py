@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from agt_lib import artefact
+from agt_lib import artefact, paths
 
 COLUMN, DOUBLE_COLUMN = 3.4, 7.0
 """Widths in inches of a column and of a page's text, as ACM's two-column layout has them."""
@@ -30,6 +30,11 @@ DPI = 300
 def tint(colour: str, strength: float = 0.22) -> tuple[float, float, float]:
     """`colour` thinned with white: 1 is the colour itself, 0 is white."""
     return tuple(1 - strength * (1 - part) for part in to_rgb(colour))
+
+
+def published(profile: str, corpus: str) -> Path:
+    """The checkout's folder of figures and tables of a profile and the corpus it ran on."""
+    return paths.ROOT / "figures" / "-".join(dict.fromkeys((profile, corpus)))
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from agt_lib import paper
 from agt_lib.figures.printed import ABSENT, Printed
+from agt_lib.runs import Run
 from agt_lib.table1 import AGT, BASELINE, LETTERS, OUT_OF_FOLD, REFERENCE, TEST
 
 FEATURES = ("A+V", "A+V*", "A+T", "A+T*", "A+V+T", "A+V*+T*")
@@ -38,6 +39,13 @@ class About:
     profile: str
     seeds: Sequence[int]
     encoders: Mapping[str, str]
+
+    @classmethod
+    def of(cls, run: Run) -> "About":
+        """What a run says of itself."""
+        return cls(
+            run.caption, run.corpus.synthetic, run.source, run.profile.name, run.seeds, run.encoders
+        )
 
     @property
     def sentence(self) -> str:

@@ -8,6 +8,8 @@ import pytest
 from agt_lib import paper, probing, voting
 from agt_lib.figures import distribution
 
+NOTE = "corpus made up (synthetic: rendered clips, no evidence about people)"
+
 
 @pytest.fixture(autouse=True)
 def no_window():
@@ -33,21 +35,26 @@ def texts(axis):
 
 
 def test_bars_are_the_shares_in_per_cent_and_the_ratio_stands_above():
-    axis = distribution.draw(prior()).axes[0]
+    axis = distribution.draw(prior(), NOTE).axes[0]
     assert heights(axis, "training set") == pytest.approx([20, 30, 50])
     assert heights(axis, "test set, probed") == pytest.approx([40, 30, 30])
     assert texts(axis) == {"×2.00": "bold", "×1.00": "normal", "×0.60": "bold"}
 
 
 def test_the_interval_is_that_of_the_probe():
-    axis = distribution.draw(prior()).axes[0]
+    axis = distribution.draw(prior(), NOTE).axes[0]
     (bars,) = [c for c in axis.containers if hasattr(c, "has_yerr")]
     drawn = [segment[:, 1].tolist() for segment in bars.lines[2][0].get_segments()]
     np.testing.assert_allclose(drawn, [[39, 42], [29, 32], [29, 32]])
 
 
+def test_the_note_says_what_the_numbers_are_of():
+    (note,) = distribution.draw(prior(), NOTE).texts
+    assert note.get_text().replace("\n", " ") == NOTE
+
+
 def test_estimates_are_marked_where_there_are_some():
-    axis = distribution.draw(prior(em_test=[0.35, 0.3, 0.35], true_test=np.nan)).axes[0]
+    axis = distribution.draw(prior(em_test=[0.35, 0.3, 0.35], true_test=np.nan), NOTE).axes[0]
     marks = {line.get_label(): line.get_ydata().tolist() for line in axis.lines}
     assert marks["EM estimate"] == pytest.approx([35, 30, 35])
     assert "test set, true" not in marks
@@ -57,7 +64,7 @@ def test_without_a_probe_there_is_no_second_bar_and_no_ratio():
     unknown = prior(em_test=[0.35, 0.3, 0.35])
     unknown[["probed", "probed_low", "probed_high"]] = np.nan
     unknown["submissions"] = 0
-    figure = distribution.draw(unknown)
+    figure = distribution.draw(unknown, NOTE)
     assert texts(figure.axes[0]) == {}
     titles = [text.get_text() for text in figure.legends[0].get_texts()]
     assert titles == ["training set", "EM estimate"]
@@ -66,11 +73,17 @@ def test_without_a_probe_there_is_no_second_bar_and_no_ratio():
 
 def test_all_that_is_written_lies_on_the_page_and_apart():
     marks = {"em_test": [0.4, 0.3, 0.3], "bbse_test": [0.3, 0.3, 0.4], "true_test": [0.4, 0.2, 0.4]}
-    figure = distribution.draw(prior(**marks))
+    figure = distribution.draw(prior(**marks), NOTE)
     figure.draw_without_rendering()
     renderer = figure.canvas.get_renderer()
     axis = figure.axes[0]
-    shown = [*axis.texts, *axis.get_xticklabels(), *axis.get_yticklabels(), axis.yaxis.label]
+    shown = [
+        *figure.texts,
+        *axis.texts,
+        *axis.get_xticklabels(),
+        *axis.get_yticklabels(),
+        axis.yaxis.label,
+    ]
     boxes = [t.get_window_extent(renderer) for t in [*shown, *figure.legends[0].get_texts()]]
     page = figure.bbox
     for i, box in enumerate(boxes):

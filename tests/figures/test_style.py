@@ -6,6 +6,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
+from agt_lib import paths
 from agt_lib.figures import distribution, framework, style
 
 
@@ -29,6 +30,11 @@ def test_a_figure_is_saved_at_its_own_size_with_its_caption_and_data(tmp_path):
         assert Image.open(folder / "figure.png").size == (1020, 600)
         assert (folder / "figure.txt").read_text() == "What it is.\n"
         assert (folder / "figure.csv").read_text() == "label,share\nsad,0.5\n"
+
+
+def test_published_figures_lie_apart_by_profile_and_corpus():
+    assert style.published("mini", "mini") == paths.ROOT / "figures" / "mini"
+    assert style.published("paper", "mer2024") == paths.ROOT / "figures" / "paper-mer2024"
 
 
 def test_a_pdf_embeds_each_of_its_fonts_as_truetype(tmp_path):
