@@ -42,11 +42,8 @@ class Rankings:
                 f"{len(self.table)} rows and {', '.join(map(str, self.table.columns))}"
             )
         for name, row in zip(self.table.index, self.table.to_numpy(dtype=object), strict=True):
-            if not pd.isna(row).all() and set(row) != set(self.labels):
-                raise ValueError(
-                    f"the ranking of {name!r} is {list(row)}; expected each of "
-                    f"{', '.join(self.labels)} once"
-                )
+            if not pd.isna(row).all():
+                _check(name, list(row), self.labels)
 
     @classmethod
     def build(
@@ -57,6 +54,9 @@ class Rankings:
         failures: Iterable[tuple[str, str, str]] = (),
     ) -> "Rankings":
         """From each clip's labels in order, or None; `failures` are rows of name, stage, reason."""
+        for name, order in found.items():
+            if order is not None:
+                _check(name, list(order), labels)
         rows = [[None] * len(labels) if order is None else list(order) for order in found.values()]
         table = pd.DataFrame(
             np.array(rows, dtype=object).reshape(len(rows), len(labels)),
@@ -115,6 +115,13 @@ class Rankings:
         table = pd.read_csv(folder / TABLE, **options).set_index("name")
         failures = pd.read_csv(folder / FAILURES, **options)
         return cls(table.where(table != ""), tuple(labels), made_by, failures)
+
+
+def _check(name: str, order: list[object], labels: Sequence[str]) -> None:
+    if len(order) != len(labels) or set(order) != set(labels):
+        raise ValueError(
+            f"the ranking of {name!r} is {order}; expected each of {', '.join(labels)} once"
+        )
 
 
 def columns(n_labels: int) -> list[str]:

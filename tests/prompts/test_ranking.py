@@ -1,0 +1,103 @@
+"""Rankings as data: what they refuse, and what is measured on them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from agt_lib.prompts import Rankings, by_share, mean_reciprocal_rank, place_shares
+from agt_lib.prompts.divisions import divisions
+
+ABC = ("a", "b", "c")
+MADE_BY = {"ranker": "hand"}
+
+
+@pytest.fixture
+def four():
+    found = {"w": "abc", "x": "bca", "y": None, "z": "cab"}
+    return Rankings.build(found, ABC, MADE_BY, [("y", "answer", "no ranking")])
+
+
+def test_a_clip_without_a_ranking_has_a_missing_row_and_is_listed(four):
+    assert list(four.table.columns) == ["rank1", "rank2", "rank3"]
+    assert four.of("x") == ("b", "c", "a")
+    assert four.of("y") is None
+    assert four.table.loc["y"].isna().all()
+    assert four.failures.to_dict("records") == [
+        {"name": "y", "stage": "answer", "reason": "no ranking"}
+    ]
+
+
+@pytest.mark.parametrize("order", ["aab", "ab", "abd"])
+def test_a_ranking_that_is_no_permutation_of_the_labels_is_refused(order):
+    with pytest.raises(ValueError, match="the ranking of 'x' is .* each of a, b, c once"):
+        Rankings.build({"x": order}, ABC, MADE_BY)
+
+
+def test_places_and_mean_reciprocal_rank_by_hand(four):
+    true = pd.Series({"w": "a", "x": "a", "y": "a", "z": "a"})
+    places = four.places(true)
+    assert places.to_dict() == {"w": 1, "x": 3, "z": 2}
+    assert mean_reciprocal_rank(places) == pytest.approx((1 + 1 / 3 + 1 / 2) / 3)
+
+
+def test_places_leave_out_clips_that_the_rankings_do_not_have(four):
+    assert four.places(pd.Series({"z": "c", "elsewhere": "a"})).to_dict() == {"z": 1}
+
+
+def test_reciprocal_ranks_stand_in_the_order_of_the_labels(four):
+    values = four.reciprocal(["x", "y", "w"])
+    np.testing.assert_allclose(values[0] * 11 / 6, [1 / 3, 1, 1 / 2])
+    assert not values[1].any()
+    np.testing.assert_array_equal(values.argmax(1)[[0, 2]], [1, 0])
+
+
+def test_place_shares_sum_to_one_for_each_true_label(four):
+    true = pd.Series({"w": "a", "x": "a", "z": "b"})
+    shares = place_shares(four.places(true), true, ABC)
+    assert shares.loc["a"].tolist() == [0.5, 0, 0.5]
+    assert shares.loc["b"].tolist() == [0, 0, 1]
+    assert shares.loc["c"].isna().all()
+
+
+def test_labels_by_share_keep_their_order_where_equal():
+    assert by_share(pd.Series(list("bbcca") + ["d"] * 3), list("abcd")) == list("dbca")
+
+
+def test_what_is_saved_is_read_back(four, tmp_path):
+    four.save(tmp_path)
+    read = Rankings.load(tmp_path, ABC)
+    pd.testing.assert_frame_equal(read.table, four.table)
+    pd.testing.assert_frame_equal(read.failures, four.failures)
+    assert read.fingerprint == four.fingerprint
+
+
+def test_the_fingerprint_names_the_maker_and_not_the_clips(four):
+    more = Rankings.build({"v": "cba"}, ABC, MADE_BY)
+    other = Rankings.build({"v": "cba"}, ABC, {"ranker": "another hand"})
+    assert more.fingerprint == four.fingerprint != other.fingerprint
+
+
+class TestDivisions:
+    def test_nobody_learns_from_the_own_fold_and_everybody_is_ranked_once(self, labelled):
+        corpus, folds = labelled()
+        parts = divisions(corpus, folds)
+        assert sorted(name for part in parts for name in part.ranked) == sorted(folds.index)
+        for part in parts:
+            assert not set(folds[part.ranked]) & set(folds[part.seen])
+            assert len(part.ranked) + len(part.seen) == len(folds)
+
+    def test_clips_that_no_fold_holds_out_are_divided_and_never_see_held_out_ones(self, labelled):
+        corpus, folds = labelled()
+        folds = folds.where(folds == 0, -1)
+        held_out, *inner = divisions(corpus, folds)
+        assert set(held_out.ranked) == set(folds.index[folds == 0])
+        assert set(held_out.seen) == set(folds.index[folds == -1])
+        assert sorted(name for part in inner for name in part.ranked) == sorted(held_out.seen)
+        for part in inner:
+            assert not set(part.ranked) & set(part.seen)
+            assert set(part.seen) < set(held_out.seen)
+
+    def test_folds_of_another_corpus_are_refused(self, labelled):
+        corpus, folds = labelled()
+        with pytest.raises(ValueError, match="1 clips .* 'stranger'"):
+            divisions(corpus, pd.concat([folds, pd.Series({"stranger": 0})]))
