@@ -5,7 +5,13 @@ certain (a share of 1); the paper's draws. Everything works on plain predictions
 """
 
 from agt_lib.voting.predictions import AGT, BASELINE, MODELS, VOICE, Predictions
-from agt_lib.voting.priors import corrected, prevalence_ratios, propose_triggers, smoothed
+from agt_lib.voting.priors import (
+    corrected,
+    prevalence_ratios,
+    propose_triggers,
+    read_prior,
+    smoothed,
+)
 from agt_lib.voting.rules import (
     PAPER,
     VoteConfig,
@@ -26,13 +32,21 @@ from agt_lib.voting.scoring import (
     labels,
     weighted_waf,
 )
-from agt_lib.voting.stages import Stage, held_out, on_pool, temperatures, trained_on
+from agt_lib.voting.stages import (
+    Stage,
+    all_rules,
+    estimated_prior,
+    held_out,
+    on_pool,
+    temperatures,
+    trained_on,
+)
 from agt_lib.voting.sweeps import advantage_map, guide_sweep, reweight
 
 __all__ = [
     "AGT", "BASELINE", "MODELS", "PAPER", "VOICE", "Predictions", "Referee", "Stage", "VoteConfig",
-    "advantage_map", "alone", "compare_rules", "corrected", "disagreements", "draw",
-    "fixed_and_broken", "guide_sweep", "held_out", "labels", "majority", "mean", "on_pool",
-    "prevalence_ratios", "propose_triggers", "reweight", "rules", "smoothed", "temperatures",
-    "trained_on", "triggered", "variants", "vote", "weighted_waf",
+    "advantage_map", "all_rules", "alone", "compare_rules", "corrected", "disagreements", "draw",
+    "estimated_prior", "fixed_and_broken", "guide_sweep", "held_out", "labels", "majority", "mean",
+    "on_pool", "prevalence_ratios", "propose_triggers", "read_prior", "reweight", "rules",
+    "smoothed", "temperatures", "trained_on", "triggered", "variants", "vote", "weighted_waf",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ becomes right again when it is weighed by q_c / p_c and renormalised (Saerens et
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -54,6 +55,28 @@ def smoothed(shares: np.ndarray, n: int) -> np.ndarray:
     """Shares (C,) of `n` clips with half a clip added to each class, so that none is zero."""
     shares = np.asarray(shares, float)
     return (n * shares + 0.5) / (n + 0.5 * len(shares))
+
+
+def read_prior(path: str | Path, labels: Sequence[str]) -> tuple[np.ndarray, int]:
+    """The probed shares (C,) of notebook 06's `prior.csv`, and the submissions they cost.
+
+    Columns label, probed, submissions. Raises FileNotFoundError, and ValueError where a column or
+    a label's share is missing.
+    """
+    table = pd.read_csv(path)
+    if missing := {"label", "probed", "submissions"} - set(table):
+        raise ValueError(
+            f"{path}: no column {', '.join(sorted(missing))}; found {', '.join(table)}. "
+            "Expected prior.csv as notebook 06 writes it"
+        )
+    shares = table.set_index("label")["probed"].reindex(list(labels))
+    if shares.isna().any():
+        unknown = ", ".join(shares.index[shares.isna()])
+        raise ValueError(
+            f"{path}: no probed share of {unknown}; the labels are {', '.join(labels)}. Give "
+            "notebook 06 the challenge's scores first"
+        )
+    return check_prior(shares.to_numpy(), labels, str(path)), int(table["submissions"].max())
 
 
 def prevalence_ratios(train: pd.Series, test: pd.Series) -> pd.Series:

@@ -9,11 +9,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from agt_lib import priors
 from agt_lib.calibration import calibrated_out_of_fold, fit_temperature, with_temperature
 from agt_lib.crossval import CrossValidated
 from agt_lib.fusion_data import FusionData
 from agt_lib.pseudo import Round
-from agt_lib.voting.predictions import Predictions
+from agt_lib.voting.predictions import AGT, Predictions
+from agt_lib.voting.priors import corrected, propose_triggers
+from agt_lib.voting.rules import PAPER, VoteConfig, mean, rules, vote
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,16 @@ class Stage:
     predictions: Predictions
     calibrated: Predictions
     trained_on: np.ndarray
+
+    def select(self, names: Sequence[str]) -> "Stage":
+        """The clips `names`, in that order. Raises ValueError listing those without predictions."""
+        chosen = self.predictions.select(names), self.calibrated.select(names)
+        return Stage(*chosen, self.trained_on)
+
+    def averaged(self) -> "Stage":
+        """The mean over seeds, as one seed: what a single submission is made from."""
+        means = self.predictions.averaged(), self.calibrated.averaged()
+        return Stage(*means, self.trained_on.mean(0, keepdims=True))
 
 
 def on_pool(fitted: Round, data: FusionData) -> Stage:
@@ -68,6 +81,48 @@ def held_out(
         calibrated = replace(predictions, probabilities=scaled)
     prior = trained_on(data.labels, result.folds, result.label_set, selected, seeds=result.seeds)
     return Stage(predictions, calibrated, prior)
+
+
+def all_rules(
+    stage: Stage,
+    config: VoteConfig = PAPER,
+    targets: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, np.ndarray]:
+    """Vote shares (S, N, C) of every rule by name: `rules`, and those that know a prior.
+
+    `targets` are the priors (C,) to correct to, by where they come from. Each gives the vote whose
+    trigger labels its shift proposes, and the mean of posteriors corrected to it, raw and
+    calibrated.
+    """
+    raw, calibrated, labels = stage.predictions, stage.calibrated, stage.predictions.label_set
+    every = rules(raw, config) | {"mean, calibrated": mean(calibrated)}
+    learnt = pd.Series(stage.trained_on.mean(0), list(labels))
+    for source, target in (targets or {}).items():
+        triggers = propose_triggers(learnt, pd.Series(target, list(labels)))
+        by_shift = replace(config, triggers=triggers)
+        prior = stage.trained_on, target
+        every[f"vote, triggers by {source}"] = vote(raw, by_shift)
+        every[f"mean, corrected by {source}"] = mean(corrected(raw, *prior))
+        every[f"mean, calibrated, corrected by {source}"] = mean(corrected(calibrated, *prior))
+    return every
+
+
+def estimated_prior(
+    fitted: Round, data: FusionData, *, model: str = AGT, method: str = "em"
+) -> np.ndarray:
+    """The labels' shares (C,) in the pool by `model`'s calibrated posteriors alone (`priors`).
+
+    The mean over seeds. It costs no submission, and is the pool's prior, not the test's. Raises
+    ValueError as `priors.estimate` does.
+    """
+    out_of_fold = Predictions.from_results(fitted.results, held_out=True)
+    labels = _true(fitted, data)
+    found = []
+    for seed, temperature in enumerate(temperatures(out_of_fold, labels)[model]):
+        own = with_temperature(out_of_fold.probabilities[model][seed], temperature)
+        pool = with_temperature(fitted.by_fold[model][seed], temperature)  # (K, N, C)
+        found.append(priors.estimate(method, pool.reshape(-1, own.shape[-1]), own, labels))
+    return np.mean(found, axis=0)
 
 
 def temperatures(out_of_fold: Predictions, true: np.ndarray) -> dict[str, np.ndarray]:

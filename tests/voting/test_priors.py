@@ -10,6 +10,7 @@ from agt_lib.voting import (
     corrected,
     prevalence_ratios,
     propose_triggers,
+    read_prior,
     smoothed,
 )
 
@@ -91,3 +92,27 @@ def test_priors_of_other_labels_or_with_a_zero_propose_nothing():
         propose_triggers(pd.Series({"a": 1, "b": 2}), pd.Series({"a": 1, "c": 2}))
     with pytest.raises(ValueError, match="gives b no share above zero"):
         propose_triggers(pd.Series({"a": 1, "b": 2}), pd.Series({"a": 1, "b": 0}))
+
+
+def test_a_prior_that_notebook_06_wrote_is_read_with_its_cost(tmp_path):
+    path = tmp_path / "prior.csv"
+    path.write_text("label,train,probed,submissions\nb,0.5,0.25,5\na,0.5,0.75,5\n")
+    shares, submissions = read_prior(path, ("a", "b"))
+    np.testing.assert_array_equal(shares, [0.75, 0.25])
+    assert submissions == 5
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("label,train\na,1\n", "no column probed, submissions; found label, train"),
+        ("label,probed,submissions\na,,0\nb,,0\n", "no probed share of a, b"),
+        ("label,probed,submissions\na,1,6\nc,0,6\n", "no probed share of b"),
+        ("label,probed,submissions\na,1,6\nb,0,6\n", "gives b no share above zero"),
+    ],
+)
+def test_a_file_without_a_probed_prior_is_refused(tmp_path, content, message):
+    path = tmp_path / "prior.csv"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=message):
+        read_prior(path, ("a", "b"))

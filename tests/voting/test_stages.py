@@ -8,7 +8,17 @@ from agt_lib.calibration import calibrated_out_of_fold, fit_temperature, with_te
 from agt_lib.crossval import CrossValidated
 from agt_lib.fusion_data import FusionData
 from agt_lib.pseudo import Round
-from agt_lib.voting import held_out, on_pool, trained_on
+from agt_lib.voting import (
+    VoteConfig,
+    all_rules,
+    corrected,
+    estimated_prior,
+    held_out,
+    mean,
+    on_pool,
+    trained_on,
+    vote,
+)
 
 LABELS = ("a", "b", "c")
 TRUE = np.arange(60) % 3
@@ -32,7 +42,7 @@ def fitted(data):
     """Two seeds, two folds: an unsure voice and a baseline that is far too sure."""
     rng = np.random.default_rng(0)
     results, by_fold = {}, {}
-    for model, scale in (("voice", 0.5), ("baseline", 6.0)):
+    for model, scale in (("voice", 0.5), ("baseline", 6.0), ("AGT", 1.0)):
         own = rng.standard_normal((2, 60, 3)) + np.eye(3)[TRUE]
         by_fold[model] = softmax(scale * rng.standard_normal((2, 2, 3, 3)))
         results[model] = CrossValidated(
@@ -93,3 +103,41 @@ def test_the_prior_of_training_counts_pseudo_labels_of_each_folds_model():
     # seed 7, fold 0: a a b b c; seed 8, fold 1: a b c c c
     np.testing.assert_allclose(by_seed[0], (np.array([0.4, 0.4, 0.2]) + [0.25, 0.25, 0.5]) / 2)
     np.testing.assert_allclose(by_seed[1], (np.full(3, 1 / 3) + [0.2, 0.2, 0.6]) / 2)
+
+
+def test_rules_that_know_a_prior_use_its_shift_and_correct_to_it(data, fitted):
+    stage, target = on_pool(fitted, data), np.array([0.2, 0.33, 0.47])
+    config = VoteConfig(triggers=("a",))
+    found = all_rules(stage, config, {"probe": target})
+    np.testing.assert_array_equal(found["vote"], vote(stage.predictions, config))
+    # from a third each: a falls to .6, c rises to 1.41, b stays
+    expected = vote(stage.predictions, VoteConfig(triggers=("a", "c")))
+    np.testing.assert_array_equal(found["vote, triggers by probe"], expected)
+    expected = mean(corrected(stage.calibrated, stage.trained_on, target))
+    np.testing.assert_array_equal(found["mean, calibrated, corrected by probe"], expected)
+    assert "mean, corrected by probe" in found
+    assert not any("probe" in name for name in all_rules(stage, config))
+
+
+def test_a_stage_is_selected_and_averaged_as_a_whole(data, fitted):
+    stage = on_pool(fitted, data).select(["r", "p"]).averaged()
+    assert stage.calibrated.names == ("r", "p")
+    assert stage.predictions.n_seeds == stage.calibrated.n_seeds == len(stage.trained_on) == 1
+    mean_of_seeds = fitted.results["AGT"].test[:, [2, 0]].mean(0)
+    np.testing.assert_allclose(stage.predictions.probabilities["AGT"][0], mean_of_seeds)
+
+
+def test_the_pools_prior_is_estimated_from_posteriors_alone(data, fitted):
+    rng = np.random.default_rng(3)
+    labels = rng.choice(3, 600, p=[0.6, 0.3, 0.1])
+    centres, sd = 2.0 * np.eye(3), 1.0
+
+    def posterior(x):  # of Gaussian classes in equal shares
+        return softmax(-((x[..., None, :] - centres) ** 2).sum(-1) / (2 * sd**2))
+
+    by_fold = posterior(centres[labels] + sd * rng.standard_normal((2, 2, 600, 3)))
+    own = posterior(centres[TRUE] + sd * rng.standard_normal((2, 60, 3)))
+    names = tuple(f"u{i}" for i in range(600))
+    result = CrossValidated(data.names, LABELS, FOLDS, (4, 5), own, names, by_fold.mean(1))
+    made = Round(0, {"AGT": result}, {"AGT": by_fold}, fitted.selected.head(0), ())
+    np.testing.assert_allclose(estimated_prior(made, data), [0.6, 0.3, 0.1], atol=0.07)
