@@ -1,0 +1,83 @@
+"""Temperature scaling: make a model's confidence mean how often it is right (Guo et al. 2017).
+
+Letters: S seeds, N clips, K folds, C classes.
+"""
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+COLDEST, HOTTEST = 0.05, 20.0
+"""A temperature at either end says that the clips it was fitted on are too few or all alike."""
+SMALLEST = 1e-30
+
+
+def fit_temperature(true: np.ndarray, probabilities: np.ndarray) -> float:
+    """The temperature under which `true` (N,) is likeliest; above 1 where a model is too sure.
+
+    `probabilities` is (N, C) or (S, N, C), of clips that the model was not trained on. Raises
+    ValueError where a label is missing, a probability is not one, or there is no clip.
+    """
+    probabilities = _checked(probabilities)
+    true = np.asarray(true)
+    if not len(true) or probabilities.shape[-2] != len(true):
+        raise ValueError(
+            f"{len(true)} labels and probabilities of {probabilities.shape[-2]} clips: a "
+            "temperature needs one label for each of at least one clip"
+        )
+    if true.min() < 0:
+        raise ValueError(f"{int((true < 0).sum())} of {len(true)} clips have no label")
+    logs = np.log(np.maximum(probabilities, SMALLEST))
+
+    def loss(log_temperature: float) -> float:
+        scaled = log_softmax(logs / np.exp(log_temperature), axis=-1)
+        return -scaled[..., np.arange(len(true)), true].mean()
+
+    bounds = np.log(COLDEST), np.log(HOTTEST)
+    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-4})
+    return float(np.exp(found.x))
+
+
+def with_temperature(probabilities: np.ndarray, temperature: float | np.ndarray) -> np.ndarray:
+    """softmax(log p / temperature) of probabilities (..., C), in float64; the order stays.
+
+    `temperature` is one number, or an array that broadcasts against `probabilities`.
+    """
+    logs = np.log(np.maximum(_checked(probabilities), SMALLEST))
+    return np.exp(log_softmax(logs / temperature, axis=-1))
+
+
+def fold_temperatures(true: np.ndarray, folds: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """One temperature per fold, (K,), fitted on the out-of-fold clips of all the others.
+
+    So no label of a fold takes part in the temperature of the model that is scored on it. `folds`
+    (N,) number the fold that holds each clip out, -1 where none does; `probabilities` are out of
+    fold, (N, C). Raises ValueError for a single fold.
+    """
+    n_folds = int(folds.max()) + 1
+    if n_folds < 2:
+        raise ValueError(
+            "calibration takes each fold's temperature from the other folds, and there is one "
+            "fold alone: use raw confidence, or a corpus without a dev split of its own"
+        )
+    others = [(folds >= 0) & (folds != fold) for fold in range(n_folds)]
+    return np.array([fit_temperature(true[rows], probabilities[rows]) for rows in others])
+
+
+def calibrated_out_of_fold(
+    true: np.ndarray, folds: np.ndarray, probabilities: np.ndarray
+) -> np.ndarray:
+    """Out-of-fold probabilities (N, C), each clip's at its fold's temperature, else NaN."""
+    temperatures = fold_temperatures(true, folds, probabilities)
+    held_out = folds >= 0
+    scaled = np.full(probabilities.shape, np.nan)
+    of_clip = temperatures[folds[held_out], None]
+    scaled[held_out] = with_temperature(probabilities[held_out], of_clip)
+    return scaled
+
+
+def _checked(probabilities: np.ndarray) -> np.ndarray:
+    probabilities = np.asarray(probabilities, dtype=np.float64)
+    if not (np.isfinite(probabilities).all() and (probabilities >= 0).all()):
+        raise ValueError("probabilities are finite and not negative; these hold others, or NaN")
+    return probabilities

@@ -1,0 +1,83 @@
+"""The rule of section 2.3 with its open points as options, and the three models that vote."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from agt_lib.fusion_config import FusionConfig
+from agt_lib.table1 import LETTERS, capped
+
+MODELS = ("voice", "baseline", "AGT")
+"""The paper's three: HuBERT-only, MER2024's baseline and AGT."""
+POOLS = ("candidates", "unlabelled", "test")
+TARGETS = ("hard", "soft")
+
+
+@dataclass(frozen=True)
+class PseudoConfig:
+    """Which clips join the training folds, and how.
+
+    A clip joins where all models agree and each is surer than `threshold`. What follows the rule is
+    left open by the paper, or goes beyond it (`calibrate`, `quota`, `align_to`).
+    """
+
+    threshold: float = 0.9
+    """Section 2.3: softmax confidence above .9."""
+    rounds: int = 3
+    """At most so many; fewer where a round would change nothing."""
+    pool: str = "candidates"
+    """"candidates": all clips of the pool, hidden test clips among them, which is transductive;
+    "unlabelled": without the test clips; "test": these alone."""
+    target: str = "hard"
+    """"hard": the label agreed on; "soft": the mean of the models' probabilities."""
+    warm_start: bool = False
+    """Go on from the last round's weights instead of training anew."""
+    accumulate: bool = False
+    """Keep what joined before; else each round selects from the whole pool anew."""
+    calibrate: bool = False
+    """Confidence after temperature scaling, fitted out of fold, instead of raw softmax."""
+    quota: int | None = None
+    """At most so many clips of each class, the surest first."""
+    align_to: Mapping[str, float] | None = None
+    """A prior: each model's probabilities are weighed so that their mean over the pool comes near
+    it (distribution alignment, Berthelot et al. 2020) before anything is selected."""
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("pool", self.pool, POOLS),
+            ("target", self.target, TARGETS),
+        ):
+            if value not in allowed:
+                raise ValueError(f"{name} is one of {', '.join(allowed)}; got {value!r}")
+        if not 0 <= self.threshold < 1:
+            raise ValueError(
+                f"threshold is a softmax confidence from 0 to below 1; got {self.threshold}"
+            )
+        if self.rounds < 1:
+            raise ValueError(f"rounds is 1 or more; got {self.rounds}")
+        if self.quota is not None and self.quota < 1:
+            raise ValueError(f"quota is None or 1 or more clips per class; got {self.quota}")
+        if self.align_to is not None:
+            prior = dict(self.align_to)
+            zero = [label for label, share in prior.items() if not share > 0]
+            if zero or abs(sum(prior.values()) - 1) > 1e-3:
+                raise ValueError(
+                    "align_to gives each class a share above 0, and they sum to 1; got "
+                    f"{prior}. A class that is truly absent belongs in no label set."
+                )
+            object.__setattr__(self, "align_to", prior)
+
+
+def configurations(
+    modalities: Sequence[str], max_epochs: int | None = None
+) -> dict[str, FusionConfig]:
+    """The configuration of each of `MODELS`: the voice alone, the baseline and AGT on all.
+
+    Where there is no voice the first modality takes its place.
+    """
+    guide = next(m for m in LETTERS if m in modalities)
+    configs = (
+        FusionConfig.default("unimodal", (guide,)),
+        FusionConfig.default("attention", tuple(modalities)),
+        FusionConfig.default("agt", tuple(modalities)),
+    )
+    return {name: capped(config, max_epochs) for name, config in zip(MODELS, configs, strict=True)}

@@ -1,0 +1,206 @@
+"""What rounds of pseudo-labels did: how good the labels were, which moved, what it brought.
+
+S seeds, K folds, R models of one kind, N clips, P clips of the pool, C classes.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from agt_lib import evaluation
+from agt_lib.calibration import calibrated_out_of_fold
+from agt_lib.emotions import to_numbers
+from agt_lib.fusion_data import FusionData
+from agt_lib.pseudo.rounds import PseudoRounds, Round, fold_models
+from agt_lib.pseudo.selection import agreement
+from agt_lib.table1 import OUT_OF_FOLD, TEST, on_test
+
+ALL = "all agree"
+INSIDE, OUTSIDE = f"{TEST}, inside the pool", f"{TEST}, outside the pool"
+
+
+def judged_pool(done: PseudoRounds, stage: Round, data: FusionData) -> dict[str, np.ndarray]:
+    """The fold models of `stage` on the clips that may join, as the rule saw them (S x K, P, C)."""
+    found = {}
+    for model, result in stage.results.items():
+        seeds = zip(result.out_of_fold, stage.by_fold[model], strict=True)
+        scaled = [fold_models(data, result.folds, held, p, done.config) for held, p in seeds]
+        found[model] = np.concatenate(scaled)[:, done.may_join]
+    return found
+
+
+def judged_labelled(
+    stage: Round, data: FusionData, *, calibrate: bool = False
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """True labels (N,) and out-of-fold probabilities (S, N, C) by model, calibrated where asked."""
+    found = {}
+    for model, result in stage.results.items():
+        held_out = result.folds >= 0
+        parts = result.out_of_fold
+        if calibrate:
+            parts = [calibrated_out_of_fold(data.labels, result.folds, part) for part in parts]
+        found[model] = np.stack(parts)[:, held_out]
+    return data.labels[held_out], found
+
+
+def rule(
+    true: np.ndarray, probabilities: Mapping[str, np.ndarray], thresholds: Sequence[float]
+) -> pd.DataFrame:
+    """What each model alone, and all together, keep above each confidence, and how rightly.
+
+    `probabilities` are (R, N, C) by model; `true` (N,) is -1 where it is not known. Columns who,
+    threshold, coverage (share of the clips that are kept), precision (share of the kept ones of
+    known truth that are right; NaN of none). `ALL` keeps where all agree and each is surer;
+    its coverage at threshold 0 is their agreement.
+    """
+    kinds = {model: p[None] for model, p in probabilities.items()}
+    kinds[ALL] = np.stack(list(probabilities.values()))
+    lines = []
+    for who, p in kinds.items():
+        judged = [agreement(p[:, r]) for r in range(p.shape[1])]
+        agree, chosen, confidence = (np.stack(part) for part in zip(*judged, strict=True))  # (R, N)
+        right, known = chosen == true, np.broadcast_to(true >= 0, chosen.shape)
+        for threshold in thresholds:
+            kept = agree & (confidence > threshold)
+            of_known = right[kept & known]
+            precision = of_known.mean() if len(of_known) else np.nan
+            lines.append((who, threshold, kept.mean(), precision))
+    return pd.DataFrame(lines, columns=["who", "threshold", "coverage", "precision"])
+
+
+def quality(done: PseudoRounds, data: FusionData, truth: pd.Series) -> pd.DataFrame:
+    """`rule` at the threshold used, for the models of each round, and the agreement.
+
+    `truth` are labels by clip name, for scoring alone. Columns round, who, agreement, coverage,
+    clips (kept, mean over folds and seeds), precision.
+    """
+    true = pool_truth(done, truth)
+    threshold, parts = done.config.threshold, []
+    for stage in done.rounds:
+        table = rule(true, judged_pool(done, stage, data), (0.0, threshold))
+        agree = table.loc[table["threshold"] == 0].set_index("who")["coverage"]
+        part = table.iloc[1::2].drop(columns="threshold")  # two thresholds, one line each
+        part.insert(0, "round", stage.number)
+        part.insert(2, "agreement", part["who"].map(agree))
+        part.insert(4, "clips", part["coverage"] * len(true))
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def pool_truth(done: PseudoRounds, truth: pd.Series) -> np.ndarray:
+    """The numbers of the true labels of the clips that may join, (P,), -1 where not known."""
+    names = np.array(done.pool_names, dtype=object)[done.may_join]
+    return to_numbers(truth.reindex(names), _label_set(done))
+
+
+def kept(done: PseudoRounds, truth: pd.Series) -> pd.DataFrame:
+    """Pseudo-labels by round and class beside the pool's truth.
+
+    Columns round, label, kept (clips, mean over folds and seeds), right (share), share (of what was
+    kept), true_share (of the pool's clips whose truth is known).
+    """
+    numbers = pool_truth(done, truth)
+    counts = np.bincount(numbers[numbers >= 0], minlength=len(_label_set(done)))
+    parts = []
+    for stage in done.rounds[1:]:
+        part = stage.summary(truth).rename_axis("label").reset_index()
+        part.insert(0, "round", stage.number)
+        part["share"] = part["kept"] / part["kept"].sum()
+        part["true_share"] = counts / counts.sum() if counts.sum() else np.nan
+        parts.append(part)
+    columns = ["round", "label", "kept", "right", "share", "true_share"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def moved(done: PseudoRounds) -> pd.DataFrame:
+    """What changed from one selection to the next, in clips (means over folds and seeds).
+
+    The selection that comes after the last training, and joined none, counts. Columns selection,
+    stayed, relabelled, joined, left.
+    """
+    n_worlds = np.prod(next(iter(done.rounds[0].by_fold.values())).shape[:2])
+    tables = [stage.selected for stage in done.rounds] + [done.next_selected]
+    lines = []
+    for number, (before, after) in enumerate(zip(tables, tables[1:], strict=False), start=1):
+        keys = ["seed", "fold", "name"]
+        both = before[[*keys, "label"]].merge(
+            after[[*keys, "label"]], on=keys, how="outer", suffixes=("_before", "_after")
+        )
+        was, now = both["label_before"].notna(), both["label_after"].notna()
+        same = both["label_before"] == both["label_after"]
+        counts = ((was & same), (was & now & ~same), (now & ~was), (was & ~now))
+        lines.append((number, *(count.sum() / n_worlds for count in counts)))
+    columns = ["selection", "stayed", "relabelled", "joined", "left"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def scores(
+    done: PseudoRounds,
+    data: FusionData,
+    answers: pd.Series | None = None,
+    pool: FusionData | None = None,
+) -> pd.DataFrame:
+    """WAF of each round and model in per cent, and its paired difference to round 0 in points.
+
+    Out-of-fold scores are of single models; test scores of the fold models' average, apart for test
+    clips (those that `answers`, labels by clip name, know) that could join and those that could
+    not. Intervals are over speakers where `data` and `pool` have them. Columns round, model, set,
+    waf, low, high, seed_sd, difference, difference_low, difference_high, fixed, broken, clips.
+    """
+    lines = []
+    for stage in done.rounds:
+        for model, result in stage.results.items():
+            before = done.rounds[0].results[model]
+            held_out = result.folds >= 0
+            groups = None if data.groups is None else data.groups[held_out]
+            sets = [
+                (OUT_OF_FOLD, data.labels[held_out], before.out_of_fold[:, held_out],
+                 result.out_of_fold[:, held_out], groups)
+            ]  # fmt: skip
+            for name, known in _test_sets(done, answers):
+                true, after = on_test(result, known)
+                groups = _groups(pool, known.index)
+                sets.append((name, true, on_test(before, known)[1], after, groups))
+            for name, *arrays in sets:
+                lines.append({"round": stage.number, "model": model, "set": name, **_line(*arrays)})
+    return pd.DataFrame(lines)
+
+
+def _line(
+    true: np.ndarray, before: np.ndarray, after: np.ndarray, groups: np.ndarray | None
+) -> dict[str, float]:
+    score = evaluation.score(true, after, groups)
+    change = evaluation.compare(true, before, after, groups)
+    return {
+        "waf": 100 * score.mean,
+        "low": 100 * score.low,
+        "high": 100 * score.high,
+        "seed_sd": 100 * score.seed_sd,
+        "difference": 100 * change.difference,
+        "difference_low": 100 * change.low,
+        "difference_high": 100 * change.high,
+        "fixed": change.fixed,
+        "broken": change.broken,
+        "clips": score.n_clips,
+    }
+
+
+def _test_sets(done: PseudoRounds, answers: pd.Series | None) -> list[tuple[str, pd.Series]]:
+    """The test clips inside and outside the pool that are there, with their answers."""
+    if answers is None:
+        return []
+    predicted = answers[answers.index.isin(done.pool_names)]
+    inside = done.is_inside(predicted.index)
+    sets = ((INSIDE, predicted[inside]), (OUTSIDE, predicted[~inside]))
+    return [(name, known) for name, known in sets if len(known)]
+
+
+def _groups(pool: FusionData | None, names: pd.Index) -> np.ndarray | None:
+    if pool is None or pool.groups is None:
+        return None
+    return pd.Series(pool.groups, index=list(pool.names)).reindex(names).to_numpy()
+
+
+def _label_set(done: PseudoRounds) -> tuple[str, ...]:
+    return next(iter(done.rounds[0].results.values())).label_set
