@@ -14,6 +14,7 @@ def build(spec: str, **options) -> Encoder:
     - "opensmile": eGeMAPSv02 functionals;
     - "clip" (the small CLIP of this repository), "clip:ViT-L-14/openai", "clip:local-dir:FOLDER";
     - "hubert:MODEL", "causal_lm:MODEL": a name on the hub, or a folder (or GGUF file) here;
+      "causal_lm:baichuan-inc/Baichuan-13B-Base" is the paper's, loaded without its remote code;
     - "smollm2": the language model that `make model` puts under `data/models`.
 
     Raises ValueError for an unknown kind or a model missing from or wrong in `spec`, and

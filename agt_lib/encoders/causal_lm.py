@@ -27,8 +27,8 @@ from agt_lib.media import MediaError
 
 VERSION = 1  # raised when the same text gives other numbers
 SUMS = "sums.npy"
-STREAMED_TEXTS = 200_000
-"""Texts in one pass over a streamed model's weights: all of MER2024."""
+STREAMED_TEXTS = 20_000
+"""Texts in one pass over a streamed model's weights: reading 26 GB then takes seconds of hours."""
 BATCH_TOKENS = 4096
 """Padded tokens in one forward pass; all hidden states of a 13B model are then below 2 GB."""
 
@@ -49,7 +49,7 @@ class CausalLMEncoder:
 
     `stream`: whether layers are read one by one, each for all texts of a call of `encode` (see
     `streaming`); by default where the weights don't fit into the memory that is free. The features
-    are the same to rounding. Give `encode` whole corpora then: `shard_size` says how many texts.
+    are the same to rounding. Give `encode` as many texts as `shard_size` says then.
 
     Raises CheckpointError (missing, damaged or another architecture; the weights are read at the
     first `encode`) and ValueError (layers that the model does not have, or can't be streamed).
@@ -192,7 +192,11 @@ class CausalLMEncoder:
             return {"texts": len(texts)}
 
         texts_digest = artefact.digest([text.tolist() for text in texts])
-        made_from = {"encoder": self.fingerprint, "texts": texts_digest}
+        made_from = {
+            "encoder": self.fingerprint,
+            "texts": texts_digest,
+            "layout": [streaming.VERSION, BATCH_TOKENS],
+        }
         sums = np.load(artefact.made("streamed", made_from, make) / SUMS)
         if self.level == "utterance":
             return sums

@@ -5,7 +5,7 @@ of 13 billion parameters serves a laptop or a GPU of 8 GB, and each weight is re
 many texts there are. What the texts have come to stands in a file between layers: the system keeps
 it in memory while there is room, and a process that was killed goes on after the last layer.
 
-N texts, T tokens, D features, R rows: one a text, or one a token.
+B texts of a batch, T tokens, D features, R rows: one a text, or one a token.
 """
 
 import copy
@@ -32,6 +32,7 @@ from agt_lib.encoders.pretrained import Checkpoint
 from agt_lib.progress import bar as progress_bar
 from agt_lib.store import StoreError
 
+VERSION = 1  # raised when the files between layers are laid out otherwise
 ARCHITECTURES = ("baichuan", "llama", "mistral", "qwen2", "qwen3")
 """Models of equal layers between a plain embedding and one norm."""
 ROOM = 0.8
@@ -167,7 +168,7 @@ def sum_layers(
             file.seek(states_size)
             file.readinto(totals.data)
     last = max(layers)
-    bar = progress_bar(n_tokens * (last + 1), "layers", "token", done=n_tokens * start)
+    bar = progress_bar(n_tokens * (last + 1), f"{last} layers", "token", done=n_tokens * start)
     with bar:
         for stage in _installed(model, range(start, last + 1)):
             with _passage(folder, stage) as (source, target):
