@@ -52,11 +52,12 @@ def shares(
         tops = 100 * table[["train", ratio]].max(axis=1)
         for place, top, value in zip(places, tops, table[ratio] / table["train"], strict=True):
             axes[0, 0].annotate(
-                f"× {value:.2f}", (place, top), (0, 3), textcoords="offset points", ha="center",
-                fontsize=8,
+                f"× {value:.2f}", (place, top), (0, 4), textcoords="offset points", ha="center",
+                fontsize=8, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
             )  # fmt: skip
     axes[0, 0].set_ylabel("share of clips, %")
     handles = {n: h for a in axes[0] for h, n in zip(*a.get_legend_handles_labels(), strict=True)}
+    handles = dict(sorted(handles.items(), key=lambda entry: entry[0] == "true"))  # it comes last
     figure.legend(
         handles.values(), handles, loc="outside upper center", ncols=len(handles), frameon=False
     )
