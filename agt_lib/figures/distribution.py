@@ -94,7 +94,7 @@ def draw(prior: pd.DataFrame, note: str) -> Figure:
         across = places + 0.2 + 0.13 * (i - (len(marks) - 1) / 2)
         axis.plot(
             across, percent[column], marker, color=colour, label=title, markersize=3.6,
-            markeredgecolor="white", markeredgewidth=0.5, zorder=3,
+            markeredgecolor="white", markeredgewidth=0.5, zorder=3, clip_on=False,
         )  # fmt: skip
     tops = percent.max(axis=1)
     for place, top, row in zip(places, tops, shares.itertuples(), strict=True):

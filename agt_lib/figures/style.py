@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import PlaceHolderLayoutEngine
 
 from agt_lib import artefact, paths
 
@@ -39,7 +40,9 @@ def published(profile: str, corpus: str) -> Path:
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure of `width` x `height` inches that no layout engine moves."""
-    return plt.figure(figsize=(width, height), layout="none")
+    # matplotlib takes a missing engine for the style's one once a figure was saved
+    still = PlaceHolderLayoutEngine(adjust_compatible=True, colorbar_gridspec=True)
+    return plt.figure(figsize=(width, height), layout=still)
 
 
 def save(

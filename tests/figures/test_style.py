@@ -7,7 +7,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from agt_lib import paths
-from agt_lib.figures import distribution, framework, style
+from agt_lib.figures import distribution, framework, style, tuning
 
 
 @pytest.fixture(autouse=True)
@@ -49,18 +49,22 @@ def test_a_pdf_embeds_each_of_its_fonts_as_truetype(tmp_path):
 
 def test_the_same_figure_gives_the_same_bytes(tmp_path):
     for folder in ("first", "second"):
-        style.save(framework.draw(), [tmp_path / folder], "figure1", framework.CAPTION)
-    for name in ("figure1.png", "figure1.pdf"):
+        style.save(tuning.draw(), [tmp_path / folder], "figure2", tuning.CAPTION)
+    for name in ("figure2.png", "figure2.pdf"):
         first, second = ((tmp_path / folder / name).read_bytes() for folder in ("first", "second"))
         assert first == second
     assert b"CreationDate" not in first
 
 
-def test_a_figure_does_not_depend_on_the_fonts_a_style_names(tmp_path):
-    style.save(framework.draw(), [tmp_path], "plain", "")
-    with matplotlib.rc_context({"font.sans-serif": ["STIXGeneral"], "font.size": 20}):
-        style.save(framework.draw(), [tmp_path], "styled", "")
-    assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "styled.png").read_bytes()
+@pytest.mark.filterwarnings("error")
+def test_fonts_and_layout_of_another_style_change_nothing(tmp_path):
+    framework.draw().savefig(tmp_path / "plain.png", dpi=60)
+    other = {"font.sans-serif": ["STIXGeneral"], "font.size": 20}
+    with matplotlib.rc_context(other | {"figure.constrained_layout.use": True}):
+        figure = framework.draw()
+        for name in ("styled.png", "again.png"):
+            figure.savefig(tmp_path / name, dpi=60)
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
 
 
 def test_bars_that_stand_side_by_side_differ_in_grey_print():
