@@ -1,0 +1,107 @@
+"""CLIP as tuning sees it: which parameters move, and the loss of a part of a step.
+
+b clips, T frames, S pixels, C classes, D features.
+"""
+
+from collections.abc import Sequence
+
+import open_clip
+import torch
+from torch import Tensor, nn
+
+from agt_lib.encoders.clip import Source
+from agt_lib.finetune.config import TuneConfig
+from agt_lib.finetune.loss import contrastive
+
+EMBEDDINGS = ("token_embedding", "word_embeddings")
+
+
+class TunedClip(nn.Module):
+    """A CLIP with its class prompts; `forward` gives the sum of its clips' losses.
+
+    Normalisation statistics stay as they were trained: a batch of a few clips, or a process' part
+    of it, would estimate them badly and differently.
+    """
+
+    def __init__(self, clip: nn.Module, prompts: Tensor, config: TuneConfig, dtype: torch.dtype):
+        super().__init__()
+        self.clip = clip
+        self.register_buffer("prompts", prompts, persistent=False)  # (C, context) token numbers
+        self.config = config
+        self.dtype = dtype
+
+    def train(self, mode: bool = True) -> "TunedClip":
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+        return self
+
+    def forward(self, frames: Tensor, labels: Tensor, batch_labels: Tensor) -> Tensor:
+        """Frames (b, T, 3, S, S), their labels (b,), those of the whole step (B,): a scalar."""
+        kind = frames.device.type
+        with torch.autocast(kind, self.dtype, enabled=self.dtype != torch.float32):
+            frame = self.clip.encode_image(frames.flatten(0, 1))  # (b T, D)
+            text = self.clip.encode_text(self.prompts)  # (C, D)
+        video = frame.float().unflatten(0, frames.shape[:2]).mean(1)  # (b, D)
+        scale = self.clip.logit_scale.exp()
+        losses = contrastive(video, text.float(), scale, labels, batch_labels, self.config.loss)
+        return losses.sum()
+
+
+def prepare(
+    source: Source, labels: Sequence[str], config: TuneConfig, dtype: torch.dtype
+) -> TunedClip:
+    """The CLIP of `source` with the parameters to tune set to take gradients, in float32.
+
+    Both towers, projection and temperature, but not the token embedding; not what `config` freezes.
+    Raises ValueError where the image tower has fewer blocks than are to be frozen, or none known.
+    """
+    clip = source.network(torch.float32).requires_grad_(True)
+    for name, parameter in clip.named_parameters():
+        image = name.startswith("visual.")
+        text = not image and name != "logit_scale"
+        if any(part in name for part in EMBEDDINGS) or (text and not config.tune_text):
+            parameter.requires_grad_(False)
+    if getattr(clip, "logit_bias", None) is not None:  # no part in a softmax
+        clip.logit_bias.requires_grad_(False)
+    for module in _first_blocks(clip.visual, config.freeze_blocks):
+        module.requires_grad_(False)
+    if config.gradient_checkpointing:
+        clip.set_grad_checkpointing(True)
+    tokens = open_clip.get_tokenizer(source.architecture)(config.prompts(tuple(labels)))
+    return TunedClip(clip, tokens, config, dtype)
+
+
+def tuned_parameters(network: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters that take gradients, by name."""
+    return {name: p for name, p in network.named_parameters() if p.requires_grad}
+
+
+def groups(network: nn.Module, config: TuneConfig) -> list[dict]:
+    """AdamW's groups: matrices with weight decay, vectors and the temperature without."""
+    parameters = list(tuned_parameters(network).values())
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _first_blocks(tower: nn.Module, n: int) -> list[nn.Module | nn.Parameter]:
+    """What stands before block n of an image tower: the stem and n blocks; nothing for n = 0."""
+    if n == 0:
+        return []
+    if hasattr(tower, "layer4"):  # a ResNet
+        early = ("conv1", "bn1", "conv2", "bn2", "conv3", "bn3")
+        stem = [getattr(tower, name) for name in early]
+        blocks = [getattr(tower, f"layer{i}") for i in (1, 2, 3, 4)]
+    else:
+        early = ("conv1", "class_embedding", "positional_embedding", "ln_pre")
+        stem = [getattr(tower, name) for name in early if hasattr(tower, name)]
+        blocks = getattr(getattr(tower, "transformer", None), "resblocks", None)
+    if blocks is None or n > len(blocks):
+        found = "none that are known here" if blocks is None else f"{len(blocks)}"
+        raise ValueError(
+            f"freeze_blocks is {n}, but the image tower {type(tower).__name__} has {found}"
+        )
+    return [*stem, *list(blocks)[:n]]
