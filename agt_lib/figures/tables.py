@@ -21,8 +21,9 @@ STRATEGIES = {"none": "N", "P": "P", "P+V": "P+V"}
 
 SCORE = ("waf", "low", "high", "seed_sd", "clips", "seeds", "interval_over")
 CHANGE = ("difference", "diff_low", "diff_high", "fixed", "broken", "submissions")
+STEP = ("step", "step_low", "step_high")
 TABLE1_COLUMNS = ("features", "model", "set", *SCORE)
-TABLE2_COLUMNS = ("model", "stage", *SCORE, *CHANGE)
+TABLE2_COLUMNS = ("model", "stage", *SCORE, *CHANGE, *STEP)
 PUBLISHED = {OUT_OF_FOLD: paper.TRAIN_AND_VAL, TEST: paper.MER_SEMI}
 
 Row = Mapping[str, Any]
@@ -142,7 +143,7 @@ def table2(scores: pd.DataFrame, about: About) -> Printed:
                 for number, text in ((printed, "{:.2f}"), (clips, "{:+d}"))
             ]
             cells.append([model, _strategy(stage, row), _score(row), *_change(row), *theirs])
-            key = {"model": model, "stage": stage} | _numbers(row, (*SCORE, *CHANGE))
+            key = {"model": model, "stage": stage} | _numbers(row, (*SCORE, *CHANGE, *STEP))
             data.append(key | {"paper": printed, "paper_clips": clips})
     columns = (
         "model", "strategy", "test, ours", "minus N, points", "fixed, broken",

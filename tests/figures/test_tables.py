@@ -38,7 +38,8 @@ def table2_scores(**changed):
         {"model": "AGT", "stage": "none"} | score(61.5) | none | {"submissions": 0},
         {"model": "AGT", "stage": "P+V"} | score(61.2) | vote | {"submissions": 6},
     ]
-    return pd.DataFrame(rows).assign(**changed)
+    steps = {"step": -0.26, "step_low": -1.2, "step_high": 0.7}
+    return pd.DataFrame(rows).assign(**(steps | changed))
 
 
 def row(table, *first):
@@ -116,6 +117,12 @@ def test_table_2_shows_differences_in_points_and_clips_and_marks_what_probing_co
     )  # fmt: skip
     assert row(table, "AGT", "P")[2:] == ("—", "—", "—", "89.26", "+11")
     assert row(table, "baseline", "P+V")[2:] == ("—", "—", "—", "89.02", "+16")
+
+
+def test_table_2_keeps_the_steps_and_the_papers_gain_in_clips_in_its_data():
+    data = tables.table2(table2_scores(), ABOUT).data.set_index(["model", "stage"])
+    assert data.loc[("AGT", "P+V"), ["step", "paper", "paper_clips"]].tolist() == [-0.26, 89.83, 18]
+    assert data.loc[("AGT", "P+V"), "submissions"] == 6
 
 
 def test_a_vote_without_pseudo_labels_is_a_row_of_its_own():
