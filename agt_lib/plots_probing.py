@@ -45,6 +45,7 @@ def shares(
             left, right = places - GROUP / 2, places + GROUP / 2
             axis.hlines(100 * table[truth[title]], left, right, color="black", label="true")
         axis.set(title=title, xticks=places)
+        axis.margins(y=0.08)
         axis.set_xticklabels(table.index, fontsize=9)
         axis.grid(axis="y", linewidth=0.4)
         axis.set_axisbelow(True)
