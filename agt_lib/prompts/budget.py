@@ -50,7 +50,7 @@ class Estimate:
 
 @dataclass
 class Spending:
-    """Dollars spent and promised to requests under way, never above `budget`; for all threads.
+    """Dollars spent, never above `budget`; for all threads.
 
     Without `prices` (dollars per million tokens in, out) nothing is counted. `budget` None: no
     limit.
@@ -59,7 +59,8 @@ class Spending:
     prices: tuple[float, float] | None
     budget: float | None
     dollars: float = 0.0
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _under_way: float = 0.0
+    _change: threading.Condition = field(default_factory=threading.Condition, repr=False)
 
     def cost(self, tokens_in: float, tokens_out: float) -> float:
         """Dollars for so many tokens; 0 where prices are not known."""
@@ -69,16 +70,24 @@ class Spending:
     def reserve(self, messages: Sequence[Mapping[str, str]]) -> float:
         """Set aside the most that a request with `messages` can cost; returns these dollars.
 
-        Raises BudgetError where the budget does not hold them.
+        Each one is settled later. Where the budget does not hold them, it waits until what is
+        under way has turned out cheaper; raises BudgetError where nothing is.
         """
         most = self.cost(count_tokens(messages), ANSWER_TOKENS)
-        with self._lock:
-            if self.budget is not None and self.dollars + most > self.budget:
-                raise BudgetError(f"${self.dollars:.4f} of the budget of ${self.budget:g} are used")
-            self.dollars += most
+        with self._change:
+            while self.budget is not None and self.dollars + self._under_way + most > self.budget:
+                if self._under_way == 0:
+                    raise BudgetError(
+                        f"${self.dollars:.4f} of the budget of ${self.budget:g} are spent, and the "
+                        f"next request may cost ${most:.4f}"
+                    )
+                self._change.wait()
+            self._under_way += most
         return most
 
-    def settle(self, reserved: float, cost: float) -> None:
-        """Replace what was reserved by what the request did cost."""
-        with self._lock:
-            self.dollars += cost - reserved
+    def settle(self, reserved: float, cost: float | None = None) -> None:
+        """Book `cost` for what was reserved; None: all of it."""
+        with self._change:
+            self.dollars += reserved if cost is None else cost
+            self._under_way = max(0.0, self._under_way - reserved)
+            self._change.notify_all()

@@ -76,6 +76,8 @@ class Chat:
             api_key=endpoint.key.reveal(),
             timeout=timeout,
             max_retries=0,  # tenacity's, below, honour a Retry-After of any length
+            # The key goes to this endpoint and to no other that it may name.
+            http_client=openai.DefaultHttpxClient(follow_redirects=False),
         )
         self._retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_passes),
@@ -107,20 +109,19 @@ class Chat:
                 raise failure
 
     def _once(self, messages: Sequence[Mapping[str, str]], options: Mapping[str, Any]) -> Answer:
-        reserved = self._spending.reserve(messages)
+        reserved, cost = self._spending.reserve(messages), None
         try:
-            body = self._body(messages, options)
+            answer = self._read(self._body(messages, options))
+            if answer.tokens_in is not None and answer.tokens_out is not None:
+                cost = self._spending.cost(answer.tokens_in, answer.tokens_out)
+            return answer
         except openai.APITimeoutError:
-            raise  # it may be billed, so what was reserved counts as spent
+            raise  # it may be billed, as an answer that breaks off
         except openai.APIError:
-            self._spending.settle(reserved, 0.0)
+            cost = 0.0
             raise
-        answer = self._read(body)
-        if answer.tokens_in is not None and answer.tokens_out is not None:
-            self._spending.settle(
-                reserved, self._spending.cost(answer.tokens_in, answer.tokens_out)
-            )
-        return answer
+        finally:
+            self._spending.settle(reserved, cost)
 
     def _body(self, messages: Sequence[Mapping[str, str]], options: Mapping[str, Any]) -> bytes:
         """The answer's bytes, at most one chunk more than `ANSWER_BYTES` of them."""

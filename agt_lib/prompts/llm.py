@@ -202,7 +202,8 @@ class LLMRanker:
                 chat.stop.set()
                 pool.shutdown(cancel_futures=True)
         if stopped:
-            ranked = sum(not isinstance(outcome, _Unranked) for outcome in outcomes.values())
+            whole = [f for f in futures if not f.cancelled() and f.exception() is None]
+            ranked = sum(not isinstance(future.result(), _Unranked) for future in whole)
             raise RankingError(
                 f"{stopped}\n{ranked} of {len(prompts)} different texts are ranked and kept "
                 f"(${spending.dollars:.4f} in this run). Mend this (or raise the budget) and run "

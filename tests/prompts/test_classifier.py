@@ -28,11 +28,11 @@ def test_words_that_tell_the_label_put_it_first_out_of_fold_and_on_test_clips(la
 def test_permuted_labels_rank_at_chance(labelled):
     by_luck = (1 / np.arange(1, 7)).mean()
     found = []
-    for seed in range(8):
+    for seed in range(5):
         corpus, folds = labelled(n=20, shuffle=seed)
         found.append(mean_rank(corpus, ClassifierRanker().rank(corpus, folds)))
-    # The reciprocal rank of one clip has a standard deviation of .31: .01 for 960 of them.
-    assert np.mean(found) == pytest.approx(by_luck, abs=0.03)
+    # The reciprocal rank of one clip has a standard deviation of .31: .013 for 600 of them.
+    assert np.mean(found) == pytest.approx(by_luck, abs=0.04)
 
 
 def test_a_clips_own_label_has_no_part_in_its_ranking(labelled):

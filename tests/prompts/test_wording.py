@@ -1,6 +1,7 @@
 """What a model is asked, what it answers, and how words and labels are put together."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
@@ -191,12 +192,27 @@ class TestBudget:
 
     def test_what_could_go_beyond_the_budget_is_not_begun(self):
         spending = Spending((1000.0, 1000.0), budget=0.7)  # 308 tokens at most: $.308
-        first, _ = spending.reserve(self.chat), spending.reserve(self.chat)
-        with pytest.raises(BudgetError, match=r"\$0.6160 of the budget of \$0.7"):
+        for _ in range(2):
+            spending.settle(spending.reserve(self.chat), 0.2)
+        with pytest.raises(
+            BudgetError, match=r"\$0.4000 of the budget of \$0.7 .*may cost \$0.308"
+        ):
             spending.reserve(self.chat)
-        spending.settle(first, 0.05)
-        spending.reserve(self.chat)
-        assert spending.dollars == pytest.approx(0.05 + 2 * 0.308)
+        assert spending.dollars == pytest.approx(0.4)
+
+    def test_a_request_waits_where_those_under_way_may_leave_enough(self):
+        spending = Spending((1000.0, 1000.0), budget=0.7)
+        under_way = [spending.reserve(self.chat) for _ in range(2)]
+        with ThreadPoolExecutor(1) as pool:
+            third = pool.submit(spending.reserve, self.chat)
+            assert not wait([third], timeout=0.05).done
+            spending.settle(under_way[0], 0.05)
+            assert third.result(timeout=5) == pytest.approx(0.308)
+
+    def test_without_an_account_of_tokens_all_that_was_reserved_is_spent(self):
+        spending = Spending((1000.0, 1000.0), budget=None)
+        spending.settle(spending.reserve(self.chat))
+        assert spending.dollars == pytest.approx(0.308)
 
     def test_chinese_characters_count_more_than_letters(self):
         chinese = [{"role": "user", "content": "天" * 400}]
