@@ -91,6 +91,18 @@ def cross_validate(
     return results
 
 
+def histories(results: Mapping[str, CrossValidated]) -> pd.DataFrame:
+    """Every fit's history: columns model, fit, epoch, train_loss, inner_loss, inner_waf, chosen."""
+    tables = []
+    for name, result in results.items():
+        fits = [fitted for models in result.models for fitted in models]
+        for number, fitted in enumerate(fits):
+            history = fitted.history.reset_index()
+            chosen = history["epoch"] == fitted.epoch
+            tables.append(history.assign(model=name, fit=number, chosen=chosen))
+    return pd.concat(tables, ignore_index=True)
+
+
 def predict_mean(models: Sequence[FittedModel], data: FusionData) -> np.ndarray:
     """The mean of the models' probabilities, (N, C)."""
     return np.mean([model.predict(data) for model in models], axis=0)

@@ -14,12 +14,11 @@ import torch
 from matplotlib.figure import Figure
 
 import agt_lib
-from agt_lib import artefact, corpora, device, encoders, paths, plots, profiles
+from agt_lib import artefact, corpora, device, feature_sets, paths, plots, profiles
 from agt_lib.corpora import mertools
 from agt_lib.corpus import Corpus
 from agt_lib.crossval import dev_fold
 from agt_lib.emotions import normalise
-from agt_lib.extract import extract
 from agt_lib.features import Features
 from agt_lib.folds import make_folds
 from agt_lib.fusion_data import FusionData, from_corpus
@@ -48,6 +47,7 @@ class Run:
     seed: int
     max_failures: float
     splits: tuple[str, ...] | None
+    tuned: bool = False
     started: float = field(default_factory=time.monotonic)
 
     @cached_property
@@ -58,22 +58,21 @@ class Run:
 
     @cached_property
     def features(self) -> dict[str, Features]:
-        """The features of each modality in use: read from the store, or extracted into it."""
-        if self.source == "mertools":
-            names = self.corpus.clips.index
-            return {
-                modality: mertools.features(self.root, folder, modality, names)
-                for modality, folder in self.encoders.items()
-            }
-        return {
-            modality: extract(
-                self.corpus,
-                encoders.build(spec),
-                splits=self.splits,
-                max_failures=self.max_failures,
+        """The features of each modality in use: from the store, or extracted into it.
+
+        In a `tuned` run those that can be tuned are (see `feature_sets.tuned`).
+        """
+        options = {"splits": self.splits, "max_failures": self.max_failures}
+        root = self.root if self.source == "mertools" else None
+        found = feature_sets.raw(self.corpus, self.encoders, root=root, **options)
+        if self.tuned and root is not None:
+            print("features that MERTools made can't be tuned: there are no clips here; raw ones")
+        elif self.tuned:
+            ranker = "llm" if self.profile.name == "paper" else "classifier"  # GPT-4, section 2.1
+            found |= feature_sets.tuned(
+                self.corpus, self.folds, self.encoders, ranker=ranker, seed=self.seed, **options
             )
-            for modality, spec in self.encoders.items()
-        }
+        return found
 
     @cached_property
     def data(self) -> FusionData:
@@ -108,6 +107,10 @@ class Run:
             return dev_fold(self.corpus)
         return make_folds(self.corpus, self.profile.n_folds, self.profile.fold_seed)
 
+    def with_tuned(self) -> "Run":
+        """The same run on tuned features."""
+        return replace(self, tuned=True)
+
     @property
     def seeds(self) -> list[int]:
         """The seeds of a table's rows."""
@@ -141,6 +144,7 @@ class Run:
             "labels": list(self.labels),
             "seed": self.seed,
             "splits": self.splits,
+            "tuned": self.tuned,
         }
 
     @property
@@ -230,6 +234,7 @@ def start(
     n_seeds: int = 0,
     max_failures: float = 0.05,
     splits: tuple[str, ...] | None = None,
+    tuned: bool = False,
     seed: int = 0,
 ) -> Run:
     """Resolve a notebook's parameters and print them in one line with versions and device.
@@ -237,8 +242,9 @@ def start(
     "auto" takes the profile's value; an empty encoder leaves its modality out; `labels` names
     another label set than the six emotions, separated by commas; 0 folds or seeds are the
     profile's; `max_failures` is the share of unreadable clips that stops extraction; features are
-    extracted of `splits` alone (all by default). Raises ValueError where the profile names no
-    corpus and none is given, where its label set is its own, or no modality is left.
+    extracted of `splits` alone (all by default), and `tuned` on emotions where they can be. Raises
+    ValueError where the profile names no corpus and none is given, where its label set is its own,
+    or no modality is left.
     """
     preset = profiles.get(profile)
     preset = replace(preset, n_folds=n_folds or preset.n_folds, n_seeds=n_seeds or preset.n_seeds)
@@ -267,7 +273,9 @@ def start(
         raise ValueError(
             f"corpus {source!r} has its own label set; leave the parameter labels empty"
         )
-    run = Run(notebook, preset, source, folder, used, label_set, int(seed), max_failures, splits)
+    run = Run(
+        notebook, preset, source, folder, used, label_set, int(seed), max_failures, splits, tuned
+    )
     print(_line(run))
     return run
 

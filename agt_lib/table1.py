@@ -128,11 +128,7 @@ def scores(
         known = *held_out(result, data), groups
         lines.append({"features": features, "model": model, "set": OUT_OF_FOLD} | _line(*known))
         if answers is not None and len(answers):
-            groups = None
-            if test is not None and test.groups is not None:
-                groups = pd.Series(test.groups, index=list(test.names))
-                groups = groups.reindex(answers.index[answers.index.isin(result.test_names)])
-                groups = groups.to_numpy()
+            groups = _test_groups(result, answers, test)
             known = *on_test(result, answers), groups
             lines.append({"features": features, "model": model, "set": TEST} | _line(*known))
     return pd.DataFrame(lines)
@@ -144,6 +140,16 @@ def on_test(result: CrossValidated, answers: pd.Series) -> tuple[np.ndarray, np.
     number = {label: i for i, label in enumerate(result.label_set)}
     known = places >= 0
     return answers[known].map(number).to_numpy(), result.test[:, places[known]]
+
+
+def _test_groups(
+    result: CrossValidated, answers: pd.Series, test: FusionData | None
+) -> np.ndarray | None:
+    """The speakers of the test clips that `answers` knows, in the order of `on_test`."""
+    if test is None or test.groups is None:
+        return None
+    known = answers.index[answers.index.isin(result.test_names)]
+    return pd.Series(test.groups, index=list(test.names)).reindex(known).to_numpy()
 
 
 def _line(true: np.ndarray, probabilities: np.ndarray, groups: np.ndarray | None) -> dict:
@@ -192,11 +198,17 @@ def differences(
         seeded = [r for r in (against, result) if r.models] or [against]
         seeds = [seed for seed in seeded[0].seeds if seed in seeded[-1].seeds]
         a, b = (_of_seeds(r, seeds)[:, rows] for r in (against, result))
-        found = evaluation.compare(data.labels[rows], a, b, groups)
-        points = {k: 100 * getattr(found, k) for k in ("difference", "low", "high")}
-        counts = {"fixed": found.fixed, "broken": found.broken, "clips": found.n_clips}
-        lines.append({"name": name} | points | counts)
+        lines.append(_paired(name, data.labels[rows], a, b, groups))
     return pd.DataFrame(lines)
+
+
+def _paired(
+    name: str, true: np.ndarray, a: np.ndarray, b: np.ndarray, groups: np.ndarray | None
+) -> dict:
+    found = evaluation.compare(true, a, b, groups)
+    points = {k: 100 * getattr(found, k) for k in ("difference", "low", "high")}
+    counts = {"fixed": found.fixed, "broken": found.broken, "clips": found.n_clips}
+    return {"name": name} | points | counts
 
 
 def against_each(
@@ -215,17 +227,46 @@ def against_each(
     return pd.concat(tables, ignore_index=True)
 
 
-def tuned_against_raw(results: Mapping[Row, CrossValidated], data: FusionData) -> pd.DataFrame:
-    """`differences` of each tuned row to its raw one, by the same model.
+def test_differences(
+    against: CrossValidated,
+    results: Mapping[str, CrossValidated],
+    answers: pd.Series,
+    test: FusionData | None = None,
+) -> pd.DataFrame:
+    """`differences` on the test clips that `answers` knows, for results that share their seeds.
 
-    Columns features and model stand in front.
+    Intervals are over the speakers of `test` where it has them.
+    """
+    true, a = on_test(against, answers)
+    lines = []
+    for name, result in results.items():
+        _, b = on_test(result, answers)
+        lines.append(_paired(name, true, a, b, _test_groups(against, answers, test)))
+    return pd.DataFrame(lines)
+
+
+def tuned_against_raw(
+    results: Mapping[Row, CrossValidated],
+    data: FusionData,
+    answers: pd.Series | None = None,
+    test: FusionData | None = None,
+) -> pd.DataFrame:
+    """`differences` of each tuned row to its raw one by the same model, and `test_differences`.
+
+    Columns features, model and set stand in front.
     """
     tables = []
     for (features, model), result in results.items():
         raw = features.replace(TUNED, "")
-        if raw != features:
-            line = differences(results[raw, model], {model: result}, data)
+        if raw == features:
+            continue
+        pair = results[raw, model], {model: result}
+        lines = {OUT_OF_FOLD: differences(*pair, data)}
+        if answers is not None and len(answers):
+            lines[TEST] = test_differences(*pair, answers, test)
+        for place, line in lines.items():
             line.insert(0, "features", features)
+            line.insert(2, "set", place)
             tables.append(line.rename(columns={"name": "model"}))
     return pd.concat(tables, ignore_index=True)
 
@@ -246,18 +287,6 @@ def class_scores(
         if name == features
     }
     return pd.DataFrame(lines).T.rename_axis("model")
-
-
-def histories(results: Mapping[str, CrossValidated]) -> pd.DataFrame:
-    """Every fit's history: columns model, fit, epoch, train_loss, inner_loss, inner_waf, chosen."""
-    tables = []
-    for name, result in results.items():
-        fits = [fitted for models in result.models for fitted in models]
-        for number, fitted in enumerate(fits):
-            history = fitted.history.reset_index()
-            chosen = history["epoch"] == fitted.epoch
-            tables.append(history.assign(model=name, fit=number, chosen=chosen))
-    return pd.concat(tables, ignore_index=True)
 
 
 def _of_seeds(result: CrossValidated, seeds: Sequence[int]) -> np.ndarray:

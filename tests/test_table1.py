@@ -100,8 +100,19 @@ def test_a_tuned_row_is_compared_with_its_raw_one(data, fitted):
     results = {("A+V", "AGT"): fitted["A", "one modality"], ("A+V*", "AGT"): fitted["A+V", "AGT"]}
     table = table1.tuned_against_raw(results, data)
     expected = table1.differences(results["A+V", "AGT"], {"AGT": results["A+V*", "AGT"]}, data)
-    assert table[["features", "model"]].values.tolist() == [["A+V*", "AGT"]]
+    assert table[["features", "model", "set"]].values.tolist() == [["A+V*", "AGT", "out-of-fold"]]
     assert table["difference"].tolist() == expected["difference"].tolist()
+
+
+def test_differences_on_test_clips_are_of_the_scores_shown_there(data, fitted):
+    results = {("A+V", "AGT"): fitted["A", "one modality"], ("A+V*", "AGT"): fitted["A+V", "AGT"]}
+    test = data.rows(np.arange(24))
+    answers = pd.Series([EMOTIONS[n] for n in test.labels], index=list(test.names))[:20]
+    table = table1.tuned_against_raw(results, data, answers, test)
+    shown = table1.scores(results, data, answers, test).set_index(["features", "set"])["waf"]
+    for place, line in table.set_index("set").iterrows():
+        assert line["difference"] == pytest.approx(shown["A+V*", place] - shown["A+V", place])
+    assert table["clips"].tolist() == [len(data.names), 20]
 
 
 def test_each_option_of_the_ablation_changes_one_thing():

@@ -1,0 +1,77 @@
+"""Each modality's features of a corpus: raw, and tuned on emotions (section 2.1 of the paper).
+
+The guide, the voice, is frozen in the paper: only the face (V*, a tuned CLIP) and the words (T*,
+ranked prompts) have tuned features.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from agt_lib import encoders, paths, prompts
+from agt_lib.corpora import mertools
+from agt_lib.corpus import Corpus
+from agt_lib.extract import extract
+from agt_lib.features import Features
+from agt_lib.finetune import TuneConfig, tuned_features
+
+
+def raw(
+    corpus: Corpus,
+    specs: Mapping[str, str],
+    *,
+    root: str | None = None,
+    splits: Sequence[str] | None = None,
+    max_failures: float = 0.05,
+) -> dict[str, Features]:
+    """The features of each modality by its encoder (a specification for `encoders.build`).
+
+    With `root`, the folder of MERTools' features, `specs` name feature folders in it instead.
+    """
+    if root is not None:
+        names = corpus.clips.index
+        return {m: mertools.features(root, folder, m, names) for m, folder in specs.items()}
+    return {
+        modality: extract(corpus, encoders.build(spec), splits=splits, max_failures=max_failures)
+        for modality, spec in specs.items()
+    }
+
+
+def tuned(
+    corpus: Corpus,
+    folds: pd.Series,
+    specs: Mapping[str, str],
+    *,
+    ranker: str = "classifier",
+    splits: Sequence[str] | None = None,
+    max_failures: float = 0.05,
+    seed: int = 0,
+) -> dict[str, Features]:
+    """Cross-fitted tuned features of the modalities among `specs` that can be tuned.
+
+    The face where its encoder is a CLIP; the words, with emotions ranked by `ranker` (see
+    `prompts.build`). Each labelled clip's come from a model that never saw its label. What was made
+    before (by notebooks 02 and 03, for one) is read.
+    """
+    options = {"splits": splits, "max_failures": max_failures}
+    found = {}
+    if is_clip(specs.get("video", "")):
+        model, config = clip_to_tune(specs["video"])
+        found["video"] = tuned_features(corpus, folds, model, config, seed=seed, **options)
+    if "text" in specs and corpus.clips["text"].notna().any():
+        encoder = encoders.build(specs["text"])
+        found["text"] = prompts.tuned_text(corpus, folds, encoder, ranker=ranker, **options)
+    return found
+
+
+def is_clip(spec: str) -> bool:
+    """Whether an encoder's specification names a CLIP."""
+    return spec.partition(":")[0] == "clip"
+
+
+def clip_to_tune(spec: str) -> tuple[str, TuneConfig]:
+    """The model that the specification of a CLIP names, and how it is tuned by default."""
+    model = spec.partition(":")[2]
+    if not model:
+        return f"local-dir:{paths.SMALL_CLIP}", TuneConfig.small()
+    return model, TuneConfig()
