@@ -263,9 +263,8 @@ def _notes(
     elif all(len(chain) <= config.rounds for chain in chains.values()):
         notes.append(f"round {len(rounds)} would change nothing: stopped after {len(rounds) - 1}")
     else:
-        notes.append(
-            f"stopped at the cap of {config.rounds} rounds; more would still change labels"
-        )
+        cap = f"the cap of {config.rounds} round{'s' * (config.rounds > 1)}"
+        notes.append(f"stopped at {cap}; another would still change labels")
     predicted = {int(c) for p in rounds[-1].by_fold.values() for c in np.unique(p.argmax(-1))}
     label_set = next(iter(rounds[0].results.values())).label_set
     if never := [label for i, label in enumerate(label_set) if i not in predicted]:
