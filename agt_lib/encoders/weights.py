@@ -35,7 +35,8 @@ class Weights:
     def find(cls, model: str | Path, *, local_files_only: bool = False, **_: Any) -> "Weights":
         """The weights of a folder or of a model's name on the hub: safetensors, else `.bin`.
 
-        Raises FileNotFoundError where there are none or a shard is missing.
+        Raises FileNotFoundError where there are none or a shard is missing, ValueError where an
+        index is damaged.
         """
 
         def file(name: str) -> Path | None:
@@ -53,10 +54,9 @@ class Weights:
         if first.suffix != ".json":
             with _opened(first) as (names, _read):
                 return cls({_base(name): (first, name) for name in names})
-        shards = json.loads(first.read_bytes())["weight_map"]
+        shards = _shards(first)
         files = {shard: file(shard) for shard in sorted(set(shards.values()))}
-        if missing := [shard for shard, path in files.items() if path is None]:
-            raise FileNotFoundError(missing_shards(missing, len(files), first.name))
+        _check(first, [shard for shard, path in files.items() if path is None], len(files))
         return cls({_base(name): (files[shard], name) for name, shard in shards.items()})
 
     def read(self, names: Iterable[str], dtype: torch.dtype) -> dict[str, Tensor]:
@@ -77,17 +77,28 @@ class Weights:
 
 
 def check_shards(folder: Path) -> None:
-    """Raises FileNotFoundError, naming them, where weight files of a folder's index are missing."""
+    """As `Weights.find`, without opening a weight file: raises where shards are missing."""
     first = next((folder / name for name in FILES if (folder / name).is_file()), None)
     if first is not None and first.suffix == ".json":
-        shards = set(json.loads(first.read_bytes())["weight_map"].values())
-        if missing := sorted(shard for shard in shards if not (folder / shard).is_file()):
-            raise FileNotFoundError(missing_shards(missing, len(shards), first.name))
+        shards = set(_shards(first).values())
+        _check(first, sorted(s for s in shards if not (folder / s).is_file()), len(shards))
 
 
-def missing_shards(missing: list[str], n_files: int, index: str) -> str:
-    """What to say of weight files that an index names and that are not there."""
-    return f"missing {', '.join(missing)}, of the {n_files} files that {index} names"
+def _shards(index: Path) -> dict[str, str]:
+    """The file of each tensor; raises ValueError where `index` does not say it."""
+    try:
+        return dict(json.loads(index.read_bytes())["weight_map"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{index.name} is damaged: it has no weight_map that can be read"
+        ) from error
+
+
+def _check(index: Path, missing: list[str], n_shards: int) -> None:
+    if missing:
+        raise FileNotFoundError(
+            f"missing {', '.join(missing)}, of the {n_shards} files that {index.name} names"
+        )
 
 
 @contextmanager

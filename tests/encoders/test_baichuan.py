@@ -192,6 +192,14 @@ def test_a_missing_shard_is_named_before_anything_is_read(baichuan_checkpoint):
         build(f"causal_lm:{folder}")
 
 
+@pytest.mark.parametrize("content", ["{", "[]", "{}"])
+def test_a_damaged_index_is_named(baichuan_checkpoint, content):
+    folder = baichuan_checkpoint()
+    (folder / "model.safetensors.index.json").write_text(content)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors\.index\.json is damaged"):
+        build(f"causal_lm:{folder}")
+
+
 def test_another_models_weights_are_named(baichuan_checkpoint, llama_checkpoint):
     folder = baichuan_checkpoint()
     for file in folder.glob("model*"):
