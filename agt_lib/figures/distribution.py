@@ -11,8 +11,8 @@ from agt_lib.figures import style
 from agt_lib.voting.priors import NOTICEABLE
 
 HEIGHT = 2.5
-NOTE_WIDTH = 70
-"""Letters in a line of the small print."""
+NOTE_WIDTH, AXIS_WIDTH = 70, 44
+"""Letters in a line of the small print, and of labels side by side before they are tilted."""
 COLUMNS = ("label", "train", "probed", "probed_low", "probed_high", "submissions")
 """What notebook 06 leaves in any case; the columns of `MARKS` where they are known."""
 
@@ -76,7 +76,9 @@ def draw(prior: pd.DataFrame, note: str) -> Figure:
         0.99, 0.015, "\n".join(lines), ha="right", va="bottom", fontsize=style.SMALL,
         color=style.QUIET, linespacing=1.2, parse_math=False, **style.FONT,
     )  # fmt: skip
-    bottom, top = (0.26 + 0.115 * len(lines)) / HEIGHT, 0.91 if len(known) < 4 else 0.86
+    tilted = sum(map(len, shares.index)) > AXIS_WIDTH
+    bottom = (0.26 + 0.115 * len(lines) + 0.3 * tilted) / HEIGHT
+    top = 0.91 if len(known) < 4 else 0.86
     axis = figure.add_axes((0.115, bottom, 0.875, top - bottom))
     places = np.arange(len(shares))
     for side, (column, (title, colour)) in zip((-1, 1), BARS.items(), strict=True):
@@ -104,7 +106,7 @@ def draw(prior: pd.DataFrame, note: str) -> Figure:
                 ha="center", fontsize=style.SMALL, color=style.INK,
                 weight="bold" if row.shifted else "normal", **style.FONT,
             )  # fmt: skip
-    _dress(axis, shares.index, tops.max())
+    _dress(axis, shares.index, tops.max(), 30 if tilted else 0)
     titles = [title for title, *_ in (BARS | MARKS).values()]
     drawn = sorted(
         zip(*axis.get_legend_handles_labels(), strict=True), key=lambda d: titles.index(d[1])
@@ -117,11 +119,12 @@ def draw(prior: pd.DataFrame, note: str) -> Figure:
     return figure
 
 
-def _dress(axis: Axes, labels: pd.Index, highest: float) -> None:
+def _dress(axis: Axes, labels: pd.Index, highest: float, tilt: float) -> None:
     """Axes in the fonts and line widths of print."""
     font = {"fontsize": style.SMALL, "color": style.INK} | style.FONT
     axis.set(xlim=(-0.55, len(labels) - 0.45), ylim=(0, 1.13 * highest))
-    axis.set_xticks(range(len(labels)), labels, **font)
+    turned = {"rotation": tilt, "ha": "right", "rotation_mode": "anchor"} if tilt else {}
+    axis.set_xticks(range(len(labels)), labels, **font, **turned)
     axis.set_ylabel("share of clips, %", labelpad=2, **font)
     axis.tick_params(
         length=2, width=0.6, pad=2, labelsize=style.SMALL, labelfontfamily=style.FONT["family"]

@@ -71,25 +71,37 @@ def test_without_a_probe_there_is_no_second_bar_and_no_ratio():
     assert "Nothing was probed" in distribution.caption(unknown, "corpus x")
 
 
-def test_all_that_is_written_lies_on_the_page_and_apart():
-    marks = {"em_test": [0.4, 0.3, 0.3], "bbse_test": [0.3, 0.3, 0.4], "true_test": [0.4, 0.2, 0.4]}
-    figure = distribution.draw(prior(**marks), NOTE)
+MARKS = {"em_test": [0.4, 0.3, 0.3], "bbse_test": [0.3, 0.3, 0.4], "true_test": [0.4, 0.2, 0.4]}
+
+
+def extents(figure):
     figure.draw_without_rendering()
-    renderer = figure.canvas.get_renderer()
     axis = figure.axes[0]
-    shown = [
-        *figure.texts,
-        *axis.texts,
-        *axis.get_xticklabels(),
-        *axis.get_yticklabels(),
-        axis.yaxis.label,
-    ]
-    boxes = [t.get_window_extent(renderer) for t in [*shown, *figure.legends[0].get_texts()]]
+    texts = [*figure.texts, *axis.texts, *axis.get_xticklabels(), *axis.get_yticklabels()]
+    texts += [axis.yaxis.label, *figure.legends[0].get_texts()]
+    return [text.get_window_extent(figure.canvas.get_renderer()) for text in texts]
+
+
+def on_page(figure, box):
     page = figure.bbox
+    return page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1
+
+
+def test_all_that_is_written_lies_on_the_page_and_apart():
+    table = prior(**MARKS)
+    figure = distribution.draw(pd.concat([table, table.add_prefix("x", axis=0)]), NOTE)
+    boxes = extents(figure)
+    assert all(on_page(figure, box) for box in boxes)
     for i, box in enumerate(boxes):
-        assert box.x0 >= page.x0 and box.x1 <= page.x1
-        assert box.y0 >= page.y0 and box.y1 <= page.y1
         assert not any(box.overlaps(other) for other in boxes[:i])
+
+
+def test_labels_too_long_to_stand_side_by_side_are_tilted_and_stay_on_the_page():
+    table = prior(**MARKS)
+    long = pd.concat([table.add_suffix(" and worried", axis=0), table])
+    figure = distribution.draw(long, NOTE)
+    assert figure.axes[0].get_xticklabels()[0].get_rotation() == 30
+    assert all(on_page(figure, box) for box in extents(figure))
 
 
 def test_by_the_papers_own_numbers_the_shift_is_not_in_what_it_stresses():
