@@ -30,7 +30,7 @@ def guide_sweep(table: pd.DataFrame, marked: float, label: str) -> Figure:
         textcoords="offset points", rotation=90, ha="right", va="top", fontsize=8, color="grey",
     )  # fmt: skip
     axis.set(xlabel="voice's share of the clips handed over", ylabel=label, xlim=(0, 1))
-    axis.legend(frameon=False, fontsize=8, loc="upper left")
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=8)
     return figure
 
 

@@ -77,6 +77,8 @@ def verdict(table: pd.DataFrame) -> str:
         said = f"makes no difference that {row.clips} clips can show"
         if row.step_low > 0 or row.step_high < 0:
             said = "helps" if row.step > 0 else "harms"
+        elif row.step == row.step_low == row.step_high:
+            said = "changes no label"
         lines.append(
             f"{row.model}, {row.stage}: {said} ({row.step:+.1f} points to the stage before, "
             f"[{row.step_low:+.1f}, {row.step_high:+.1f}], {row.step * row.clips / 100:+.0f} clips)"

@@ -85,15 +85,16 @@ def test_each_step_is_measured_against_the_stage_before(stages, table, model):
 def test_the_verdict_says_what_the_interval_allows():
     table = pd.DataFrame(
         {
-            "model": "AGT", "stage": ["none", "P", "P+V", "X"], "clips": 200,
-            "step": [0.0, 2.0, -3.0, 1.0], "step_low": [0.0, 0.5, -5.0, -1.0],
-            "step_high": [0.0, 3.5, -1.0, 3.0],
+            "model": "AGT", "stage": ["none", "P", "P+V", "X", "Y"], "clips": 200,
+            "step": [0.0, 2.0, -3.0, 1.0, 0.0], "step_low": [0.0, 0.5, -5.0, -1.0, 0.0],
+            "step_high": [0.0, 3.5, -1.0, 3.0, 0.0],
         }
     )  # fmt: skip
     lines = table2.verdict(table).splitlines()
     assert lines[0] == ("AGT, P: helps (+2.0 points to the stage before, [+0.5, +3.5], +4 clips)")
     assert lines[1].startswith("AGT, P+V: harms (-3.0 points")
     assert lines[2].startswith("AGT, X: makes no difference that 200 clips can show (+1.0")
+    assert lines[3].startswith("AGT, Y: changes no label")
 
 
 def test_stages_of_other_clips_are_refused(stages):

@@ -105,7 +105,8 @@ def triggered(predictions: Predictions, config: VoteConfig) -> np.ndarray:
     unknown = sorted(set(config.triggers) - set(predictions.label_set))
     if unknown:
         raise ValueError(
-            f"trigger labels {unknown} are none of {list(predictions.label_set)}; name others"
+            f"trigger labels {unknown} are none of {list(predictions.label_set)}; name others as "
+            "`triggers`"
         )
     votes = np.stack([predictions.chosen(model) for model in predictions.probabilities])
     numbers = [predictions.label_set.index(label) for label in config.triggers]

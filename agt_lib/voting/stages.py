@@ -4,7 +4,7 @@ S seeds, K folds, N clips, C classes.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -22,21 +22,23 @@ from agt_lib.voting.rules import PAPER, VoteConfig, mean, rules, vote
 @dataclass(frozen=True)
 class Stage:
     """Predictions as they are and calibrated, and `trained_on` (S, C), the shares of the labels
-    that each seed's models learnt from."""
+    that each seed's models learnt from. `temperatures` (S,) by model did the calibration, where
+    one did for all folds."""
 
     predictions: Predictions
     calibrated: Predictions
     trained_on: np.ndarray
+    temperatures: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def select(self, names: Sequence[str]) -> "Stage":
         """The clips `names`, in that order. Raises ValueError listing those without predictions."""
         chosen = self.predictions.select(names), self.calibrated.select(names)
-        return Stage(*chosen, self.trained_on)
+        return Stage(*chosen, self.trained_on, self.temperatures)
 
     def averaged(self) -> "Stage":
         """The mean over seeds, as one seed: what a single submission is made from."""
         means = self.predictions.averaged(), self.calibrated.averaged()
-        return Stage(*means, self.trained_on.mean(0, keepdims=True))
+        return Stage(*means, self.trained_on.mean(0, keepdims=True), self.temperatures)
 
 
 def on_pool(fitted: Round, data: FusionData) -> Stage:
@@ -57,7 +59,7 @@ def on_pool(fitted: Round, data: FusionData) -> Stage:
     prior = trained_on(
         data.labels, result.folds, result.label_set, fitted.selected, seeds=result.seeds
     )
-    return Stage(predictions, replace(predictions, probabilities=scaled), prior)
+    return Stage(predictions, replace(predictions, probabilities=scaled), prior, found)
 
 
 def held_out(
