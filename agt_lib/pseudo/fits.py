@@ -37,10 +37,6 @@ class Fits:
     pool: dict[str, np.ndarray]
     joined: pd.DataFrame
 
-    def model(self, name: str, fold: int) -> FittedModel:
-        """The model of `name` that fold `fold` holds clips out of."""
-        return saved.load(_place(self.folder, name, fold))
-
 
 @dataclass(frozen=True)
 class Trainer:
@@ -124,7 +120,7 @@ class Trainer:
                 np.flatnonzero(self.folds != fold),
                 seed,
                 Joined(rows[of_fold[fold]], targets[of_fold[fold]]),
-                None if start is None else start.model(name, fold).state,
+                None if start is None else load_model(start.folder, name, fold).state,
             )
             for name, config in self.configs.items()
             for fold in range(self.n_folds)
@@ -154,6 +150,11 @@ class Trainer:
             arrays[f"{name}/out_of_fold"] = out_of_fold(self.data, self.folds, of_folds)
             arrays[f"{name}/pool"] = np.stack([model.predict(self.pool) for model in of_folds])
         np.savez(folder / PREDICTIONS, **arrays)
+
+
+def load_model(folder: Path, name: str, fold: int) -> FittedModel:
+    """The model `name` of the training in `folder` that never saw what fold `fold` holds out."""
+    return saved.load(_place(folder, name, fold))
 
 
 def _place(folder: Path, name: str, fold: int) -> Path:

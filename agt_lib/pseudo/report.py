@@ -18,6 +18,7 @@ from agt_lib.table1 import OUT_OF_FOLD, TEST, on_test
 
 ALL = "all agree"
 INSIDE, OUTSIDE = f"{TEST}, inside the pool", f"{TEST}, outside the pool"
+ELSEWHERE = "second test set"
 
 
 def judged_pool(done: PseudoRounds, stage: Round, data: FusionData) -> dict[str, np.ndarray]:
@@ -165,6 +166,48 @@ def scores(
             for name, *arrays in sets:
                 lines.append({"round": stage.number, "model": model, "set": name, **_line(*arrays)})
     return pd.DataFrame(lines)
+
+
+def elsewhere(done: PseudoRounds, data: FusionData, answers: pd.Series) -> pd.DataFrame:
+    """Lines as those of `scores` for clips that never were in the pool, by the models on disk."""
+    known = answers[answers.index.isin(data.names)]
+    clips = data.rows(pd.Index(data.names).get_indexer(known.index))
+    true, before, lines = to_numbers(known, data.label_set), None, []
+    for stage in done.rounds:
+        after = stage.predict(clips)
+        before = before or after
+        for model, p in after.items():
+            about = {"round": stage.number, "model": model, "set": ELSEWHERE}
+            lines.append(about | _line(true, before[model], p, clips.groups))
+    return pd.DataFrame(lines)
+
+
+def display(table: pd.DataFrame) -> pd.DataFrame:
+    """`scores` for reading: WAF by round, then the last round's difference to the first, paired."""
+    cells = [f"{line.waf:.1f} [{line.low:.1f}, {line.high:.1f}]" for line in table.itertuples()]
+    wide = table.assign(text=cells).pivot(index=["set", "model"], columns="round", values="text")
+    wide = wide.rename(columns="round {}".format)
+    last = table[table["round"] == table["round"].max()].set_index(["set", "model"])
+    wide["last minus first"] = [
+        f"{line.difference:+.1f} [{line.difference_low:+.1f}, {line.difference_high:+.1f}]"
+        for line in last.loc[wide.index].itertuples()
+    ]
+    order = table[["set", "model"]].drop_duplicates().itertuples(index=False, name=None)
+    return wide.loc[list(order)].rename_axis(columns=None)
+
+
+def verdict(table: pd.DataFrame) -> str:
+    """What the last round brought each model on each set, in a line each."""
+    lines = []
+    for line in table[table["round"] == table["round"].max()].itertuples():
+        said = f"no difference that {line.clips} clips can show"
+        if line.difference_low > 0 or line.difference_high < 0:
+            said = "better" if line.difference > 0 else "worse"
+        lines.append(
+            f"{line.set}, {line.model}: {said} ({line.difference:+.1f} points, "
+            f"{line.fixed:.0f} clips fixed, {line.broken:.0f} broken)"
+        )
+    return "\n".join(lines)
 
 
 def _line(

@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 
 from agt_lib.calibration import fold_temperatures, with_temperature
-from agt_lib.crossval import CrossValidated, fold_numbers
+from agt_lib.crossval import CrossValidated, fold_numbers, predict_mean
 from agt_lib.fusion_config import FusionConfig
 from agt_lib.fusion_data import FusionData
 from agt_lib.pseudo.config import PseudoConfig
-from agt_lib.pseudo.fits import Fits, Trainer
+from agt_lib.pseudo.fits import Fits, Trainer, load_model
 from agt_lib.pseudo.selection import agreement, select
 
 WHO = ["fold", "name", "label"]
@@ -41,6 +41,19 @@ class Round:
     by_fold: dict[str, np.ndarray]
     selected: pd.DataFrame
     folders: tuple[Path, ...]
+
+    def predict(self, data: FusionData) -> dict[str, np.ndarray]:
+        """Probabilities (S, N, C) of other clips by model, the mean of its K fold models."""
+        n_folds = {model: p.shape[1] for model, p in self.by_fold.items()}
+        return {
+            model: np.stack(
+                [
+                    predict_mean([load_model(folder, model, k) for k in range(n)], data)
+                    for folder in self.folders
+                ]
+            )
+            for model, n in n_folds.items()
+        }
 
     def summary(self, truth: pd.Series | None = None) -> pd.DataFrame:
         """By label: `kept`, the clips that joined (mean over folds and seeds), and how many of them
