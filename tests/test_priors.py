@@ -52,10 +52,10 @@ def test_em_is_the_fixed_point_of_its_two_steps():
 
 def test_estimates_are_named_by_method_and_group_and_stack_the_fold_models():
     posteriors = np.stack([UNLABELLED, OUT_OF_FOLD])  # K = 2 models of 100 clips
-    groups = {"test": np.arange(100) < 30, "pool": np.ones(100, bool)}
+    groups = {"test": np.arange(100) // 30 == 1, "pool": np.ones(100, bool)}
     found = priors.estimates(posteriors, groups, OUT_OF_FOLD, LABELS, ("mean", "bbse"))
     assert list(found) == ["mean_test", "bbse_test", "mean_pool", "bbse_pool"]
-    both = np.concatenate([UNLABELLED[:30], OUT_OF_FOLD[:30]])
+    both = np.concatenate([UNLABELLED[30:60], OUT_OF_FOLD[30:60]])
     assert found["mean_test"] == pytest.approx(both.mean(0))
     for shares in found.values():
         assert shares.sum() == pytest.approx(1)

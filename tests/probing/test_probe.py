@@ -146,6 +146,16 @@ def test_what_is_not_submitted_costs_nothing():
     assert board.submissions == 11
 
 
+def test_without_the_number_of_clips_the_shares_still_sum_to_one_and_lie_near_the_truth():
+    found = infer(without(PRINTED, "angry"), remaining="angry")
+    assert found.prior.sum() == pytest.approx(1)
+    np.testing.assert_allclose(found.prior, [COUNTS[k] / 1169 for k in EMOTIONS], atol=5e-4)
+    assert 1169 in found.sizes
+    last, others = EMOTIONS.index("angry"), [k != "angry" for k in EMOTIONS]
+    assert found.low[last] == pytest.approx(1 - found.high[others].sum())
+    assert found.high[last] == pytest.approx(1 - found.low[others].sum())
+
+
 def test_a_hidden_half_is_not_seen():
     answers = as_answers([60, 40, 10, 50, 30, 10], EMOTIONS).sample(frac=1, random_state=0)
     board = Leaderboard(answers, private_share=0.5, seed=3)
