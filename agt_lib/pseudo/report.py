@@ -73,8 +73,8 @@ def rule(
 def quality(done: PseudoRounds, data: FusionData, truth: pd.Series) -> pd.DataFrame:
     """`rule` at the threshold used, for the models of each round, and the agreement.
 
-    `truth` are labels by clip name, for scoring alone. Columns round, who, agreement, coverage,
-    clips (kept, mean over folds and seeds), precision.
+    `truth` are labels by clip name, for scoring alone. Columns round, who, agreement (of `ALL`; NaN
+    of one model), coverage, clips (kept, mean over folds and seeds), precision.
     """
     true = pool_truth(done, truth)
     threshold, parts = done.config.threshold, []
@@ -83,7 +83,7 @@ def quality(done: PseudoRounds, data: FusionData, truth: pd.Series) -> pd.DataFr
         agree = table.loc[table["threshold"] == 0].set_index("who")["coverage"]
         part = table.iloc[1::2].drop(columns="threshold")  # two thresholds, one line each
         part.insert(0, "round", stage.number)
-        part.insert(2, "agreement", part["who"].map(agree))
+        part.insert(2, "agreement", part["who"].map(agree).where(part["who"] == ALL))
         part.insert(4, "clips", part["coverage"] * len(true))
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
@@ -192,14 +192,16 @@ def display(table: pd.DataFrame) -> pd.DataFrame:
         f"{line.difference:+.1f} [{line.difference_low:+.1f}, {line.difference_high:+.1f}]"
         for line in last.loc[wide.index].itertuples()
     ]
-    order = table[["set", "model"]].drop_duplicates().itertuples(index=False, name=None)
-    return wide.loc[list(order)].rename_axis(columns=None)
+    sets, models = (list(dict.fromkeys(table[column])) for column in ("set", "model"))
+    order = sorted(wide.index, key=lambda row: (sets.index(row[0]), models.index(row[1])))
+    return wide.loc[order].rename_axis(columns=None)
 
 
 def verdict(table: pd.DataFrame) -> str:
     """What the last round brought each model on each set, in a line each."""
     lines = []
-    for line in table[table["round"] == table["round"].max()].itertuples():
+    last = table[table["round"] == table["round"].max()]
+    for line in last.sort_values("set", kind="stable").itertuples():
         said = f"no difference that {line.clips} clips can show"
         if line.difference_low > 0 or line.difference_high < 0:
             said = "better" if line.difference > 0 else "worse"
