@@ -15,7 +15,7 @@ from agt_lib.features import Features
 from agt_lib.fitted import FittedModel
 from agt_lib.fusion_data import FusionData, assemble
 
-AT_ONCE = 4096
+AT_ONCE = 1024
 
 
 def parts(
