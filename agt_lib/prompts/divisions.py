@@ -8,7 +8,7 @@ from agt_lib.corpus import Corpus
 from agt_lib.folds import make_folds
 
 INNER_FOLDS = 5
-"""The division of clips that no fold holds out: those of a corpus with a dev split of its own."""
+"""At most, of clips that no fold holds out: those of a corpus with a dev split of its own."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ def divisions(corpus: Corpus, folds: pd.Series) -> list[Division]:
 
     `folds` numbers the fold of each labelled clip; -1 marks clips that no fold holds out (see
     `crossval.dev_fold`): they are divided once more among themselves and never learn from held-out
-    clips. Raises ValueError for clips that the corpus does not have or has no label of.
+    clips. Raises ValueError for clips that the corpus does not have or has no label of, and where
+    clips to divide have a label or a speaker alone (see `make_folds`).
     """
     emotions = corpus.clips["emotion"].reindex(folds.index)
     if emotions.isna().any():
@@ -38,11 +39,19 @@ def divisions(corpus: Corpus, folds: pd.Series) -> list[Division]:
     always = folds.index[folds == -1]
     if len(always):
         clips = corpus.clips.loc[always]
-        inner = make_folds(replace(corpus, clips=clips), INNER_FOLDS)
+        inner = make_folds(replace(corpus, clips=clips), _n_inner(clips))
         found += [
-            Division(inner.index[inner == k], inner.index[inner != k]) for k in range(INNER_FOLDS)
+            Division(inner.index[inner == k], inner.index[inner != k]) for k in sorted(set(inner))
         ]
     return found
+
+
+def _n_inner(clips: pd.DataFrame) -> int:
+    """`INNER_FOLDS`, or as many as the rarest label and the speakers allow, but two at least."""
+    allowed = [INNER_FOLDS, int(clips["emotion"].value_counts().min())]
+    if clips["speaker"].notna().all():
+        allowed.append(clips["speaker"].nunique())
+    return max(2, min(allowed))
 
 
 def others(corpus: Corpus, folds: pd.Series, splits: tuple[str, ...] | None) -> pd.Index:

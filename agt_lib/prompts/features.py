@@ -20,6 +20,9 @@ from agt_lib.prompts.ranking import Rankings
 from agt_lib.prompts.wording import TEXT_LIMIT, language_of
 
 RANKERS = ("classifier", "llm")
+SHARD = 256
+"""Texts of a shard: more than `extract`'s default, since many texts sort into fuller batches (a tenth
+less padding here) and few seconds are lost with one."""
 
 
 def ranked_corpus(
@@ -80,7 +83,7 @@ def ranked_features(
     if encoder.modality != "text":
         raise ValueError(f"ranked prompts need an encoder of text; got one of {encoder.modality}")
     composed = ranked_corpus(corpus, rankings, template=template, language=language, splits=splits)
-    features = extract(composed, encoder, **options)
+    features = extract(composed, encoder, **({"shard_size": SHARD} | options))
     unranked = rankings.failures
     unranked = unranked[unranked["name"].isin(features.names)]
     unranked = unranked[~unranked["name"].isin(features.failures["name"])]
@@ -108,8 +111,13 @@ def rank(
     """The rankings of the clips of `splits`, as an artefact where they come from a classifier.
 
     A language model's answers are kept by its own cache, where a clip without an answer is asked
-    for again.
+    for again. Raises ValueError for a corpus without transcripts.
     """
+    if corpus.clips["text"].isna().all():
+        raise ValueError(
+            f"corpus {corpus.name!r} has no transcripts, so there is nothing to rank; a manifest "
+            "gives them in its column text"
+        )
     if isinstance(ranker, LLMRanker):
         return ranker.rank(corpus, folds, splits=splits)
     made_from = {

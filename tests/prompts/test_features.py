@@ -229,6 +229,14 @@ def test_other_folds_are_ranked_anew(ranked):
     assert first.fingerprint != other.fingerprint
 
 
+@pytest.mark.parametrize("kind", ["classifier", "llm"])
+def test_a_corpus_without_transcripts_is_refused(labelled, kind):
+    corpus, folds = labelled(n=5)
+    corpus.clips["text"] = None
+    with pytest.raises(ValueError, match="corpus 'words' has no transcripts"):
+        tuned_text(corpus, folds, Letters(), ranker=kind)
+
+
 def test_an_unknown_ranker_is_refused():
     with pytest.raises(ValueError, match="classifier, llm; got 'oracle'"):
         build("oracle")

@@ -97,6 +97,17 @@ class TestDivisions:
             assert not set(part.ranked) & set(part.seen)
             assert set(part.seen) < set(held_out.seen)
 
+    def test_rare_labels_and_few_speakers_make_fewer_inner_folds(self, labelled):
+        corpus, folds = labelled(n=5)
+        folds = folds.where(folds == 0, -1)
+        assert len(divisions(corpus, folds)) == 1 + 4  # four clips of each label are not held out
+        corpus.clips.loc[folds.index, "speaker"] = [f"s{i % 3}" for i in range(len(folds))]
+        parts = divisions(corpus, folds)
+        assert len(parts) == 1 + 3
+        speakers = corpus.clips["speaker"]
+        for part in parts[1:]:
+            assert not set(speakers[part.ranked]) & set(speakers[part.seen])
+
     def test_folds_of_another_corpus_are_refused(self, labelled):
         corpus, folds = labelled()
         with pytest.raises(ValueError, match="1 clips .* 'stranger'"):
