@@ -35,6 +35,7 @@ from agt_lib.voting.scoring import (
 from agt_lib.voting.stages import (
     Stage,
     all_rules,
+    before_and_after,
     estimated_prior,
     held_out,
     on_pool,
@@ -45,7 +46,8 @@ from agt_lib.voting.sweeps import advantage_map, guide_sweep, reweight
 
 __all__ = [
     "AGT", "BASELINE", "MODELS", "PAPER", "VOICE", "Predictions", "Referee", "Stage", "VoteConfig",
-    "advantage_map", "all_rules", "alone", "compare_rules", "corrected", "disagreements", "draw",
+    "advantage_map", "all_rules", "alone", "before_and_after", "compare_rules", "corrected",
+    "disagreements", "draw",
     "estimated_prior", "fixed_and_broken", "guide_sweep", "held_out", "labels", "majority", "mean",
     "on_pool", "prevalence_ratios", "propose_triggers", "read_prior", "reweight", "rules",
     "smoothed", "temperatures", "trained_on", "triggered", "variants", "vote", "weighted_waf",

@@ -13,9 +13,9 @@ from agt_lib import priors
 from agt_lib.calibration import calibrated_out_of_fold, fit_temperature, with_temperature
 from agt_lib.crossval import CrossValidated
 from agt_lib.fusion_data import FusionData
-from agt_lib.pseudo import Round
+from agt_lib.pseudo import PseudoRounds, Round
 from agt_lib.voting.predictions import AGT, Predictions
-from agt_lib.voting.priors import corrected, propose_triggers
+from agt_lib.voting.priors import corrected
 from agt_lib.voting.rules import PAPER, VoteConfig, mean, rules, vote
 
 
@@ -85,25 +85,37 @@ def held_out(
     return Stage(predictions, calibrated, prior)
 
 
+def before_and_after(
+    rounds: PseudoRounds, data: FusionData, names: Sequence[str] | None = None
+) -> dict[str, Stage]:
+    """The stages "none" and "P": before pseudo-labels and after their last round.
+
+    Of the pool's clips `names`, or out of fold where None.
+    """
+    ends = {"none": rounds.rounds[0], "P": rounds.rounds[-1]}
+    if names is None:
+        return {stage: held_out(end.results, data, end.selected) for stage, end in ends.items()}
+    return {stage: on_pool(end, data).select(names) for stage, end in ends.items()}
+
+
 def all_rules(
     stage: Stage,
     config: VoteConfig = PAPER,
     targets: Mapping[str, np.ndarray] | None = None,
+    triggers: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, np.ndarray]:
     """Vote shares (S, N, C) of every rule by name: `rules`, and those that know a prior.
 
-    `targets` are the priors (C,) to correct to, by where they come from. Each gives the vote whose
-    trigger labels its shift proposes, and the mean of posteriors corrected to it, raw and
-    calibrated.
+    `targets` are the priors (C,) to correct to, by where they come from: each gives the mean of
+    posteriors corrected to it, raw and calibrated. `triggers` are other trigger labels, by where
+    they come from.
     """
-    raw, calibrated, labels = stage.predictions, stage.calibrated, stage.predictions.label_set
+    raw, calibrated = stage.predictions, stage.calibrated
     every = rules(raw, config) | {"mean, calibrated": mean(calibrated)}
-    learnt = pd.Series(stage.trained_on.mean(0), list(labels))
+    for source, proposed in (triggers or {}).items():
+        every[f"vote, triggers by {source}"] = vote(raw, replace(config, triggers=proposed))
     for source, target in (targets or {}).items():
-        triggers = propose_triggers(learnt, pd.Series(target, list(labels)))
-        by_shift = replace(config, triggers=triggers)
         prior = stage.trained_on, target
-        every[f"vote, triggers by {source}"] = vote(raw, by_shift)
         every[f"mean, corrected by {source}"] = mean(corrected(raw, *prior))
         every[f"mean, calibrated, corrected by {source}"] = mean(corrected(calibrated, *prior))
     return every
@@ -114,9 +126,16 @@ def estimated_prior(
 ) -> np.ndarray:
     """The labels' shares (C,) in the pool by `model`'s calibrated posteriors alone (`priors`).
 
-    The mean over seeds. It costs no submission, and is the pool's prior, not the test's. Raises
-    ValueError as `priors.estimate` does.
+    The mean over seeds. It costs no submission, and is the pool's prior, not the test's. Only for
+    the round without pseudo-labels: later models were trained on clips of the pool with labels of
+    their own, so their posteriors there are not those of clips they never saw. Raises ValueError
+    for a later round, and as `priors.estimate` does.
     """
+    if len(fitted.selected):
+        raise ValueError(
+            f"round {fitted.number} learnt from {len(fitted.selected)} pseudo-labels of the pool: "
+            "estimate its prior from round 0"
+        )
     out_of_fold = Predictions.from_results(fitted.results, held_out=True)
     labels = _true(fitted, data)
     found = []

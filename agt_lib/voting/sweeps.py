@@ -105,6 +105,7 @@ def advantage_map(
     *,
     train: np.ndarray,
     test: np.ndarray,
+    trained_on: np.ndarray,
     config: VoteConfig = PAPER,
     groups: np.ndarray | None = None,
     shifts: Sequence[float] = SHIFTS,
@@ -114,10 +115,10 @@ def advantage_map(
     """Each of `CONTRASTS` over the labels' shift and the voice's reliability.
 
     The fitted models and their predictions stay; the scored clips are reweighted (`reweight`).
-    `train` and `test` (C,) are the priors that shift 0 and 1 stand for; models were trained on
-    `train`, and "mean, corrected" is told each cell's prior. Columns rule, against, shift,
-    unreliability, shown (share of clips, %, whose voice shows the label), clips (effective
-    number), waf (of the rule), difference, low, high.
+    `train` and `test` (C,) are the priors that shift 0 and 1 stand for; "mean, corrected" goes from
+    `trained_on` (S, C) or (C,), what the models learnt from, to each cell's prior. Columns rule,
+    against, shift, unreliability, shown (share of clips, %, whose voice shows the label), clips
+    (effective number), waf (of the rule), difference, low, high.
     """
     train = check_prior(train, predictions.label_set, "the prior of training")
     test = check_prior(test, predictions.label_set, "the test prior")
@@ -127,7 +128,7 @@ def advantage_map(
     lines = []
     for shift in shifts:
         prior = shifted(train, test, shift)
-        compared[CORRECTED] = mean(corrected(predictions, train, prior))
+        compared[CORRECTED] = mean(corrected(predictions, trained_on, prior))
         stacked = np.stack(list(compared.values()))  # (rules, S, N, C)
         for unreliability in unreliabilities:
             weights = reweight(true, shows, prior, unreliability)

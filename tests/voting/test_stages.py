@@ -7,10 +7,11 @@ import pytest
 from agt_lib.calibration import calibrated_out_of_fold, fit_temperature, with_temperature
 from agt_lib.crossval import CrossValidated
 from agt_lib.fusion_data import FusionData
-from agt_lib.pseudo import Round
+from agt_lib.pseudo import PseudoConfig, PseudoRounds, Round
 from agt_lib.voting import (
     VoteConfig,
     all_rules,
+    before_and_after,
     corrected,
     estimated_prior,
     held_out,
@@ -105,18 +106,18 @@ def test_the_prior_of_training_counts_pseudo_labels_of_each_folds_model():
     np.testing.assert_allclose(by_seed[1], (np.full(3, 1 / 3) + [0.2, 0.2, 0.6]) / 2)
 
 
-def test_rules_that_know_a_prior_use_its_shift_and_correct_to_it(data, fitted):
+def test_rules_that_know_a_prior_correct_to_it_and_others_have_its_trigger_labels(data, fitted):
     stage, target = on_pool(fitted, data), np.array([0.2, 0.33, 0.47])
-    config = VoteConfig(triggers=("a",))
-    found = all_rules(stage, config, {"probe": target})
+    config = VoteConfig(triggers=("a",), partner="baseline")
+    found = all_rules(stage, config, {"probe": target}, {"shift": ("b", "c")})
     np.testing.assert_array_equal(found["vote"], vote(stage.predictions, config))
-    # from a third each: a falls to .6, c rises to 1.41, b stays
-    expected = vote(stage.predictions, VoteConfig(triggers=("a", "c")))
-    np.testing.assert_array_equal(found["vote, triggers by probe"], expected)
+    expected = vote(stage.predictions, VoteConfig(triggers=("b", "c"), partner="baseline"))
+    np.testing.assert_array_equal(found["vote, triggers by shift"], expected)
     expected = mean(corrected(stage.calibrated, stage.trained_on, target))
     np.testing.assert_array_equal(found["mean, calibrated, corrected by probe"], expected)
-    assert "mean, corrected by probe" in found
-    assert not any("probe" in name for name in all_rules(stage, config))
+    expected = mean(corrected(stage.predictions, stage.trained_on, target))
+    np.testing.assert_array_equal(found["mean, corrected by probe"], expected)
+    assert len(found) == len(all_rules(stage, config)) + 3
 
 
 def test_a_stage_is_selected_and_averaged_as_a_whole(data, fitted):
@@ -125,6 +126,19 @@ def test_a_stage_is_selected_and_averaged_as_a_whole(data, fitted):
     assert stage.predictions.n_seeds == stage.calibrated.n_seeds == len(stage.trained_on) == 1
     mean_of_seeds = fitted.results["AGT"].test[:, [2, 0]].mean(0)
     np.testing.assert_allclose(stage.predictions.probabilities["AGT"][0], mean_of_seeds)
+
+
+def test_the_first_and_the_last_round_are_the_stages_of_table_2(data, fitted):
+    plain = Round(0, fitted.results, fitted.by_fold, fitted.selected.head(0), ())
+    rounds = PseudoRounds(PseudoConfig(), (plain, plain, fitted), np.ones(3, bool), (), ())
+    on_test = before_and_after(rounds, data, ["q"])
+    assert list(on_test) == ["none", "P"]
+    assert on_test["P"].predictions.names == ("q",)
+    np.testing.assert_allclose(on_test["none"].trained_on, 1 / 3)
+    np.testing.assert_allclose(on_test["P"].trained_on, on_pool(fitted, data).trained_on)
+    out_of_fold = before_and_after(rounds, data)
+    assert out_of_fold["P"].predictions.names == data.names
+    np.testing.assert_allclose(out_of_fold["P"].trained_on, on_pool(fitted, data).trained_on)
 
 
 def test_the_pools_prior_is_estimated_from_posteriors_alone(data, fitted):
@@ -141,3 +155,5 @@ def test_the_pools_prior_is_estimated_from_posteriors_alone(data, fitted):
     result = CrossValidated(data.names, LABELS, FOLDS, (4, 5), own, names, by_fold.mean(1))
     made = Round(0, {"AGT": result}, {"AGT": by_fold}, fitted.selected.head(0), ())
     np.testing.assert_allclose(estimated_prior(made, data), [0.6, 0.3, 0.1], atol=0.07)
+    with pytest.raises(ValueError, match="round 1 learnt from 1 pseudo-labels"):
+        estimated_prior(fitted, data)

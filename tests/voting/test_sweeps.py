@@ -19,6 +19,7 @@ from agt_lib.voting.sweeps import shifted
 
 P = np.array([0.3, 0.2, 0.2, 0.1, 0.1, 0.1])
 Q = np.array([0.1, 0.1, 0.2, 0.3, 0.2, 0.1])
+R = np.array([0.25, 0.15, 0.2, 0.15, 0.15, 0.1])
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +92,8 @@ def test_the_shift_goes_from_train_by_test_and_beyond():
 def test_a_cell_of_the_map_is_the_weighted_score_of_its_rules(clips):
     predictions, true, shows = clips
     cells = advantage_map(
-        predictions, true, shows, train=P, test=Q, shifts=(0.5,), unreliabilities=(1.5,),
-        n_bootstrap=50,
+        predictions, true, shows, train=P, test=Q, trained_on=R,
+        shifts=(0.5,), unreliabilities=(1.5,), n_bootstrap=50,
     ).set_index(["rule", "against"])  # fmt: skip
     prior = shifted(P, Q, 0.5)
     weights = reweight(true, shows, prior, 1.5)
@@ -105,7 +106,7 @@ def test_a_cell_of_the_map_is_the_weighted_score_of_its_rules(clips):
         return 100 * np.mean(scores)
 
     agt, plain = waf(alone(predictions, "AGT")), waf(mean(predictions))
-    told = waf(mean(corrected(predictions, P, prior)))
+    told = waf(mean(corrected(predictions, R, prior)))
     averaging = cells.loc[("mean of probabilities", "AGT")]
     knowing = cells.loc[("mean, corrected", "mean of probabilities")]
     assert averaging["waf"] == pytest.approx(plain)
@@ -124,8 +125,8 @@ def test_where_the_voice_always_shows_the_label_and_the_model_hears_it_the_vote_
     }
     predictions = type(predictions)(predictions.names, predictions.label_set, sharp)
     cells = advantage_map(
-        predictions, true, shows, train=P, test=Q, shifts=(1.0,), unreliabilities=(0.0, 3.0),
-        n_bootstrap=50,
+        predictions, true, shows, train=P, test=Q, trained_on=P,
+        shifts=(1.0,), unreliabilities=(0.0, 3.0), n_bootstrap=50,
     )  # fmt: skip
     helped = cells.query("rule == 'vote' and against == 'AGT'")
     helped = helped.set_index("unreliability")["difference"]
@@ -136,5 +137,10 @@ def test_the_map_refuses_a_prior_with_a_zero(clips):
     predictions, true, shows = clips
     with pytest.raises(ValueError, match="the test prior gives neutral no share"):
         advantage_map(
-            predictions, true, shows, train=P, test=np.array([0, 0.2, 0.2, 0.2, 0.2, 0.2])
+            predictions,
+            true,
+            shows,
+            trained_on=P,
+            train=P,
+            test=np.array([0, 0.2, 0.2, 0.2, 0.2, 0.2]),
         )
