@@ -102,7 +102,7 @@ def draw(prior: pd.DataFrame, note: str) -> Figure:
     for place, top, row in zip(places, tops, shares.itertuples(), strict=True):
         if np.isfinite(row.ratio):
             axis.annotate(
-                f"×{row.ratio:.2f}", (place, top), (0, 4), textcoords="offset points",
+                f"×{row.ratio:.2f}", (place, top), (0, 5.5), textcoords="offset points",
                 ha="center", fontsize=style.SMALL, color=style.INK,
                 weight="bold" if row.shifted else "normal", **style.FONT,
             )  # fmt: skip
