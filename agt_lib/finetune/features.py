@@ -19,6 +19,7 @@ from agt_lib.features import Features
 from agt_lib.finetune.config import TuneConfig
 from agt_lib.finetune.models import ALL, tuned_models
 from agt_lib.finetune.spaces import Rotation, linear_cka
+from agt_lib.finetune.tune import HISTORY
 
 VERSION = 1  # raised when the same models give other features
 RESTS = ("mean", "all")
@@ -74,6 +75,18 @@ class TunedSpaces:
             self._turned(part, self.folds.index[self.folds != fold])
             for fold, part in enumerate(self.by_fold)
         )
+
+    def model_of(self, name: str) -> str:
+        """The model, as `ClipEncoder` takes it, that never saw the labelled clip `name`."""
+        return f"{LOCAL}{self.models[self.folds[name]]}"
+
+    def losses(self) -> pd.DataFrame:
+        """Every model's mean training loss by epoch: columns model, epoch, loss."""
+        names = [*(f"fold {fold}" for fold in range(len(self.by_fold))), "all clips"]
+        histories = [pd.read_csv(folder / HISTORY) for folder in self.models]
+        parts = zip(histories, names, strict=False)
+        table = pd.concat([part.assign(model=name) for part, name in parts], ignore_index=True)
+        return table[["model", "epoch", "loss"]]
 
     def agreement(self) -> pd.DataFrame:
         """Linear CKA between every two spaces on the labelled clips: (1 + K, 1 + K)."""

@@ -52,12 +52,20 @@ class TunedClip(nn.Module):
 def prepare(
     source: Source, labels: Sequence[str], config: TuneConfig, dtype: torch.dtype
 ) -> TunedClip:
-    """The CLIP of `source` with the parameters to tune set to take gradients, in float32.
+    """The CLIP of `source` with its labels' prompts, ready to train; raises as `tune_these`."""
+    clip = source.network(torch.float32)
+    tune_these(clip, config)
+    tokens = open_clip.get_tokenizer(source.architecture)(config.prompts(tuple(labels)))
+    return TunedClip(clip, tokens, config, dtype)
+
+
+def tune_these(clip: nn.Module, config: TuneConfig) -> None:
+    """Let the parameters of an open_clip model take gradients that are to be tuned.
 
     Both towers, projection and temperature, but not the token embedding; not what `config` freezes.
     Raises ValueError where the image tower has fewer blocks than are to be frozen, or none known.
     """
-    clip = source.network(torch.float32).requires_grad_(True)
+    clip.requires_grad_(True)
     for name, parameter in clip.named_parameters():
         image = name.startswith("visual.")
         text = not image and name != "logit_scale"
@@ -65,12 +73,10 @@ def prepare(
             parameter.requires_grad_(False)
     if getattr(clip, "logit_bias", None) is not None:  # no part in a softmax
         clip.logit_bias.requires_grad_(False)
-    for module in _first_blocks(clip.visual, config.freeze_blocks):
-        module.requires_grad_(False)
+    for part in _first_blocks(clip.visual, config.freeze_blocks):
+        part.requires_grad_(False)
     if config.gradient_checkpointing:
         clip.set_grad_checkpointing(True)
-    tokens = open_clip.get_tokenizer(source.architecture)(config.prompts(tuple(labels)))
-    return TunedClip(clip, tokens, config, dtype)
 
 
 def tuned_parameters(network: nn.Module) -> dict[str, nn.Parameter]:

@@ -1,0 +1,109 @@
+"""What tuning CLIP brings on the mini corpus: `python benchmarks/clip_tuning.py`.
+
+WAF of the face alone by logistic regression, on raw features and on cross-fitted ones of the tuned
+small CLIP, out of fold by speaker and on the test clips; zero-shot beside it; over three seeds.
+`--permuted` permutes the labels before everything: all scores should fall to chance. `--search`
+compares settings out of fold and never looks at the test clips: so `TuneConfig.small` was found.
+"""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from agt_lib import corpora, paths
+from agt_lib.corpus import Corpus
+from agt_lib.emotions import to_numbers
+from agt_lib.evaluation import waf
+from agt_lib.features import Features
+from agt_lib.finetune import TuneConfig, tuned_spaces
+from agt_lib.finetune.zero_shot import zero_shot
+from agt_lib.folds import make_folds
+from agt_lib.fusion_data import from_corpus
+from agt_lib.reference import logistic_regression
+
+MODEL = f"local-dir:{paths.SMALL_CLIP}"
+SETTINGS: Mapping[str, dict] = {
+    "default": {},
+    "learning rate / 3": {"learning_rate": TuneConfig.small().learning_rate / 3},
+    "learning rate x 3": {"learning_rate": TuneConfig.small().learning_rate * 3},
+    "twice the epochs": {"epochs": 2 * TuneConfig.small().epochs},
+    "twice the frames": {"n_frames": 2 * TuneConfig.small().n_frames},
+    "text tower frozen": {"tune_text": False},
+    "no colour": {"colour": 0.0},
+    "half raw (WiSE-FT)": {"wise_ft": 0.5},
+    "in_batch": {"loss": "in_batch"},
+}
+
+
+def permuted(corpus: Corpus, seed: int) -> Corpus:
+    """The corpus with the labels of its labelled clips permuted."""
+    clips = corpus.clips.copy()
+    names = corpus.labelled.index
+    rng = np.random.default_rng(seed)
+    clips.loc[names, "emotion"] = rng.permutation(clips.loc[names, "emotion"].to_numpy())
+    return replace(corpus, clips=clips)
+
+
+def scores(
+    corpus: Corpus, folds: pd.Series, config: TuneConfig, seed: int, *, tested: bool
+) -> dict[str, float]:
+    """WAF by set and way, in per cent."""
+    splits = ("train", "test") if tested else ("train",)
+    spaces = tuned_spaces(corpus, folds, MODEL, config, splits=splits, seed=seed)
+    answers = to_numbers(corpus.answers, corpus.labels)
+
+    def both(result, name: str) -> dict[str, float]:
+        data = from_corpus(corpus, {"video": spaces.raw})
+        found = {f"out-of-fold, {name}": waf(data.labels, result.out_of_fold[0].argmax(1))}
+        if tested:
+            places = pd.Index(result.test_names).get_indexer(corpus.answers.index)
+            found[f"test, {name}"] = waf(answers, result.test[0][places].argmax(1))
+        return {key: 100 * value for key, value in found.items()}
+
+    def regressed(features: Features):
+        test = from_corpus(corpus, {"video": features}, ("test",)) if tested else None
+        data = from_corpus(corpus, {"video": features})
+        return logistic_regression(data, folds, ("video",), test=test)
+
+    line = both(regressed(spaces.raw), "raw")
+    for align in (True, False):
+        name = "tuned" if align else "tuned, not aligned"
+        line |= both(regressed(spaces.cross_fitted(align=align)), name)
+    zero = zero_shot(corpus, spaces, MODEL, config)
+    line |= both(zero["raw"], "raw, zero-shot") | both(zero["tuned"], "tuned, zero-shot")
+    between = spaces.agreement().to_numpy()[1:, 1:]
+    line["CKA"] = between[np.triu_indices(len(between), 1)].mean()
+    return line
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--permuted", action="store_true")
+    parser.add_argument("--search", nargs="*", help="settings to compare; all by default")
+    arguments = parser.parse_args()
+    corpus = corpora.load("mini")
+    folds = make_folds(corpus)
+    lines = {}
+    if arguments.search is not None:
+        for name in arguments.search or SETTINGS:
+            config = TuneConfig.small(**SETTINGS[name])
+            lines[name] = scores(corpus, folds, config, 0, tested=False)
+    else:
+        for seed in range(arguments.seeds):
+            used = permuted(corpus, seed) if arguments.permuted else corpus
+            lines[f"seed {seed}"] = scores(used, folds, TuneConfig.small(), seed, tested=True)
+    table = pd.DataFrame(lines).T
+    if arguments.search is None:
+        table.loc["mean"] = table.mean()
+    print(table.T.round(2).to_string())
+    if arguments.search is None:
+        gain = table.loc["mean", "test, tuned"] - table.loc["mean", "test, raw"]
+        print(f"tuned minus raw on the test clips, {arguments.seeds} seeds: {gain:+.1f} points")
+
+
+if __name__ == "__main__":
+    main()
