@@ -21,8 +21,8 @@ from agt_lib.prompts.wording import TEXT_LIMIT, language_of
 
 RANKERS = ("classifier", "llm")
 SHARD = 256
-"""Texts of a shard: more than `extract`'s default, since many texts sort into fuller batches (a tenth
-less padding here) and few seconds are lost with one."""
+"""Texts of a shard: more than `extract`'s default, since many texts sort into fuller batches (a
+tenth less padding here) and few seconds are lost with one."""
 
 
 def ranked_corpus(
