@@ -1,5 +1,6 @@
 """How the paper's figures look and are saved: column widths, fonts, colours, PNG and PDF."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +27,7 @@ MODALITIES = {"audio": "#0072b2", "video": "#e69f00", "text": "#009e73"}
 
 TRUETYPE = 42
 DPI = 300
+NO_DATE = {"CreationDate": None}
 
 
 def tint(colour: str, strength: float = 0.22) -> tuple[float, float, float]:
@@ -57,12 +59,14 @@ def save(
     The page is the figure's own size; PDF embeds its fonts as TrueType. The same figure gives the
     same bytes.
     """
-    for folder in map(Path, folders):
-        folder.mkdir(parents=True, exist_ok=True)
-        with plt.rc_context({"pdf.fonttype": TRUETYPE}):
-            figure.savefig(folder / f"{name}.png", dpi=DPI)
-            figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
-        artefact.write_atomic(folder / f"{name}.txt", caption + "\n")
-        if data is not None:
-            index = not isinstance(data.index, pd.RangeIndex)
-            artefact.write_atomic(folder / f"{name}.csv", data.to_csv(index=index))
+    files = {"txt": caption + "\n"}
+    if data is not None:
+        files["csv"] = data.to_csv(index=not isinstance(data.index, pd.RangeIndex))
+    with plt.rc_context({"pdf.fonttype": TRUETYPE}):
+        for ending, options in (("png", {"dpi": DPI}), ("pdf", {"metadata": NO_DATE})):
+            page = io.BytesIO()
+            figure.savefig(page, format=ending, **options)
+            files[ending] = page.getvalue()
+    for folder in folders:
+        for ending, content in files.items():
+            artefact.write_atomic(Path(folder) / f"{name}.{ending}", content)
