@@ -47,11 +47,13 @@ def write(folder: Path, n_clips: int, n_folds: int) -> None:
     rng = np.random.default_rng(1)
     for modality, dim in DIMS.items():
         shape = (n_clips, dim)
-        matrix = np.lib.format.open_memmap(folder / f"{modality}.npy", "w+", np.float16, shape)
+        path = folder / f"{modality}.npy"
+        np.lib.format.open_memmap(path, "w+", np.float16, shape)
         for start in range(0, n_clips, 8192):
             rows = slice(start, min(start + 8192, n_clips))
+            # mapped anew each time: a process hands its peak memory on to those it starts
+            matrix = np.load(path, mmap_mode="r+")
             matrix[rows] = rng.standard_normal((rows.stop - start, dim), dtype=np.float32)
-        matrix.flush()
     configs = pseudo.configurations(tuple(DIMS), max_epochs=1)
     data = labelled()
     for fold in range(n_folds):
