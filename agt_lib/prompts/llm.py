@@ -66,7 +66,8 @@ class LLMRanker:
     for GPT-4). `workers`: chats at once. `timeout`, `attempts` and `backoff`: see `endpoint.Chat`.
 
     Answers are kept in `cache` (a file under `data/derived/` by default), so that nothing is paid
-    for twice, by whatever process. Raises ValueError for a budget without known prices.
+    for twice, by whatever process; refusals and answers that are no ranking are kept as well.
+    Raises ValueError for a budget without known prices.
     """
 
     model: str = ""
@@ -106,7 +107,7 @@ class LLMRanker:
             "model": self.model,
             "language": self.language,
             "shots": self.shots,
-            "seed": self.seed,
+            "seed": self.seed if self.shots else None,
             "tries": self.tries,
         }
 

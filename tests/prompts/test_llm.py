@@ -364,14 +364,14 @@ class TestTroubleThatPasses:
         server.script = lambda asked, n: busy if n == 0 else (200, completion(ranking()), {})
         assert quietly(ranker(), said("so")).ranked.all()
         first, second = server.times
-        assert 1.0 <= second - first < 3.0
+        assert 1.0 <= second - first < 10.0
 
     def test_retry_after_as_a_date_is_honoured(self, server, said, ranker):
         # A date that has passed: no pause, where the doubling alone would take minutes.
         busy = (503, error("busy"), {"Retry-After": formatdate(time.time() - 5, usegmt=True)})
         server.script = lambda asked, n: busy if n < 3 else (200, completion(ranking()), {})
         assert quietly(ranker(backoff=1000.0), said("so")).ranked.all()
-        assert server.times[-1] - server.times[0] < 3.0
+        assert server.times[-1] - server.times[0] < 10.0
 
     def test_a_pause_of_hours_is_not_waited_for(self, server, said, ranker):
         busy = (429, error("come back tomorrow"), {"Retry-After": "7200"})
@@ -552,6 +552,7 @@ def test_a_killed_run_pays_for_nothing_twice(server, said, ranker, tmp_path):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    assert 10 <= len(server.requests) < 30
     under_way = 2
     assert quietly(ranker(), said(*texts)).ranked.all()
     assert len(server.requests) <= 30 + under_way
