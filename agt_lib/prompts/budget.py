@@ -59,7 +59,7 @@ class Spending:
     prices: tuple[float, float] | None
     budget: float | None
     dollars: float = 0.0
-    _under_way: float = 0.0
+    _under_way: list[float] = field(default_factory=list, repr=False)
     _change: threading.Condition = field(default_factory=threading.Condition, repr=False)
 
     def cost(self, tokens_in: float, tokens_out: float) -> float:
@@ -75,19 +75,23 @@ class Spending:
         """
         most = self.cost(count_tokens(messages), ANSWER_TOKENS)
         with self._change:
-            while self.budget is not None and self.dollars + self._under_way + most > self.budget:
-                if self._under_way == 0:
+            while not self._holds(most):
+                if not self._under_way:
                     raise BudgetError(
                         f"${self.dollars:.4f} of the budget of ${self.budget:g} are spent, and the "
                         f"next request may cost ${most:.4f}"
                     )
                 self._change.wait()
-            self._under_way += most
+            self._under_way.append(most)
         return most
 
     def settle(self, reserved: float, cost: float | None = None) -> None:
         """Book `cost` for what was reserved; None: all of it."""
         with self._change:
             self.dollars += reserved if cost is None else cost
-            self._under_way = max(0.0, self._under_way - reserved)
+            self._under_way.remove(reserved)
             self._change.notify_all()
+
+    def _holds(self, most: float) -> bool:
+        promised = self.dollars + sum(self._under_way) + most
+        return self.budget is None or promised <= self.budget

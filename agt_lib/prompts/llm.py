@@ -63,7 +63,7 @@ class LLMRanker:
     folds only; 0 as in the paper's figure 2b, as far as it is known. `tries`: answers asked for
     until one is a ranking, each time with what was wrong with the last. `budget`: US dollars that
     one call of `rank` may spend (None: no limit), at `prices` per million tokens in and out (known
-    for GPT-4). `workers`: chats at once. `timeout`, `attempts` and `backoff`: see `endpoint.Chat`.
+    for GPT-4). `workers`: chats at once. `timeout`, `attempts` and `backoff`: see `chat.Chat`.
 
     Answers are kept in `cache` (a file under `data/derived/` by default), so that nothing is paid
     for twice, by whatever process; refusals and answers that are no ranking are kept as well.

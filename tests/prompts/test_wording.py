@@ -209,6 +209,14 @@ class TestBudget:
             spending.settle(under_way[0], 0.05)
             assert third.result(timeout=5) == pytest.approx(0.308)
 
+    def test_nobody_waits_for_what_rounding_left_over(self):
+        spending = Spending((0.7e6, 0.1e6), budget=300.0)
+        chats = [[{"role": "user", "content": "x" * n}] for n in (3, 41, 77)]
+        for reserved in [spending.reserve(chat) for chat in chats]:
+            spending.settle(reserved, 90.0)
+        with ThreadPoolExecutor(1) as pool, pytest.raises(BudgetError):
+            pool.submit(spending.reserve, chats[0] * 9).result(timeout=5)
+
     def test_without_an_account_of_tokens_all_that_was_reserved_is_spent(self):
         spending = Spending((1000.0, 1000.0), budget=None)
         spending.settle(spending.reserve(self.chat))
