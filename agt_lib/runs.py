@@ -35,7 +35,7 @@ class Run:
     """One notebook with its parameters resolved; made by `start`.
 
     `encoders` maps each modality in use to its encoder's specification, or to the folder of
-    features for the corpus "mertools".
+    features for the corpus "mertools"; `own` are parameters that this notebook alone has.
     """
 
     notebook: str
@@ -48,6 +48,7 @@ class Run:
     max_failures: float
     splits: tuple[str, ...] | None
     tuned: bool = False
+    own: Mapping[str, Any] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
 
     @cached_property
@@ -145,6 +146,7 @@ class Run:
             "seed": self.seed,
             "splits": self.splits,
             "tuned": self.tuned,
+            "own": dict(self.own),
         }
 
     @property
@@ -236,15 +238,17 @@ def start(
     splits: tuple[str, ...] | None = None,
     tuned: bool = False,
     seed: int = 0,
+    own: Mapping[str, Any] | None = None,
 ) -> Run:
     """Resolve a notebook's parameters and print them in one line with versions and device.
 
     "auto" takes the profile's value; an empty encoder leaves its modality out; `labels` names
     another label set than the six emotions, separated by commas; 0 folds or seeds are the
     profile's; `max_failures` is the share of unreadable clips that stops extraction; features are
-    extracted of `splits` alone (all by default), and `tuned` on emotions where they can be. Raises
-    ValueError where the profile names no corpus and none is given, where its label set is its own,
-    or no modality is left.
+    extracted of `splits` alone (all by default), and `tuned` on emotions where they can be. `own` are
+    the notebook's own parameters, for its record and its folder's name. Raises ValueError where the
+    profile names no corpus and none is given, where its label set is its own, or no modality is
+    left.
     """
     preset = profiles.get(profile)
     preset = replace(preset, n_folds=n_folds or preset.n_folds, n_seeds=n_seeds or preset.n_seeds)
@@ -274,8 +278,9 @@ def start(
             f"corpus {source!r} has its own label set; leave the parameter labels empty"
         )
     run = Run(
-        notebook, preset, source, folder, used, label_set, int(seed), max_failures, splits, tuned
-    )
+        notebook, preset, source, folder, used, label_set, int(seed), max_failures, splits, tuned,
+        own or {},
+    )  # fmt: skip
     print(_line(run))
     return run
 

@@ -91,3 +91,13 @@ def test_results_of_a_notebook_are_found_by_another_with_the_same_settings_alone
     assert resolve(**mine, text="").finished("98_earlier") is None
     monkeypatch.setattr(artefact, "library_digest", lambda: "another")
     assert resolve(**mine).finished("98_earlier") is None
+
+
+def test_a_notebooks_own_parameters_are_on_record_and_make_another_folder(tmp_path, monkeypatch):
+    (tmp_path / "clips.csv").write_text("name,emotion,text\na,happy,hello\nb,sad,oh\n")
+    monkeypatch.setattr(runs.Run, "features", {})
+    mine = {"corpus": "manifest", "root": str(tmp_path / "clips.csv")}
+    strict, lax = (resolve(**mine, own={"threshold": t}) for t in (0.9, 0.5))
+    assert strict.folder != lax.folder
+    lax.finish()
+    assert artefact.read_manifest(lax.folder)["settings"]["own"] == {"threshold": 0.5}
