@@ -1,7 +1,7 @@
 """One step of tuning a full-size CLIP: `python benchmarks/clip_tuning_full_size.py`.
 
-ViT-L/14 by default, random weights, both towers, on clips of noise: seconds of a step and the peak memory of the
-process, weights, gradients, AdamW's moments and activations together.
+ViT-L/14 by default, with random weights, both towers, on clips of noise: seconds of a step and the
+peak memory of the process, weights, gradients, AdamW's moments and activations together.
 """
 
 import argparse

@@ -58,9 +58,8 @@ class TuneConfig:
 
         Found out of fold by `benchmarks/clip_tuning.py --search`; the test clips took no part.
         """
-        return cls(
-            **({"epochs": 12, "learning_rate": 1e-3, "batch_size": 64, "n_frames": 2} | changes)
-        )
+        small = {"epochs": 12, "learning_rate": 1e-3, "batch_size": 16, "n_frames": 2}
+        return cls(**(small | changes))
 
     def prompts(self, labels: tuple[str, ...]) -> list[str]:
         """The prompt of each label."""

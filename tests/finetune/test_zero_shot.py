@@ -19,7 +19,7 @@ def by_open_clip(folder, clip, labels, n_frames):
     with torch.inference_mode():
         network.eval()
         frames, text = network.encode_image(torch.stack(pixels)), network.encode_text(tokens)
-    return frames, torch.nn.functional.normalize(text, dim=1), network.logit_scale.exp()
+        return frames, torch.nn.functional.normalize(text, dim=1), network.logit_scale.exp()
 
 
 def test_probabilities_are_open_clips_own(corpus, folds, model, config):
