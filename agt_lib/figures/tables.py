@@ -32,7 +32,10 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class About:
-    """What a caption says of our numbers: corpus, profile, seeds, encoders by modality."""
+    """What a caption says of our numbers: corpus, profile, seeds, encoders by modality.
+
+    Without test answers (`tested` false) table 2 is scored on the labelled clips, out of fold.
+    """
 
     corpus: str
     synthetic: bool
@@ -40,12 +43,19 @@ class About:
     profile: str
     seeds: Sequence[int]
     encoders: Mapping[str, str]
+    tested: bool
 
     @classmethod
     def of(cls, run: Run) -> "About":
         """What a run says of itself."""
         return cls(
-            run.caption, run.corpus.synthetic, run.source, run.profile.name, run.seeds, run.encoders
+            run.caption,
+            run.corpus.synthetic,
+            run.source,
+            run.profile.name,
+            run.seeds,
+            run.encoders,
+            len(run.corpus.answers) > 0,
         )
 
     @property
@@ -84,12 +94,12 @@ def read(folder: Path, name: str, columns: Sequence[str]) -> pd.DataFrame:
 def table1(scores: pd.DataFrame, about: About) -> Printed:
     """Table 1 beside the paper's. `scores` has `TABLE1_COLUMNS`, as notebook 04 leaves them.
 
-    Rows are `FEATURES`, then what else was fused here, each for the baseline, AGT and, where it is
-    there, logistic regression.
+    Rows are `FEATURES`, then what else the baseline or AGT was trained on, each for both and,
+    where it is there, for logistic regression.
     """
     published = {(c.features, c.model, c.set): c.waf for c in paper.TABLE1}
     ours = _by(scores, ["features", "model", "set"])
-    fused = [name for name in scores["features"].unique() if "+" in name]
+    fused = scores.loc[scores["model"].isin([BASELINE, AGT]), "features"]
     cells, data = [], []
     for features in dict.fromkeys((*FEATURES, *fused)):
         for model in (BASELINE, AGT, REFERENCE):
@@ -146,8 +156,8 @@ def table2(scores: pd.DataFrame, about: About) -> Printed:
             key = {"model": model, "stage": stage} | _numbers(row, (*SCORE, *CHANGE, *STEP))
             data.append(key | {"paper": printed, "paper_clips": clips})
     columns = (
-        "model", "strategy", "test, ours", "minus N, points", "fixed, broken",
-        f"{paper.MER_SEMI}, paper", "paper, clips",
+        "model", "strategy", f"{TEST if about.tested else OUT_OF_FOLD}, ours", "minus N, points",
+        "fixed, broken", f"{paper.MER_SEMI}, paper", "paper, clips",
     )  # fmt: skip
     plain = published[AGT, "none"] / 100
     interval = 100 * 1.96 * math.sqrt(plain * (1 - plain) / paper.N_TEST)

@@ -8,7 +8,7 @@ from agt_lib.figures import tables
 
 ABOUT = tables.About(
     corpus="corpus made up (synthetic)", synthetic=True, source="mini", profile="mini",
-    seeds=[0, 1, 2], encoders={"audio": "opensmile", "video": "clip"},
+    seeds=[0, 1, 2], encoders={"audio": "opensmile", "video": "clip"}, tested=True,
 )  # fmt: skip
 
 
@@ -123,6 +123,18 @@ def test_table_2_keeps_the_steps_and_the_papers_gain_in_clips_in_its_data():
     data = tables.table2(table2_scores(), ABOUT).data.set_index(["model", "stage"])
     assert data.loc[("AGT", "P+V"), ["step", "paper", "paper_clips"]].tolist() == [-0.26, 89.83, 18]
     assert data.loc[("AGT", "P+V"), "submissions"] == 6
+
+
+def test_a_corpus_without_test_answers_has_no_column_that_says_test():
+    about = tables.About(**(vars(ABOUT) | {"tested": False}))
+    assert tables.table2(table2_scores(), about).columns[2] == "out-of-fold, ours"
+    assert tables.table2(table2_scores(), ABOUT).columns[2] == "test, ours"
+
+
+def test_a_lone_modality_has_a_row_where_agt_was_trained_on_it():
+    ours = table1_scores().replace({"features": {"A+V": "A"}})
+    table = tables.table1(ours, ABOUT)
+    assert row(table, "A", "AGT")[2] == "64.0 [60.8, 67.2] ±0.4"
 
 
 def test_a_vote_without_pseudo_labels_is_a_row_of_its_own():
