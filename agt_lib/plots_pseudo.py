@@ -26,7 +26,8 @@ def reliability_panels(tables: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figu
             size = 10 + 90 * seen["clips"] / seen["clips"].max()
             axis.scatter(seen["confidence"], seen["accuracy"], s=size, color=LINES[i], alpha=0.7,
                          label=kind)  # fmt: skip
-        axis.set(title=model, xlabel="confidence", xlim=(0, 1), ylim=(0, 1))
+        axis.set(title=model, xlabel="confidence", xlim=(-0.04, 1.04), ylim=(-0.04, 1.04))
+        axis.set(xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
         axis.set_aspect("equal")
     axes[0, 0].set_ylabel("accuracy")
     handles, names = axes[0, 0].get_legend_handles_labels()
@@ -81,5 +82,7 @@ def kept_by_class(table: pd.DataFrame) -> Figure:
     axis.hlines(100 * first, [x - 0.45 for x in range(len(labels))],
                 [x + 0.45 for x in range(len(labels))], color="black", label="truth")  # fmt: skip
     axis.set(xticks=range(len(labels)), xticklabels=labels, ylabel="share, %")
+    if len(rounds) > 1:
+        axis.set_xlabel(f"bars of a class from left to right: rounds {rounds[0]} to {rounds[-1]}")
     axis.legend(frameon=False)
     return figure
