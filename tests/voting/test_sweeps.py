@@ -53,7 +53,7 @@ def test_a_sweep_needs_one_partner(clips):
         guide_sweep(predictions, true, VoteConfig(partner="either"))
 
 
-@pytest.mark.parametrize("unreliability", [0.0, 0.5, 1.0, 1.8])
+@pytest.mark.parametrize("unreliability", [0.0, 0.5, 1.0, 1.8, 6.0])
 def test_weights_give_the_prior_and_the_reliability_asked_for(clips, unreliability):
     _, true, shows = clips
     weights = reweight(true, shows, Q, unreliability)
