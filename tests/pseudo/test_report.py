@@ -101,3 +101,46 @@ def test_kept_clips_stand_beside_the_truth_of_the_pool(done, truth):
     assert first["true_share"].tolist() == [1 / 3] * 3
     assert first["share"].sum() == pytest.approx(1)
     assert first["kept"].sum() == pytest.approx(len(done.rounds[1].selected) / 6)
+
+
+def test_clips_from_elsewhere_are_scored_by_the_models_on_disk(done, clips_of):
+    others = clips_of("other", 12, seed=5)
+    answers = pd.Series([others.label_set[i] for i in others.labels], list(others.names))
+    table = report.elsewhere(done, others, answers.iloc[::-1])
+    line = table.query("round == 1 and model == 'voice'").iloc[0]
+    predicted = done.rounds[1].predict(others)["voice"]
+    assert predicted.shape == (2, 12, 3)
+    wafs = [f1_score(others.labels, p.argmax(1), average="weighted") for p in predicted]
+    assert line["waf"] == pytest.approx(100 * np.mean(wafs))
+    assert set(table["set"]) == {"second test set"}
+
+
+def test_models_on_disk_predict_the_pool_as_they_did_when_they_were_trained(done, pool):
+    again = done.rounds[2].predict(pool)
+    for model, result in done.rounds[2].results.items():
+        np.testing.assert_allclose(again[model], result.test, rtol=1e-5, atol=1e-7)
+
+
+def scored(difference, low, high, number=1):
+    return {
+        "round": number, "model": "AGT", "set": "test", "waf": 60.0, "low": 55.0, "high": 65.0,
+        "difference": difference, "difference_low": low, "difference_high": high, "fixed": 9.0,
+        "broken": 4.0, "clips": 50,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(0.5, 3.0, "better"), (-3.0, -0.5, "worse"), (-1.0, 3.0, "no difference that 50 clips")],
+)
+def test_the_verdict_says_better_or_worse_only_where_the_interval_leaves_zero_out(low, high, said):
+    table = pd.DataFrame([scored(0, 0, 0, number=0), scored((low + high) / 2, low, high)])
+    assert report.verdict(table).startswith(f"test, AGT: {said}")
+    assert len(report.verdict(table).splitlines()) == 1
+
+
+def test_the_table_for_reading_has_a_column_a_round_and_the_paired_difference():
+    table = pd.DataFrame([scored(0, 0, 0, number=0), scored(1.25, -0.5, 3.0)])
+    shown = report.display(table)
+    assert list(shown) == ["round 0", "round 1", "last minus first"]
+    assert shown.iloc[0].tolist() == ["60.0 [55.0, 65.0]"] * 2 + ["+1.2 [-0.5, +3.0]"]
