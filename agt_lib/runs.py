@@ -245,9 +245,9 @@ def start(
     "auto" takes the profile's value; an empty encoder leaves its modality out; `labels` names
     another label set than the six emotions, separated by commas; 0 folds or seeds are the
     profile's; `max_failures` is the share of unreadable clips that stops extraction; features are
-    extracted of `splits` alone (all by default), and `tuned` on emotions where they can be. `own` are
-    the notebook's own parameters, for its record and its folder's name. Raises ValueError where the
-    profile names no corpus and none is given, where its label set is its own, or no modality is
+    extracted of `splits` alone (all by default), and `tuned` on emotions where they can be. `own`
+    are the notebook's own parameters, for its record and its folder's name. Raises ValueError where
+    the profile names no corpus and none is given, where its label set is its own, or no modality is
     left.
     """
     preset = profiles.get(profile)
