@@ -79,9 +79,9 @@ def quality(done: PseudoRounds, data: FusionData, truth: pd.Series) -> pd.DataFr
     true = pool_truth(done, truth)
     threshold, parts = done.config.threshold, []
     for stage in done.rounds:
-        table = rule(true, judged_pool(done, stage, data), (0.0, threshold))
-        agree = table.loc[table["threshold"] == 0].set_index("who")["coverage"]
-        part = table.iloc[1::2].drop(columns="threshold")  # two thresholds, one line each
+        judged = judged_pool(done, stage, data)
+        agree = rule(true, judged, (0.0,)).set_index("who")["coverage"]
+        part = rule(true, judged, (threshold,)).drop(columns="threshold")
         part.insert(0, "round", stage.number)
         part.insert(2, "agreement", part["who"].map(agree).where(part["who"] == ALL))
         part.insert(4, "clips", part["coverage"] * len(true))

@@ -40,16 +40,21 @@ def test_precision_and_coverage_of_each_model_and_of_all():
 
 def test_quality_counts_what_the_rule_selects(done, labelled, truth):
     table = report.quality(done, labelled, truth)
-    for stage, selected in zip(
-        done.rounds, [done.rounds[1].selected, done.rounds[2].selected, None], strict=False
-    ):
-        if selected is None:
-            break
+    selections = [stage.selected for stage in done.rounds[1:]] + [done.next_selected]
+    for stage, selected in zip(done.rounds, selections, strict=True):
         line = table[(table["round"] == stage.number) & (table["who"] == report.ALL)].iloc[0]
         assert line["clips"] == pytest.approx(len(selected) / 6)
         right = (selected["name"].map(truth) == selected["label"]).mean()
         assert line["precision"] == pytest.approx(right)
         assert line["coverage"] <= line["agreement"]
+
+
+def test_at_threshold_0_what_is_kept_is_what_is_agreed_on(done, labelled, truth):
+    loose = replace(done, config=PseudoConfig(threshold=0.0))
+    table = report.quality(loose, labelled, truth)
+    together = table[table["who"] == report.ALL]
+    assert (together["coverage"] == together["agreement"]).all()
+    assert (table.loc[table["who"] == "voice", "coverage"] == 1).all()
 
 
 def test_what_moved_between_selections():
