@@ -38,6 +38,7 @@ LACKS = {
 RETRIED = (ACCESS, "length")
 """Failures that are tried again: the disk may have mended, or `max_seconds` may be another."""
 
+SHARD_SIZE = 64
 SAMPLE = 8
 """How many clips are encoded again in float32, to report what bfloat16 changes."""
 
@@ -48,17 +49,17 @@ def extract(
     *,
     splits: Sequence[str] | None = None,
     max_failures: float = 0.05,
-    shard_size: int = 64,
+    shard_size: int | None = None,
     workers: int | None = None,
     progress: bool = True,
 ) -> Features:
     """The features of the corpus' clips (of `splits`, or all), in the corpus' order.
 
     What the store has is read; the rest is loaded by `workers` threads (as many as processors)
-    ahead of the model, and stored in shards of `shard_size` clips; loaded clips of two shards are
-    in memory at most. Killed at any moment it loses at most one shard. A second process on the
-    same store waits for the first. A clip is read anew when its file's path, size or time of
-    change differs, or its text.
+    ahead of the model, and stored in shards of `shard_size` clips (by default as many as the
+    encoder asks for, else 64); loaded clips of two shards are in memory at most. Killed at any
+    moment it loses at most one shard. A second process on the same store waits for the first. A
+    clip is read anew when its file's path, size or time of change differs, or its text.
 
     Clips that can't be read go to the ledger and the run goes on; they are absent from the
     features, with the reason. They are tried again when the file has changed; what the disk
@@ -79,7 +80,8 @@ def extract(
             missing = _missing(store, keys)
             store.forget([keys[name] for name in missing])
             _check(store, keys, max_failures)
-            shards = _shards(encoder, clips.loc[missing], shard_size, workers)
+            size = shard_size or getattr(encoder, "shard_size", None) or SHARD_SIZE
+            shards = _shards(encoder, clips.loc[missing], size, workers)
             shown = progress_bar(
                 len(keys),
                 f"{encoder.modality} features",

@@ -5,15 +5,21 @@ ranked prompts) have tuned features.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from agt_lib import encoders, paths, prompts
+from agt_lib import encoders, paths
 from agt_lib.corpora import mertools
 from agt_lib.corpus import Corpus
 from agt_lib.extract import extract
 from agt_lib.features import Features
-from agt_lib.finetune import TuneConfig, tuned_features
+
+if TYPE_CHECKING:
+    from agt_lib.finetune import TuneConfig
+
+LLM_BUDGET = 5.0
+"""Dollars that ranking may cost where notebook 03 did not pay for it before; it sets its own."""
 
 
 def raw(
@@ -53,14 +59,21 @@ def tuned(
     `prompts.build`). Each labelled clip's come from a model that never saw its label. What was made
     before (by notebooks 02 and 03, for one) is read.
     """
+    # Imported here: they bring heavy libraries that a notebook on raw features does without.
+    from agt_lib import prompts
+    from agt_lib.finetune import tuned_features
+
     options = {"splits": splits, "max_failures": max_failures}
     found = {}
     if is_clip(specs.get("video", "")):
         model, config = clip_to_tune(specs["video"])
         found["video"] = tuned_features(corpus, folds, model, config, seed=seed, **options)
     if "text" in specs and corpus.clips["text"].notna().any():
+        asked = prompts.build(
+            ranker, language=prompts.language_of(corpus), budget=LLM_BUDGET, seed=seed
+        )
         encoder = encoders.build(specs["text"])
-        found["text"] = prompts.tuned_text(corpus, folds, encoder, ranker=ranker, **options)
+        found["text"] = prompts.tuned_text(corpus, folds, encoder, ranker=asked, **options)
     return found
 
 
@@ -69,8 +82,10 @@ def is_clip(spec: str) -> bool:
     return spec.partition(":")[0] == "clip"
 
 
-def clip_to_tune(spec: str) -> tuple[str, TuneConfig]:
+def clip_to_tune(spec: str) -> "tuple[str, TuneConfig]":
     """The model that the specification of a CLIP names, and how it is tuned by default."""
+    from agt_lib.finetune import TuneConfig
+
     model = spec.partition(":")[2]
     if not model:
         return f"local-dir:{paths.SMALL_CLIP}", TuneConfig.small()

@@ -210,9 +210,9 @@ class Run:
             "corpus": {"name": self.corpus.name, "fingerprint": self.corpus.fingerprint},
             "library": artefact.library_digest(),
             "synthetic": self.corpus.synthetic,
-            "features": {
+            "features": {  # those that the notebook used: filing results extracts none
                 modality: {"fingerprint": f.fingerprint, "present": int(f.present.sum())}
-                for modality, f in self.features.items()
+                for modality, f in vars(self).get("features", {}).items()
             },
         }
         manifest = artefact.write_manifest(self.folder, made_of | content, self.started)

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -412,6 +413,23 @@ def test_at_most_two_shards_of_loaded_clips_are_in_memory():
     quietly(sentences(60), encoder, shard_size=5, workers=4)
     assert encoder.held == 0
     assert encoder.most <= 10
+
+
+@pytest.mark.parametrize(
+    ("asked", "given", "expected"),
+    [(None, None, [64, 6]), (50, None, [50, 20]), (50, 40, [40, 30])],
+)
+def test_an_encoder_may_ask_for_shards_of_its_own_size(asked, given, expected):
+    class Sized(Letters):
+        shard_size = asked
+        seen: ClassVar[list] = []
+
+        def encode(self, items):
+            self.seen.append(len(items))
+            return super().encode(items)
+
+    quietly(sentences(70), Sized(), **({"shard_size": given} if given else {}))
+    assert Sized.seen == expected
 
 
 def test_the_manifest_says_what_was_done(clips_folder, data_folder):

@@ -20,7 +20,10 @@ class CheckpointError(Exception):
 
 
 class Encoder(Protocol):
-    """Turns clips into features. What a clip gives does not depend on its batch."""
+    """Turns clips into features. What a clip gives does not depend on its batch.
+
+    One that has to see many clips at once to be fast may say how many, as `shard_size`.
+    """
 
     modality: str
     """audio, video or text."""
