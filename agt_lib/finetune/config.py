@@ -15,6 +15,7 @@ class TuneConfig:
 
     epochs: int = 10  # fixed: no held-out label chooses it
     learning_rate: float = 2e-6  # for pretrained weights; a few clips spoil them quickly
+    text_rate: float = 1.0  # the text tower's learning rate as a multiple of that
     weight_decay: float = 1e-3  # of matrices only
     betas: tuple[float, float] = (0.9, 0.98)
     warmup: float = 0.1  # share of the steps; cosine to zero afterwards

@@ -85,11 +85,18 @@ def tuned_parameters(network: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def groups(network: nn.Module, config: TuneConfig) -> list[dict]:
-    """AdamW's groups: matrices with weight decay, vectors and the temperature without."""
-    parameters = list(tuned_parameters(network).values())
+    """AdamW's groups: matrices with weight decay, vectors and the temperature without.
+
+    `rate` is a group's share of the learning rate: `text_rate` for the text tower.
+    """
+    found: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in tuned_parameters(network).items():
+        image = "clip.visual." in name or name.endswith("logit_scale")
+        decay = config.weight_decay if parameter.ndim > 1 else 0.0
+        found.setdefault((decay, 1.0 if image else config.text_rate), []).append(parameter)
     return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": parameters, "weight_decay": decay, "rate": rate}
+        for (decay, rate), parameters in found.items()
     ]
 
 

@@ -143,7 +143,8 @@ def _epoch(
         for number, batch in enumerate(np.array_split(order, steps)):
             progress = (epoch * steps + number + 0.5) / (config.epochs * steps)
             for group in optimiser.param_groups:
-                group["lr"] = config.learning_rate * _schedule(progress, config.warmup)
+                rate = config.learning_rate * group["rate"]
+                group["lr"] = rate * _schedule(progress, config.warmup)
             loss = _step(task, source, config, network, accelerator, batch, draws)
             if not math.isfinite(loss):
                 return loss

@@ -58,13 +58,17 @@ def test_more_frozen_blocks_than_there_are_is_an_error(model):
         network(model, freeze_blocks=3)
 
 
-def test_only_matrices_decay(model):
+def test_only_matrices_decay_and_the_text_tower_has_a_rate_of_its_own(model):
     tuned = network(model)
-    matrices, vectors = groups(tuned, TuneConfig())
-    assert matrices["weight_decay"] == 1e-3 and vectors["weight_decay"] == 0
-    assert {p.ndim > 1 for p in matrices["params"]} == {True}
-    assert {p.ndim > 1 for p in vectors["params"]} == {False}
-    assert len(matrices["params"]) + len(vectors["params"]) == len(tuned_parameters(tuned))
+    found = groups(tuned, TuneConfig(text_rate=3.0))
+    by_id = {id(p): group for group in found for p in group["params"]}
+    parameters = tuned_parameters(tuned)
+    assert set(by_id) == {id(p) for p in parameters.values()}
+    for name, parameter in parameters.items():
+        group = by_id[id(parameter)]
+        assert group["weight_decay"] == (1e-3 if parameter.ndim > 1 else 0)
+        text = "visual" not in name and "logit_scale" not in name
+        assert group["rate"] == (3.0 if text else 1.0)
 
 
 def test_batch_norms_keep_the_statistics_they_were_trained_with(resnet):
