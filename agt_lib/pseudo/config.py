@@ -35,6 +35,8 @@ class PseudoConfig:
     """Keep what joined before; else each round selects from the whole pool anew."""
     calibrate: bool = False
     """Confidence after temperature scaling, fitted out of fold, instead of raw softmax."""
+    precision: float | None = None
+    """Instead of `threshold` one for each fold: see `thresholds.fold_thresholds`."""
     quota: int | None = None
     """At most so many clips of each class, the surest first."""
     align_to: Mapping[str, float] | None = None
@@ -48,10 +50,10 @@ class PseudoConfig:
         ):
             if value not in allowed:
                 raise ValueError(f"{name} is one of {', '.join(allowed)}; got {value!r}")
-        if not 0 <= self.threshold < 1:
-            raise ValueError(
-                f"threshold is a softmax confidence from 0 to below 1; got {self.threshold}"
-            )
+        if not 0 <= self.threshold <= 1:
+            raise ValueError(f"threshold is a softmax confidence from 0 to 1; got {self.threshold}")
+        if self.precision is not None and not 0 < self.precision <= 1:
+            raise ValueError(f"precision is None or a share above 0; got {self.precision}")
         if self.rounds < 1:
             raise ValueError(f"rounds is 1 or more; got {self.rounds}")
         if self.quota is not None and self.quota < 1:
@@ -65,6 +67,14 @@ class PseudoConfig:
                     f"{prior}. A class that is truly absent belongs in no label set."
                 )
             object.__setattr__(self, "align_to", prior)
+
+    @property
+    def rule(self) -> str:
+        """In words, how sure the models must be."""
+        kind = "calibrated" if self.calibrate else "raw"
+        if self.precision is None:
+            return f"{kind} confidence above {self.threshold}"
+        return f"{kind} confidence, {self.precision:.0%} right among labelled clips"
 
 
 def configurations(

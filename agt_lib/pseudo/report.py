@@ -12,7 +12,8 @@ from agt_lib import evaluation
 from agt_lib.calibration import calibrated_out_of_fold
 from agt_lib.emotions import to_numbers
 from agt_lib.fusion_data import FusionData
-from agt_lib.pseudo.rounds import PseudoRounds, Round, fold_models
+from agt_lib.pseudo.config import PseudoConfig
+from agt_lib.pseudo.rounds import PseudoRounds, Round, fold_models, thresholds_of
 from agt_lib.pseudo.selection import agreement
 from agt_lib.table1 import OUT_OF_FOLD, TEST, on_test
 
@@ -46,11 +47,14 @@ def judged_labelled(
 
 
 def rule(
-    true: np.ndarray, probabilities: Mapping[str, np.ndarray], thresholds: Sequence[float]
+    true: np.ndarray,
+    probabilities: Mapping[str, np.ndarray],
+    levels: Sequence[float | np.ndarray],
 ) -> pd.DataFrame:
     """What each model alone, and all together, keep above each confidence, and how rightly.
 
-    `probabilities` are (R, N, C) by model; `true` (N,) is -1 where it is not known. Columns who,
+    `probabilities` are (R, N, C) by model; a threshold is one number or (R,), one for each of them;
+    `true` (N,) is -1 where it is not known. Columns who,
     threshold, coverage (share of the clips that are kept), precision (share of the kept ones of
     known truth that are right; NaN of none). `ALL` keeps where all agree and each is surer;
     its coverage at threshold 0 is their agreement.
@@ -62,8 +66,8 @@ def rule(
         judged = [agreement(p[:, r]) for r in range(p.shape[1])]
         agree, chosen, confidence = (np.stack(part) for part in zip(*judged, strict=True))  # (R, N)
         right, known = chosen == true, np.broadcast_to(true >= 0, chosen.shape)
-        for threshold in thresholds:
-            kept = agree & (confidence > threshold)
+        for threshold in levels:
+            kept = agree & (confidence > np.reshape(threshold, (-1, 1)))
             of_known = right[kept & known]
             precision = of_known.mean() if len(of_known) else np.nan
             lines.append((who, threshold, kept.mean(), precision))
@@ -77,9 +81,9 @@ def quality(done: PseudoRounds, data: FusionData, truth: pd.Series) -> pd.DataFr
     of one model), coverage, clips (kept, mean over folds and seeds), precision.
     """
     true = pool_truth(done, truth)
-    threshold, parts = done.config.threshold, []
+    parts = []
     for stage in done.rounds:
-        judged = judged_pool(done, stage, data)
+        judged, threshold = judged_pool(done, stage, data), thresholds(stage, data, done.config)
         agree = rule(true, judged, (0.0,)).set_index("who")["coverage"]
         part = rule(true, judged, (threshold,)).drop(columns="threshold")
         part.insert(0, "round", stage.number)
@@ -87,6 +91,15 @@ def quality(done: PseudoRounds, data: FusionData, truth: pd.Series) -> pd.DataFr
         part.insert(4, "clips", part["coverage"] * len(true))
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
+
+
+def thresholds(stage: Round, data: FusionData, config: PseudoConfig) -> np.ndarray:
+    """What `config` asks of the models of `stage`, by seed and fold: (S x K,)."""
+    results = stage.results.items()
+    folds = next(iter(stage.results.values())).folds
+    n_seeds = len(next(iter(stage.results.values())).seeds)
+    of_seeds = [{m: result.out_of_fold[i] for m, result in results} for i in range(n_seeds)]
+    return np.concatenate([thresholds_of(data, folds, p, config) for p in of_seeds])
 
 
 def pool_truth(done: PseudoRounds, truth: pd.Series) -> np.ndarray:

@@ -8,19 +8,20 @@ S seeds, K folds, N labelled clips, P clips of the pool, n clips that join, C cl
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from agt_lib.calibration import fold_temperatures, with_temperature
+from agt_lib.calibration import calibrated_out_of_fold, fold_temperatures, with_temperature
 from agt_lib.crossval import CrossValidated, fold_numbers, predict_mean
 from agt_lib.fusion_config import FusionConfig
 from agt_lib.fusion_data import FusionData
 from agt_lib.pseudo.config import PseudoConfig
 from agt_lib.pseudo.fits import Fits, Trainer, load_model
 from agt_lib.pseudo.selection import agreement, select
+from agt_lib.pseudo.thresholds import fold_thresholds
 
 WHO = ["fold", "name", "label"]
 
@@ -198,12 +199,13 @@ def _selection(
         model: fold_models(trainer.data, trainer.folds, fits.out_of_fold[model], p, config)
         for model, p in fits.pool.items()
     }
+    thresholds = thresholds_of(trainer.data, trainer.folds, fits.out_of_fold, config)
     for fold in range(trainer.n_folds):
         tables = {
             model: pd.DataFrame(p[fold], list(trainer.pool.names), list(trainer.data.label_set))
             for model, p in probabilities.items()
         }
-        found = select(tables, config, allowed)
+        found = select(tables, replace(config, threshold=thresholds[fold]), allowed)
         found.insert(0, "fold", fold)
         if config.accumulate:
             before = fits.joined[fits.joined["fold"] == fold]
@@ -230,6 +232,19 @@ def fold_models(
         return pool
     temperatures = fold_temperatures(data.labels, folds, out_of_fold)
     return with_temperature(pool, temperatures[:, None, None])
+
+
+def thresholds_of(
+    data: FusionData, folds: np.ndarray, out_of_fold: Mapping[str, np.ndarray], config: PseudoConfig
+) -> np.ndarray:
+    """One seed's threshold in each fold, (K,); `out_of_fold` are (N, C) by model, uncalibrated."""
+    if config.precision is None:
+        return np.full(int(folds.max()) + 1, config.threshold)
+    if config.calibrate:
+        out_of_fold = {
+            model: calibrated_out_of_fold(data.labels, folds, p) for model, p in out_of_fold.items()
+        }
+    return fold_thresholds(data.labels, folds, out_of_fold, config.precision)
 
 
 def _round(number: int, trainer: Trainer, fits: Mapping[int, Fits]) -> Round:
@@ -270,8 +285,8 @@ def _notes(
         surest = f"{confidence[agree].max():.2f}" if agree.any() else "none"
         notes.append(
             f"no clip joined: the models agree on {100 * agree.mean():.0f} % of the pool, but on "
-            f"none is each surer than {config.threshold} (raw confidence there at most {surest}); "
-            "lower the threshold, or calibrate"
+            f"none is each sure enough ({config.rule}; raw confidence there at most {surest}); "
+            "ask for less, or calibrate"
         )
     elif all(len(chain) <= config.rounds for chain in chains.values()):
         notes.append(f"round {len(rounds)} would change nothing: stopped after {len(rounds) - 1}")

@@ -11,7 +11,7 @@ from agt_lib.fusion_config import FusionConfig
     [
         ({"pool": "all"}, "pool is one of candidates, unlabelled, test; got 'all'"),
         ({"target": "firm"}, "target is one of hard, soft"),
-        ({"threshold": 90}, "confidence from 0 to below 1; got 90"),
+        ({"threshold": 90}, "confidence from 0 to 1; got 90"),
         ({"rounds": 0}, "rounds is 1 or more"),
         ({"quota": 0}, "quota is None or 1 or more"),
         ({"align_to": {"happy": 1.0, "sad": 0.0}}, "a share above 0.*'sad': 0.0"),

@@ -10,6 +10,7 @@ import pytest
 from agt_lib import pseudo, saved
 from agt_lib.crossval import cross_validate
 from agt_lib.pseudo import PseudoConfig, fits, select
+from agt_lib.pseudo.thresholds import fold_thresholds
 
 EASY = PseudoConfig(threshold=0.3, rounds=1)
 
@@ -114,7 +115,7 @@ def test_none_above_the_threshold_ends_at_once_and_says_how_sure_they_were(train
     assert len(done.rounds) == 1
     assert done.next_selected.empty
     assert "no clip joined" in done.notes[0]
-    assert "none is each surer than 0.9999" in done.notes[0]
+    assert "none is each sure enough (raw confidence above 0.9999" in done.notes[0]
     assert done.rounds[0].summary()["kept"].eq(0).all()
 
 
@@ -221,3 +222,16 @@ def test_the_summary_counts_clips_per_fold_and_seed_and_judges_them_by_the_truth
     right = np.mean([truth[name] == "cross" for name in mine["name"]])
     assert summary["right"]["cross"] == pytest.approx(right)
     assert stage.summary()["right"].isna().all()
+
+
+def test_by_precision_each_fold_has_the_threshold_that_its_other_folds_give(train, clips_of, folds):
+    data = clips_of("clip", 60, signal=1.5)
+    clips = {"data": data, "pool": clips_of("pool", 45, seed=1, signal=1.5, labelled=False)}
+    done = train(PseudoConfig(precision=0.9, rounds=1), **clips)
+    parts = {model: result.out_of_fold[0] for model, result in done.rounds[0].results.items()}
+    thresholds = fold_thresholds(data.labels, folds.to_numpy(), parts, 0.9)
+    loose = train(PseudoConfig(threshold=0.0, rounds=1), **clips).rounds[1].selected
+    allowed = loose["confidence"] > thresholds[loose["fold"]]
+    joined = done.rounds[1].selected
+    assert 0 < len(joined) < len(loose)
+    assert joined["name"].tolist() == loose.loc[allowed, "name"].tolist()
