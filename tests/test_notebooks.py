@@ -53,12 +53,10 @@ def execute(notebook, output, **parameters):
     )
 
 
-def test_04_runs_from_nothing_by_papermill_in_its_folder_and_leaves_a_table_with_intervals(
-    data_folder, tmp_path
-):
-    output = tmp_path / "out.ipynb"
+def by_papermill(notebook, output):
+    """Run a notebook as its reader does, from the notebooks' folder."""
     done = subprocess.run(
-        [Path(sys.executable).parent / "papermill", "04_train_agt.ipynb", output]
+        [Path(sys.executable).parent / "papermill", f"{notebook}.ipynb", output]
         + ["-p", "profile", "smoke"],
         cwd=NOTEBOOKS,
         capture_output=True,
@@ -66,9 +64,33 @@ def test_04_runs_from_nothing_by_papermill_in_its_folder_and_leaves_a_table_with
     )
     assert done.returncode == 0, done.stderr[-3000:]
 
+
+def test_07_runs_from_nothing_and_leaves_table_2_and_a_submission(data_folder, tmp_path):
+    by_papermill("07_vote", tmp_path / "out.ipynb")
+    results = run_folder(data_folder, "07_vote")
+    table = pd.read_csv(results / "table2.csv")
+    rows = table[["model", "stage"]].apply(tuple, axis=1)
+    assert set(rows) >= {(m, s) for m in ("baseline", "AGT") for s in ("none", "P", "P+V")}
+    assert (table["low"] <= table["waf"]).all()
+    assert (table["waf"] <= table["high"]).all()
+    assert table["corpus"].str.contains("synthetic").all()
+    submitted = pd.read_csv(results / "submission.csv")
+    assert list(submitted.columns) == ["name", "discrete"]
+    corpus = corpora.load("smoke")
+    assert sorted(submitted["name"]) == sorted(corpus.split("test", "unlabelled").index)
+    assert submitted["discrete"].isin(corpus.labels).all()
+
+
+def test_04_runs_by_papermill_in_its_folder_and_leaves_a_table_with_intervals(
+    data_folder, tmp_path
+):
+    output = tmp_path / "out.ipynb"
+    by_papermill("04_train_agt", output)
+
     results = run_folder(data_folder, "04_train_agt")
     scores = pd.read_csv(results / "table1.csv")
-    assert {"A+V", "A+T", "A+V+T", "A", "V", "T"} == set(scores["features"])
+    raw, tuned = {"A+V", "A+T", "A+V+T", "A", "V", "T"}, {"A+V*", "A+T*", "A+V*+T*", "V*", "T*"}
+    assert set(scores["features"]) == raw | tuned
     assert {"out-of-fold", "test"} == set(scores["set"])
     assert (scores["low"] < scores["waf"]).all()
     assert (scores["waf"] < scores["high"]).all()
@@ -97,6 +119,56 @@ def test_01_reads_what_04_extracted(data_folder, tmp_path):
     assert {path: after.get(path) for path in before} == before
 
 
+def test_02_shows_raw_and_tuned_clip_and_what_seen_labels_pretend(data_folder, tmp_path):
+    execute("02_finetune_clip", tmp_path / "out.ipynb")
+    results = run_folder(data_folder, "02_finetune_clip")
+    scores = pd.read_csv(results / "scores.csv")
+    assert {"out-of-fold", "test"} == set(scores["set"])
+    assert {"tuned, cross-fitted, zero-shot", "raw, logistic regression"} <= set(scores["model"])
+    assert (pd.read_csv(results / "optimism.csv")["low"].notna()).all()
+
+
+def test_03_ranks_every_clip_with_words_and_compares_plain_with_ranked(data_folder, tmp_path):
+    execute("03_prompt_text", tmp_path / "out.ipynb")
+    results = run_folder(data_folder, "03_prompt_text")
+    rankings = pd.read_csv(results / "rankings.csv", index_col="name")
+    clips = corpora.load("smoke").split("train", "test")
+    ranks = [f"rank{i}" for i in range(1, 7)]
+    ranked = rankings[rankings["rank1"].notna()]
+    assert set(ranked.index) == set(clips.index[clips["text"].notna()])
+    assert all(sorted(row) == sorted(EMOTIONS) for row in ranked[ranks].to_numpy())
+    assert {"out-of-fold", "test"} == set(pd.read_csv(results / "differences.csv")["set"])
+
+
+def test_05_shows_rounds_of_pseudo_labels(data_folder, tmp_path):
+    output = tmp_path / "out.ipynb"
+    execute("05_pseudo_label", output)
+    assert "synthetic" in reproduce.result(output)
+
+
+def test_06_recovers_the_counts_of_the_test_labels(data_folder, tmp_path):
+    execute("06_probe_distribution", tmp_path / "out.ipynb")
+    prior = pd.read_csv(run_folder(data_folder, "06_probe_distribution") / "prior.csv")
+    counts = corpora.load("smoke").answers.value_counts().reindex(prior["label"])
+    assert prior["count"].tolist() == counts.tolist()
+    assert prior["em_test"].sum() == pytest.approx(1)
+
+
+def test_08_draws_from_what_the_others_left_and_keeps_the_checkout_clean(data_folder, tmp_path):
+    earlier = sorted(data_folder.glob("runs/0[467]_*"))
+    status = ["git", "status", "--porcelain", "figures"]
+    before = subprocess.run(status, cwd=paths.ROOT, capture_output=True, text=True).stdout
+    output = tmp_path / "out.ipynb"
+    execute("08_paper_figures", output)
+    assert sorted(data_folder.glob("runs/0[467]_*")) == earlier, "nothing was run again"
+    files = {path.name for path in run_folder(data_folder, "08_paper_figures").rglob("*")}
+    figures = {f"figure{i}.{end}" for i in (1, 2) for end in ("png", "pdf")}
+    tables = {f"table{i}.{end}" for i in (1, 2) for end in ("csv", "md", "tex")}
+    assert figures | tables <= files
+    assert "paper" in reproduce.result(output)
+    assert subprocess.run(status, cwd=paths.ROOT, capture_output=True, text=True).stdout == before
+
+
 def test_04_runs_on_a_users_manifest(data_folder, tmp_path):
     clips = corpora.load("smoke").clips.drop(columns="audio")
     clips = clips[clips["split"].isin(["train", "test"])]
@@ -105,6 +177,7 @@ def test_04_runs_on_a_users_manifest(data_folder, tmp_path):
     clips["emotion"] = clips["emotion"].str.title() + " "
     clips.to_csv(tmp_path / "clips.csv")
     manifest = {"corpus": "manifest", "root": str(tmp_path / "clips.csv"), "text": ""}
+    manifest["tuned"] = False
     execute("04_train_agt", tmp_path / "out.ipynb", **manifest)
     scores = pd.read_csv(run_folder(data_folder, "04_train_agt") / "table1.csv")
     assert set(scores["features"]) == {"A+V", "A", "V"}
