@@ -59,7 +59,14 @@ class TuneConfig:
 
         Found out of fold by `benchmarks/clip_tuning.py --search`; the test clips took no part.
         """
-        small = {"epochs": 12, "learning_rate": 1e-3, "batch_size": 16, "n_frames": 2}
+        small = {
+            "epochs": 20,
+            "learning_rate": 3e-4,
+            "text_rate": 3.0,
+            "batch_size": 16,
+            "n_frames": 2,
+            "colour": 0.5,
+        }
         return cls(**(small | changes))
 
     def prompts(self, labels: tuple[str, ...]) -> list[str]:

@@ -4,6 +4,7 @@ b clips, T frames, S pixels, C classes, D features.
 """
 
 from collections.abc import Sequence
+from functools import cache
 
 import open_clip
 import torch
@@ -55,8 +56,14 @@ def prepare(
     """The CLIP of `source` with its labels' prompts, ready to train; raises as `tune_these`."""
     clip = source.network(torch.float32)
     tune_these(clip, config)
-    tokens = open_clip.get_tokenizer(source.architecture)(config.prompts(tuple(labels)))
+    tokens = tokenised(source.architecture, tuple(config.prompts(tuple(labels))))
     return TunedClip(clip, tokens, config, dtype)
+
+
+@cache
+def tokenised(architecture: str, prompts: tuple[str, ...]) -> Tensor:
+    """The prompts' token numbers, (C, context); kept, since open_clip's tokenizer loads slowly."""
+    return open_clip.get_tokenizer(architecture)(list(prompts))
 
 
 def tune_these(clip: nn.Module, config: TuneConfig) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import open_clip
 import pandas as pd
 import torch
 from torch.nn import functional as F
@@ -18,6 +17,7 @@ from agt_lib.encoders.clip import LOCAL, ClipEncoder, Source
 from agt_lib.features import Features
 from agt_lib.finetune.config import TuneConfig
 from agt_lib.finetune.features import TunedSpaces
+from agt_lib.finetune.network import tokenised
 
 
 def prompt_embeddings(
@@ -26,7 +26,7 @@ def prompt_embeddings(
     """The labels' prompts as `model` embeds them, (C, D) of length 1, and its logit scale."""
     source = Source.find(model, None)
     network = source.network(torch.float32)
-    tokens = open_clip.get_tokenizer(source.architecture)(config.prompts(tuple(labels)))
+    tokens = tokenised(source.architecture, tuple(config.prompts(tuple(labels))))
     with torch.inference_mode():
         text = F.normalize(network.encode_text(tokens), dim=-1)
         return text.numpy(), float(network.logit_scale.exp())
