@@ -2,8 +2,12 @@
 
 import os
 import sys
+import warnings
 
 from tqdm import tqdm
+
+# Libraries that ask for widgets get text as well; nobody has to install anything for that.
+warnings.filterwarnings("ignore", message="IProgress not found")
 
 SECONDS_IN_A_LOG = 20
 
