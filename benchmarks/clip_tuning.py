@@ -3,7 +3,7 @@
 WAF of the face alone by logistic regression, on raw features and on cross-fitted ones of the tuned
 small CLIP, out of fold by speaker and on the test clips; zero-shot beside it; over three seeds.
 `--permuted` permutes the labels before everything: all scores should fall to chance. `--search`
-compares settings out of fold and never looks at the test clips: so `TuneConfig.small` was found.
+compares `TuneConfig.small` with its neighbours out of fold and never looks at the test clips.
 """
 
 import argparse

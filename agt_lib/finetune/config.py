@@ -57,7 +57,9 @@ class TuneConfig:
     def small(cls, **changes) -> "TuneConfig":
         """For the small CLIP of this repository, on rendered clips.
 
-        Found out of fold by `benchmarks/clip_tuning.py --search`; the test clips took no part.
+        The best of about a dozen settings by zero-shot WAF on speakers held out, one seed; test
+        clips took no part. `benchmarks/clip_tuning.py` says what it brings, and `--search` what
+        its neighbours would.
         """
         small = {
             "epochs": 20,
