@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 LLM_BUDGET = 5.0
 """Dollars that ranking may cost where notebook 03 did not pay for it before; it sets its own."""
+LLM_PRICES = (30.0, 60.0)
+"""Dollars per million tokens in and out that this budget counts, whatever the model: GPT-4's, which
+few exceed."""
 
 
 def raw(
@@ -70,7 +73,11 @@ def tuned(
         found["video"] = tuned_features(corpus, folds, model, config, seed=seed, **options)
     if "text" in specs and corpus.clips["text"].notna().any():
         asked = prompts.build(
-            ranker, language=prompts.language_of(corpus), budget=LLM_BUDGET, seed=seed
+            ranker,
+            language=prompts.language_of(corpus),
+            budget=LLM_BUDGET,
+            prices=LLM_PRICES,
+            seed=seed,
         )
         encoder = encoders.build(specs["text"])
         found["text"] = prompts.tuned_text(corpus, folds, encoder, ranker=asked, **options)
