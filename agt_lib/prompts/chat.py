@@ -77,7 +77,7 @@ class Chat:
             timeout=timeout,
             max_retries=0,  # tenacity's, below, honour a Retry-After of any length
             # The key goes to this endpoint and to no other that it may name.
-            http_client=openai.DefaultHttpxClient(follow_redirects=False),
+            http_client=_Client(timeout=timeout, follow_redirects=False),
         )
         self._retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_passes),
@@ -153,22 +153,23 @@ class Chat:
             tokens = [_count(usage.get(f"{kind}_tokens")) for kind in ("prompt", "completion")]
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             raise _BrokenAnswer("what came is no chat completion") from None
-        hide, ended = self._endpoint.key.hide, choice.get("finish_reason")
+        ended = choice.get("finish_reason")
         if refusal:
-            problem = f"the model refuses: {hide(str(refusal))[:200]}"
+            problem = f"the model refuses: {self._shown(refusal)[:200]}"
         elif ended == "content_filter":
             problem = "the endpoint's content filter refuses"
         elif ended == "length":
             problem = f"the answer is not done after {ANSWER_TOKENS} tokens"
         else:
-            return Answer(hide(content if isinstance(content, str) else ""), "", *tokens)
+            said = self._shown(content) if isinstance(content, str) else ""
+            return Answer(said, "", *tokens)
         return Answer("", problem, *tokens)
 
     def _failure(self, error: Exception, sent: Mapping[str, Any]) -> Exception | None:
         """What to raise for `error`; None where the request is to be sent again without an option
         that the endpoint named as not its own."""
         where = f"{self._endpoint.url}, model {self._model}"
-        said = self._endpoint.key.hide(str(error))[:300]
+        said = self._shown(error)[:300]
         if isinstance(error, openai.BadRequestError | openai.UnprocessableEntityError):
             named = f"{error.param} {error}"
             for option in sent:
@@ -189,6 +190,10 @@ class Chat:
             return ServiceError(f"no answer from {where}: {said}")
         return ServiceError(f"{where}: {said}. {advice[0].upper()}{advice[1:]}.", fatal=True)
 
+    def _shown(self, said: Any) -> str:
+        """What the endpoint said, without the key and without what no file can hold."""
+        return self._endpoint.key.hide(str(said)).encode(errors="replace").decode()
+
     def _replace(self, option: str) -> None:
         """Send `option` no more, from any thread."""
         options = dict(self._options)
@@ -196,6 +201,34 @@ class Chat:
         if REPLACED[option] and value is not None:
             options[REPLACED[option]] = value
         self._options = options
+
+
+class _Client(openai.DefaultHttpxClient):
+    """Of an error's text reads the start alone, be it endless, slow, damaged or broken off.
+
+    The openai package itself reads all of it, and fails where it can't.
+    """
+
+    def send(self, request: Any, **options: Any) -> Any:
+        response = super().send(request, **options)
+        if response.is_success:
+            return response
+        started, body = time.monotonic(), bytearray()
+        try:
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) > ANSWER_BYTES or time.monotonic() - started > self.timeout.read:
+                    break
+        except Exception:  # of whichever HTTP library; the status says enough
+            pass
+        finally:
+            response.close()
+        names = ("content-type", "retry-after")
+        headers = {name: response.headers[name] for name in names if name in response.headers}
+        content = bytes(body[:ANSWER_BYTES])
+        return type(response)(
+            response.status_code, headers=headers, content=content, request=request
+        )
 
 
 class _Pause(tenacity.wait.wait_base):

@@ -1,7 +1,6 @@
 """The answer of a language model: the JSON that is asked for, and what is made of what comes."""
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,9 +34,8 @@ def read_ranking(content: str, words: Mapping[str, str]) -> tuple[str, ...]:
     Text around the JSON object (a code fence) is passed over. Raises AnswerError unless it holds
     each label exactly once.
     """
-    found = re.search(r"\{.*\}", content, re.DOTALL)
     try:
-        answer = json.loads(found.group()) if found else None
+        answer = json.loads(content[content.find("{") : content.rfind("}") + 1])
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
@@ -46,7 +44,8 @@ def read_ranking(content: str, words: Mapping[str, str]) -> tuple[str, ...]:
         raise AnswerError('no list "ranking"')
     label = {name.casefold(): name for name in words}
     label |= {word.casefold(): name for name, word in words.items()}
-    given = [str(item).strip() for item in answer["ranking"]]
+    # JSON may spell half a character, which could be sent to nobody and written to no file.
+    given = [str(item).strip().encode(errors="replace").decode() for item in answer["ranking"]]
     if unknown := [item[:30] for item in given if item.casefold() not in label]:
         raise AnswerError(f"unknown: {', '.join(unknown[:3])}")
     order = [label[item.casefold()] for item in given]

@@ -256,8 +256,9 @@ class TestAnswersThatAreNoRankings:
             (FIVE, "missing: sadness"),
             (TWICE, "more than once: worry"),
             (None, "no JSON object"),
+            (ranking("\ud800"), "unknown: ?"),
         ],
-        ids=["malformed", "five", "twice", "null"],
+        ids=["malformed", "five", "twice", "null", "half a character"],
     )
     def test_are_repaired_on_request(self, server, said, ranker, content, problem):
         server.script = lambda asked, n: (200, completion(content if n == 0 else ranking()), {})
@@ -338,6 +339,25 @@ def drip(handler):
         time.sleep(0.05)
 
 
+def drop_error(handler):
+    handler.send_response(500)
+    handler.send_header("Content-Length", "1000")
+    handler.end_headers()
+    handler.wfile.write(b"{")
+    handler.wfile.flush()
+    handler.close_connection = True
+
+
+def drip_error(handler):
+    handler.send_response(500)
+    handler.send_header("Content-Length", "1000")
+    handler.end_headers()
+    for _ in range(100):
+        handler.wfile.write(b" ")
+        handler.wfile.flush()
+        time.sleep(0.05)
+
+
 class TestTroubleThatPasses:
     @pytest.mark.parametrize(
         "trouble",
@@ -350,14 +370,37 @@ class TestTroubleThatPasses:
             (200, drip, {}),
             (200, drop, {}),
             (429, error("slow down"), {}),
+            (500, drop_error, {}),
+            (500, drip_error, {}),
+            (500, b"no gzip", {"Content-Encoding": "gzip"}),
         ],
-        ids=["500", "503", "no JSON", "no choices", "time-out", "drip", "dropped", "429"],
-    )
+        ids=[
+            "500", "503", "no JSON", "no choices", "time-out", "drip", "dropped", "429",
+            "dropped 500", "dripping 500", "damaged 500",
+        ],
+    )  # fmt: skip
     def test_is_tried_again(self, server, said, ranker, trouble):
         server.script = lambda asked, n: trouble if n == 0 else (200, completion(ranking()), {})
         rankings = quietly(ranker(timeout=0.4), said("so"))
         assert rankings.of("clip0") == ANGER_FIRST
         assert len(server.requests) == 2
+        assert server.times[1] - server.times[0] < 3.0
+
+    def test_of_an_error_without_end_the_start_is_read(self, server, said, ranker):
+        sent = []
+
+        def endless(handler):
+            handler.send_response(500)
+            handler.send_header("Content-Length", str(2**30))
+            handler.end_headers()
+            for _ in range(1024):
+                handler.wfile.write(b"x" * 2**20)
+                sent.append(1)
+
+        server.script = lambda asked, n: (500, endless, {})
+        rankings = quietly(ranker(attempts=1, timeout=30.0), said("so"))
+        assert reasons(rankings)["clip0"][0] == "service"
+        assert len(sent) < 100  # megabytes; what the sockets hold at most
 
     def test_retry_after_in_seconds_is_honoured(self, server, said, ranker):
         busy = (429, error("slow down"), {"Retry-After": "1"})
