@@ -61,6 +61,7 @@ def losses(histories: pd.DataFrame) -> Figure:
     for i, (model, part) in enumerate(histories.groupby("model", sort=False)):
         axis.plot(part["epoch"], part["loss"], color=LINES[i % len(LINES)], label=model)
     axis.set(xlabel="epoch", ylabel="contrastive loss")
+    axis.xaxis.get_major_locator().set_params(integer=True)
     axis.grid(axis="y", linewidth=0.4)
     figure.legend(loc="outside right upper")
     return figure
