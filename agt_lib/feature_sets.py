@@ -5,6 +5,7 @@ ranked prompts) have tuned features.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -54,6 +55,7 @@ def tuned(
     ranker: str = "classifier",
     splits: Sequence[str] | None = None,
     max_failures: float = 0.05,
+    max_epochs: int | None = None,
     seed: int = 0,
 ) -> dict[str, Features]:
     """Cross-fitted tuned features of the modalities among `specs` that can be tuned.
@@ -69,7 +71,7 @@ def tuned(
     options = {"splits": splits, "max_failures": max_failures}
     found = {}
     if is_clip(specs.get("video", "")):
-        model, config = clip_to_tune(specs["video"])
+        model, config = clip_to_tune(specs["video"], max_epochs)
         found["video"] = tuned_features(corpus, folds, model, config, seed=seed, **options)
     if "text" in specs and corpus.clips["text"].notna().any():
         asked = prompts.build(
@@ -89,11 +91,12 @@ def is_clip(spec: str) -> bool:
     return spec.partition(":")[0] == "clip"
 
 
-def clip_to_tune(spec: str) -> "tuple[str, TuneConfig]":
+def clip_to_tune(spec: str, max_epochs: int | None = None) -> "tuple[str, TuneConfig]":
     """The model that the specification of a CLIP names, and how it is tuned by default."""
     from agt_lib.finetune import TuneConfig
 
     model = spec.partition(":")[2]
-    if not model:
-        return f"local-dir:{paths.SMALL_CLIP}", TuneConfig.small()
-    return model, TuneConfig()
+    config = TuneConfig() if model else TuneConfig.small()
+    if max_epochs is not None:
+        config = replace(config, epochs=min(config.epochs, max_epochs))
+    return model or f"local-dir:{paths.SMALL_CLIP}", config
