@@ -89,6 +89,7 @@ def results(run: Run, notebook: str) -> Path:
     known = papermill.inspect_notebook(source)
     output = run.folder / "notebooks" / source.name
     print(f"{notebook} has no results of this corpus and library yet: running it")
+    output.with_suffix(".json").unlink(missing_ok=True)  # executed before, but its results are gone
     run_notebook(source, output, {k: v for k, v in parameters.items() if k in known})
     found = run.finished(notebook)
     if found is None:

@@ -71,8 +71,9 @@ class Run:
         elif self.tuned:
             ranker = "llm" if self.profile.name == "paper" else "classifier"  # GPT-4, section 2.1
             found |= feature_sets.tuned(
-                self.corpus, self.folds, self.encoders, ranker=ranker, seed=self.seed, **options
-            )
+                self.corpus, self.folds, self.encoders, ranker=ranker, seed=self.seed,
+                max_epochs=self.profile.max_epochs, **options,
+            )  # fmt: skip
         return found
 
     @cached_property
@@ -120,18 +121,23 @@ class Run:
     @cached_property
     def folder(self) -> Path:
         """Where this run's tables and figures go, named by what they are made from."""
-        brought = self.features.items() if self.source == "mertools" else ()
-        made_from = {
-            "settings": self.settings,
-            "corpus": self.corpus.fingerprint,
-            "features": {modality: part.fingerprint for modality, part in brought},
-            "library": artefact.library_digest(),
-        }
+        made_from = {"settings": self.settings} | self.inputs
         name = f"{self.notebook}-{self.profile.name}-{artefact.digest(made_from, 8)}"
         folder = paths.runs() / name
         folder.mkdir(parents=True, exist_ok=True)
         (folder / artefact.MANIFEST).unlink(missing_ok=True)  # not whole until this run is
         return folder
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What results come from beside the settings: clips, test answers, features, library."""
+        brought = self.features.items() if self.source == "mertools" else ()
+        return {
+            "corpus": self.corpus.fingerprint,
+            "answers": artefact.digest(self.corpus.answers.to_dict()),
+            "features": {modality: part.fingerprint for modality, part in brought},
+            "library": artefact.library_digest(),
+        }
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -156,21 +162,15 @@ class Run:
         return f"corpus {self.corpus.name}{said * self.corpus.synthetic}"
 
     def finished(self, notebook: str) -> Path | None:
-        """The newest finished results of `notebook` on this corpus with these settings, or None.
-
-        Results of another state of the library do not count.
-        """
+        """The newest finished results of `notebook` from these `inputs` and settings, or None."""
         wanted = {key: self.settings[key] for key in SHARED_SETTINGS} | {"notebook": notebook}
-        wanted = json.loads(json.dumps(wanted))
-        found = []
+        wanted, inputs, found = json.loads(json.dumps(wanted)), self.inputs, []
         for folder in paths.runs().glob(f"{notebook}-{self.profile.name}-*"):
             manifest = artefact.read_manifest(folder) or {}
             settings = manifest.get("settings", {})
-            if (
-                {key: settings.get(key) for key in wanted} == wanted
-                and manifest["corpus"]["fingerprint"] == self.corpus.fingerprint
-                and manifest["library"] == artefact.library_digest()
-            ):
+            if {key: settings.get(key) for key in wanted} == wanted and manifest.get(
+                "inputs"
+            ) == inputs:
                 found.append(folder)
         return max(found, key=lambda f: (f / artefact.MANIFEST).stat().st_mtime, default=None)
 
@@ -208,7 +208,7 @@ class Run:
         made_of = {
             "settings": self.settings,
             "corpus": {"name": self.corpus.name, "fingerprint": self.corpus.fingerprint},
-            "library": artefact.library_digest(),
+            "inputs": self.inputs,
             "synthetic": self.corpus.synthetic,
             "features": {  # those that the notebook used: filing results extracts none
                 modality: {"fingerprint": f.fingerprint, "present": int(f.present.sum())}

@@ -1,5 +1,7 @@
 """The notebook runner, on small notebooks the tests write."""
 
+from types import SimpleNamespace
+
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
@@ -53,3 +55,20 @@ def test_a_kernel_that_dies_is_a_failure(write, tmp_path):
             {},
         )
     assert not (tmp_path / "out.ipynb").exists()
+
+
+def test_results_that_were_deleted_are_made_again(write, tmp_path, monkeypatch):
+    made = tmp_path / "made"
+    source = write(f"from pathlib import Path\nPath({str(made)!r}).mkdir(exist_ok=True)")
+    (tmp_path / "notebooks").mkdir()
+    source.rename(tmp_path / "notebooks" / source.name)
+    monkeypatch.setattr(reproduce.paths, "ROOT", tmp_path)
+    run = SimpleNamespace(
+        finished=lambda _: made if made.exists() else None, folder=tmp_path / "run",
+        settings={"encoders": {}}, profile=SimpleNamespace(name="smoke", n_folds=2, n_seeds=1),
+        source="mini", root=None, labels=(), max_failures=0.05, seed=0,
+    )  # fmt: skip
+    assert reproduce.results(run, "01_test") == made
+    made.rmdir()  # its executed notebook still lies in the run's folder
+    assert reproduce.results(run, "01_test") == made
+    assert made.exists()

@@ -1,5 +1,6 @@
 """What a notebook's parameters become."""
 
+import numpy as np
 import pytest
 
 from agt_lib import artefact, runs
@@ -91,6 +92,36 @@ def test_results_of_a_notebook_are_found_by_another_with_the_same_settings_alone
     assert resolve(**mine, text="").finished("98_earlier") is None
     monkeypatch.setattr(artefact, "library_digest", lambda: "another")
     assert resolve(**mine).finished("98_earlier") is None
+
+
+def test_results_scored_by_other_test_answers_are_not_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs.Run, "features", {})
+    path = tmp_path / "clips.csv"
+    mine = {"corpus": "manifest", "root": str(path)}
+    path.write_text("name,split,emotion,text\na,train,happy,hello\nb,test,sad,oh\n")
+    earlier = resolve(**mine)
+    earlier.finish()
+    assert resolve(**mine).finished("99_test") == earlier.folder
+    path.write_text("name,split,emotion,text\na,train,happy,hello\nb,test,angry,oh\n")
+    corrected = resolve(**mine)
+    assert corrected.corpus.fingerprint == earlier.corpus.fingerprint
+    assert corrected.finished("99_test") is None
+    assert corrected.folder != earlier.folder
+
+
+def test_results_from_other_features_in_the_same_folder_are_not_found(tmp_path):
+    (tmp_path / "label-disdim.csv").write_text("name,discrete\na,happy\nb,sad\n")
+    folder = tmp_path / "features" / "hubert-UTT"
+    folder.mkdir(parents=True)
+    for name, value in (("a", 1.0), ("b", 2.0)):
+        np.save(folder / f"{name}.npy", np.full(3, value, np.float32))
+    mine = {"corpus": "mertools", "root": str(tmp_path)}
+    mine |= {"audio": "hubert-UTT", "video": "", "text": ""}
+    earlier = resolve(**mine)
+    earlier.finish()
+    assert resolve(**mine).finished("99_test") == earlier.folder
+    np.save(folder / "b.npy", np.full(3, 3.0, np.float32))
+    assert resolve(**mine).finished("99_test") is None
 
 
 def test_a_notebooks_own_parameters_are_on_record_and_make_another_folder(tmp_path, monkeypatch):
