@@ -70,6 +70,17 @@ def test_the_encoder_reads_words_and_labels(ranked):
         assert encoder.read[name] == f"{text} => {labels}"
 
 
+def test_an_encoder_that_has_to_see_many_texts_at_once_does(ranked, monkeypatch):
+    corpus, _, rankings = ranked
+    encoder, sizes = Letters(), []
+    encoder.shard_size = 1000  # as one that reads its layers anew for each shard
+    encode = encoder.encode
+    monkeypatch.setattr(encoder, "encode", lambda items: sizes.append(len(items)) or encode(items))
+    monkeypatch.setattr("agt_lib.prompts.features.SHARD", 4)
+    features_of(corpus, rankings, encoder)
+    assert sizes == [len(corpus.clips)]
+
+
 def test_a_clip_whose_ranking_failed_keeps_its_plain_words_and_is_listed(ranked):
     corpus, _, rankings = ranked
     table = rankings.table.copy()
