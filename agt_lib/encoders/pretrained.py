@@ -21,7 +21,7 @@ from transformers.utils import logging
 from agt_lib import paths
 from agt_lib.artefact import digest, file_digest
 from agt_lib.encoders.base import CheckpointError
-from agt_lib.encoders.weights import Weights, check_shards
+from agt_lib.encoders.weights import Weights, weight_files
 
 # For a repository with `.bin` weights only, transformers would ask the hub for another's conversion
 # of them, and take it the next time: other files than those named.
@@ -29,7 +29,6 @@ os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
 
 HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 HUB_SECONDS = 10
-WEIGHTS = ("*.safetensors", "*.gguf", "*.bin")
 PREPROCESSING = (
     "config.json",
     "preprocessor_config.json",
@@ -65,7 +64,7 @@ class Checkpoint:
             if folder.is_dir():
                 found = cls(folder.resolve().name, folder.resolve())
                 with found.reading("weights"):
-                    check_shards(found.folder)
+                    weight_files(found.folder)
                 return found
         if path.suffix == ".gguf" or not HUB_NAME.fullmatch(str(model)):
             raise CheckpointError(
@@ -168,9 +167,8 @@ class Checkpoint:
             return str(config._commit_hash)
         if self.gguf_file:
             return file_digest(self.folder / self.gguf_file)
-        weights = next((found for kind in WEIGHTS if (found := sorted(self.folder.glob(kind)))), [])
         parts = [self.folder / name for name in PREPROCESSING]
-        files = [*weights, *(part for part in parts if part.is_file())]
+        files = [*weight_files(self.folder), *(part for part in parts if part.is_file())]
         return digest({file.name: file_digest(file) for file in files})
 
     def _from_gguf(

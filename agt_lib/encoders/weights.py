@@ -76,12 +76,17 @@ class Weights:
         return tensors
 
 
-def check_shards(folder: Path) -> None:
-    """As `Weights.find`, without opening a weight file: raises where shards are missing."""
+def weight_files(folder: Path) -> list[Path]:
+    """The files of a folder that `Weights.find` would read, without opening them; none: empty.
+
+    Raises as `Weights.find` where shards are missing.
+    """
     first = next((folder / name for name in FILES if (folder / name).is_file()), None)
-    if first is not None and first.suffix == ".json":
-        shards = set(_shards(first).values())
-        _check(first, sorted(s for s in shards if not (folder / s).is_file()), len(shards))
+    if first is None or first.suffix != ".json":
+        return [] if first is None else [first]
+    files = [folder / shard for shard in sorted(set(_shards(first).values()))]
+    _check(first, [str(f.relative_to(folder)) for f in files if not f.is_file()], len(files))
+    return files
 
 
 def _shards(index: Path) -> dict[str, str]:

@@ -167,6 +167,17 @@ def test_the_revision_of_a_folder_changes_with_its_weights_and_not_with_other_fi
     assert CausalLMEncoder(folder).fingerprint["revision"] != known["revision"]
 
 
+def test_weights_in_a_bin_file_beside_other_tensors_are_part_of_the_revision(llama_checkpoint):
+    folder = llama_checkpoint()
+    tensors = load_file(folder / WEIGHTS)
+    (folder / WEIGHTS).rename(folder / "adapter_model.safetensors")  # which nobody reads
+    torch.save(tensors, folder / "pytorch_model.bin")
+    known = CausalLMEncoder(folder).fingerprint
+    tensors["model.norm.weight"][0] += 1
+    torch.save(tensors, folder / "pytorch_model.bin")
+    assert CausalLMEncoder(folder).fingerprint["revision"] != known["revision"]
+
+
 def write_gguf(path, config, tensors):
     """A tiny Llama in the layout of llama.cpp, whose rotary halves are interleaved."""
     writer = GGUFWriter(path, "llama")
