@@ -122,17 +122,20 @@ def train(
     allowed = may_join(config, data, pool, test_names, outside)
     for model in configs.values():
         allowed &= pool.only(model.modalities).present.any(1)
+    if not allowed.any():
+        raise ValueError("no clip of the pool has what every model needs: leave a modality out")
     trainer = Trainer(data, fold_numbers(data, folds), pool, configs, device, workers, progress)
     chains, following = {}, {}
     for seed in seeds:
         chains[seed], following[seed] = _chain(trainer, seed, config, allowed)
-    n_rounds = max(map(len, chains.values()))
     rounds = []
-    for number in range(n_rounds):
+    for number in range(max(map(len, chains.values()))):
         fits = {seed: chain[min(number, len(chain) - 1)] for seed, chain in chains.items()}
         rounds.append(_round(number, trainer, fits))
-    notes = _notes(config, rounds, chains, allowed)
-    return PseudoRounds(config, tuple(rounds), _by_seed(following), allowed, notes)
+    following = _by_seed(following)
+    settled = following[["seed", *WHO]].equals(rounds[-1].selected[["seed", *WHO]])
+    notes = _notes(config, rounds, settled, allowed)
+    return PseudoRounds(config, tuple(rounds), following, allowed, notes)
 
 
 def may_join(
@@ -273,10 +276,7 @@ def _by_seed(tables: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _notes(
-    config: PseudoConfig,
-    rounds: Sequence[Round],
-    chains: Mapping[int, list[Fits]],
-    allowed: np.ndarray,
+    config: PseudoConfig, rounds: Sequence[Round], settled: bool, allowed: np.ndarray
 ) -> tuple[str, ...]:
     notes = []
     if len(rounds) == 1:
@@ -288,7 +288,7 @@ def _notes(
             f"none is each sure enough ({config.rule}; raw confidence there at most {surest}); "
             "ask for less, or calibrate"
         )
-    elif all(len(chain) <= config.rounds for chain in chains.values()):
+    elif settled:
         notes.append(f"round {len(rounds)} would change nothing: stopped after {len(rounds) - 1}")
     else:
         cap = f"the cap of {config.rounds} round{'s' * (config.rounds > 1)}"

@@ -135,6 +135,22 @@ def test_rounds_end_where_the_selection_repeats(train, clips_of, folds):
     assert done.next_selected[keys].equals(done.rounds[-1].selected[keys])
 
 
+def test_a_selection_that_repeats_at_the_cap_is_not_said_to_change(train, clips_of):
+    data, pool = clips_of("clip", 60, signal=12.0), clips_of("pool", 45, 1, 12.0, labelled=False)
+    done = train(PseudoConfig(threshold=0.0, rounds=2), data=data, pool=pool)
+    keys = ["seed", "fold", "name", "label"]
+    assert len(done.rounds) == 3, "the cap was reached"
+    assert done.next_selected[keys].equals(done.rounds[-1].selected[keys])
+    assert "round 3 would change nothing" in done.notes[0]
+
+
+def test_a_pool_without_any_voice_is_refused(train, pool):
+    silent = pool.present.copy()
+    silent[:, 0] = False
+    with pytest.raises(ValueError, match="no clip of the pool has what every model needs"):
+        train(pool=replace(pool, present=silent))
+
+
 def test_a_class_that_is_never_predicted_is_said(train, labelled, folds):
     labels = np.where(labelled.labels == 2, 1, labelled.labels)
     done = train(data=replace(labelled, labels=labels))
