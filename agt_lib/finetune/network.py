@@ -78,6 +78,8 @@ def tune_these(clip: nn.Module, config: TuneConfig) -> None:
         text = not image and name != "logit_scale"
         if any(part in name for part in EMBEDDINGS) or (text and not config.tune_text):
             parameter.requires_grad_(False)
+        if name.startswith("text_decoder."):  # CoCa's captions: no part in the loss
+            parameter.requires_grad_(False)
     if getattr(clip, "logit_bias", None) is not None:  # no part in a softmax
         clip.logit_bias.requires_grad_(False)
     for part in _first_blocks(clip.visual, config.freeze_blocks):

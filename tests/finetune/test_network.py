@@ -29,6 +29,16 @@ def test_both_towers_and_the_temperature_move_but_not_the_token_embedding(which,
     assert "clip.logit_scale" in found
 
 
+def test_what_writes_captions_stays_as_it_has_no_part_in_the_loss(coca):
+    tuned = network(coca)
+    found = gradients(tuned, 16)
+    assert all(gradient is not None for gradient in found.values())
+    still = {name for name, _ in tuned.named_parameters()} - set(found)
+    captions = {name for name in still if name.startswith("clip.text_decoder.")}
+    assert captions
+    assert still - captions == {"clip.text.token_embedding.weight"}
+
+
 def test_the_text_tower_can_stay(model):
     found = set(tuned_parameters(network(model, tune_text=False)))
     assert {name.split(".")[1] for name in found} == {"visual", "logit_scale"}
