@@ -61,8 +61,8 @@ def tuned(
     """Cross-fitted tuned features of the modalities among `specs` that can be tuned.
 
     The face where its encoder is a CLIP; the words, with emotions ranked by `ranker` (see
-    `prompts.build`). Each labelled clip's come from a model that never saw its label. What was made
-    before (by notebooks 02 and 03, for one) is read.
+    `prompts.build`). Each labelled clip's come from a model that never saw its label; what none of
+    them has is not tuned. What was made before (by notebooks 02 and 03, for one) is read.
     """
     # Imported here: they bring heavy libraries that a notebook on raw features does without.
     from agt_lib import prompts
@@ -70,10 +70,11 @@ def tuned(
 
     options = {"splits": splits, "max_failures": max_failures}
     found = {}
-    if is_clip(specs.get("video", "")):
+    there = corpus.clips.loc[folds.index, ["video", "text"]].notna().any()
+    if there["video"] and is_clip(specs.get("video", "")):
         model, config = clip_to_tune(specs["video"], max_epochs)
         found["video"] = tuned_features(corpus, folds, model, config, seed=seed, **options)
-    if "text" in specs and corpus.clips["text"].notna().any():
+    if there["text"] and "text" in specs:
         asked = prompts.build(
             ranker,
             language=prompts.language_of(corpus),

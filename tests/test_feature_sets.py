@@ -1,5 +1,7 @@
 """Which features of a corpus are tuned, and with what."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -27,3 +29,12 @@ def test_a_language_model_of_unknown_price_ranks_within_a_budget_too(corpus, mon
     assert asked[0].model == (model or "gpt-4")
     assert asked[0].budget == feature_sets.LLM_BUDGET
     assert asked[0].prices[0] > 0
+
+
+def test_what_no_labelled_clip_has_is_not_tuned(corpus):
+    clips = corpus.clips.copy()
+    clips.loc["test", ["split", "video", "text"]] = "test", "test.mp4", "so"
+    clips.loc[corpus.clips.index, "text"] = None
+    folds = pd.Series([0, 0, 1, 1], index=corpus.clips.index)
+    specs = {"video": "clip", "text": "an encoder"}
+    assert feature_sets.tuned(replace(corpus, clips=clips), folds, specs) == {}
