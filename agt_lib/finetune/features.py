@@ -3,6 +3,7 @@
 N clips, K models, D features, C classes.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -77,7 +78,12 @@ class TunedSpaces:
         )
 
     def model_of(self, name: str) -> str:
-        """The model, as `ClipEncoder` takes it, that never saw the labelled clip `name`."""
+        """The model, as `ClipEncoder` takes it, that never saw the labelled clip `name`.
+
+        Raises ValueError for a clip that no fold holds out: every model saw it.
+        """
+        if self.folds[name] < 0:
+            raise ValueError(f"no fold holds out {name!r}: every model was tuned on it")
         return f"{LOCAL}{self.models[self.folds[name]]}"
 
     def losses(self) -> pd.DataFrame:
@@ -102,12 +108,19 @@ class TunedSpaces:
         All other clips (test, unlabelled, and labelled ones that no fold holds out, which every
         model has seen) have the mean over models, or with `rest="all"` the feature of `on_all`.
         `align` turns every model's space onto the raw CLIP's first, without labels: a mean or a
-        mixture of unaligned spaces blurs them.
+        mixture of unaligned spaces blurs them. A clip is present where all spaces have it. Warns of
+        labelled clips that no fold holds out, as those beside a dev split of the corpus' own.
         """
         if rest not in RESTS:
             raise ValueError(f"rest is one of {', '.join(RESTS)}; got {rest!r}")
         if rest == "all" and self.on_all is None:
             raise ValueError("rest='all' needs the model that was tuned on all labelled clips")
+        if n := int((self.folds < 0).sum()):
+            warnings.warn(
+                f"{n} labelled clips are held out by no fold: their tuned features are of models "
+                "that saw their labels, and look better than those of the clips held out",
+                stacklevel=2,
+            )
         parts = self.aligned if align else self.by_fold
         if rest == "mean":
             values = np.mean([part.values for part in parts], axis=0)
@@ -126,7 +139,16 @@ class TunedSpaces:
             "rest": rest,
             "align": align,
         }
-        return replace(self.raw, values=values.astype(np.float32), fingerprint=digest(made_from))
+        every = (self.raw, *self.by_fold, *([self.on_all] if rest == "all" else []))
+        present = np.all([part.present for part in every], axis=0)
+        failures = pd.concat([part.failures for part in every], ignore_index=True)
+        return replace(
+            self.raw,
+            values=(values * present[:, None]).astype(np.float32),
+            present=present,
+            fingerprint=digest(made_from),
+            failures=failures.drop_duplicates("name", ignore_index=True),
+        )
 
     def _turned(self, part: Features, names: pd.Index) -> Features:
         rows = self._rows(names, part)

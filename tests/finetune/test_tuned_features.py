@@ -92,11 +92,31 @@ def test_absent_clips_stay_absent_and_zero():
     assert not found.values[[3, 35]].any()
 
 
-def test_labelled_clips_that_no_fold_holds_out_have_the_mean_as_test_clips_do():
+def test_a_clip_that_one_space_alone_lacks_is_absent_with_the_reason():
+    spaces = made_up()
+    for place in ("raw", "fold"):
+        part = spaces.raw if place == "raw" else spaces.by_fold[1]
+        failures = pd.DataFrame([("clip4", "access", "gone")], columns=["name", "stage", "reason"])
+        values, present = part.values.copy(), part.present.copy()
+        values[4], present[4] = 0, False
+        part = replace(part, values=values, present=present, failures=failures)
+        changed = {"raw": part} if place == "raw" else {"by_fold": (spaces.by_fold[0], part)}
+        found = replace(spaces, **changed).cross_fitted()
+        assert np.flatnonzero(~found.present).tolist() == [4]
+        assert not found.values[4].any()
+        assert found.failures["name"].tolist() == ["clip4"]
+
+
+def test_labelled_clips_that_no_fold_holds_out_have_the_mean_as_test_clips_do_and_it_is_said():
     spaces = made_up(n_folds=1)
-    dev = replace(spaces, folds=pd.Series([-1] * 20 + [0] * 10, index=spaces.folds.index))
-    found = dev.cross_fitted(align=False)
+    folds = pd.Series([-1] * 20 + [0] * 10, index=spaces.folds.index)
+    dev = replace(spaces, folds=folds, models=("first", "second"))
+    with pytest.warns(UserWarning, match="20 labelled clips .* of models that saw their labels"):
+        found = dev.cross_fitted(align=False)
     np.testing.assert_array_equal(found.values, spaces.by_fold[0].values)
+    assert dev.model_of("clip25") == "local-dir:first"
+    with pytest.raises(ValueError, match="every model was tuned on it"):
+        dev.model_of("clip3")
 
 
 def test_the_model_tuned_on_all_can_serve_the_rest():
