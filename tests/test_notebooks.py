@@ -247,6 +247,31 @@ def test_04_scores_the_peers_features_as_the_library_does(data_folder, tmp_path)
     assert shown["waf"] == pytest.approx(waf, abs=1e-9)
 
 
+def test_07_votes_where_a_label_was_never_learnt_and_uses_no_prior(tmp_path, monkeypatch):
+    monkeypatch.setenv("AGT_DATA", str(tmp_path / "data"))
+    folder = tmp_path / "features" / "voice-UTT"
+    folder.mkdir(parents=True)
+    rng, clips = np.random.default_rng(0), []
+    for split, n, labels in (("train", 30, EMOTIONS[:5]), ("test", 12, EMOTIONS)):
+        for i in range(n):
+            clips.append((split, f"{split}{i}", labels[i % len(labels)]))
+            shown = rng.standard_normal(6) + 2 * np.eye(6)[EMOTIONS.index(clips[-1][2])]
+            np.save(folder / f"{split}{i}.npy", shown.astype(np.float32))
+    table = pd.DataFrame(clips, columns=["split", "name", "discrete"]).set_index("split")
+    table.loc["train"].to_csv(tmp_path / "label-disdim.csv", index=False)
+    table.loc["test"].to_csv(tmp_path / "reference-semi.csv", index=False)
+    folders = {"audio": "voice-UTT", "video": "", "text": ""}
+    execute(
+        "07_vote", tmp_path / "out.ipynb", corpus="mertools", root=str(tmp_path), n_folds=2,
+        **folders,
+    )  # fmt: skip
+    results = run_folder(tmp_path / "data", "07_vote")
+    rules = pd.read_csv(results / "rules.csv")["rule"]
+    assert "vote" in set(rules)
+    assert not rules.str.contains("corrected|triggers by").any()
+    assert len(pd.read_csv(results / "submission.csv")) == 12
+
+
 def test_a_corpus_with_problems_stops_the_notebook_with_all_of_them(data_folder, tmp_path):
     (tmp_path / "bad.csv").write_text("name,emotion,text\na/b,happy,hello\nc,furious,hello\n")
     output = tmp_path / "out.ipynb"
