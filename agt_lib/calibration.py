@@ -50,7 +50,8 @@ def with_temperature(probabilities: np.ndarray, temperature: float | np.ndarray)
 def fold_temperatures(true: np.ndarray, folds: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """One temperature per fold, (K,), fitted on the out-of-fold clips of all the others.
 
-    So no label of a fold takes part in the temperature of the model that is scored on it. `folds`
+    So no temperature is fitted to the labels of the clips that its model is scored on. They do
+    reach it, as one number, by way of the other folds' models, which learnt from them. `folds`
     (N,) number the fold that holds each clip out, -1 where none does; `probabilities` are out of
     fold, (N, C). Raises ValueError for a single fold.
     """

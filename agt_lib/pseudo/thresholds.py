@@ -25,7 +25,8 @@ def fold_thresholds(
 
     Of the labelled clips that the other folds hold out, and that would join (all models agree, each
     surer than the threshold), a share of at least `precision` is right. `NEVER` where no ten clips
-    are so. No label of a fold takes part in its threshold. `out_of_fold` are probabilities (N, C)
+    are so. A fold's own labels are not counted; they reach its threshold, as one number, by way of
+    the other folds' models, which learnt from them. `out_of_fold` are probabilities (N, C)
     by model, `folds` (N,) the fold that holds each clip out, -1 where none does. Raises ValueError
     for a single fold.
     """
