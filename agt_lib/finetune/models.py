@@ -123,6 +123,8 @@ def jobs(
     clips = clips.loc[list(kept.names)]
     labels = to_numbers(clips["emotion"], corpus.labels)
     held_out = folds.loc[clips.index].to_numpy()
+    # How a step is fitted into memory names no other model, as the number of processes does not.
+    made_with = asdict(config) | {"accumulate": 1, "gradient_checkpointing": False}
     planned = []
     for fold in which:
         chosen = np.arange(len(clips)) if fold is ALL else np.flatnonzero(held_out != fold)
@@ -133,7 +135,7 @@ def jobs(
             "version": [VERSION, frames.VERSION, frames.MEDIA_VERSION],
             "model": [artefact.digest(source.config), artefact.file_digest(source.weights)],
             "preprocessing": {k: str(v) for k, v in vars(source.preprocessing).items()},
-            "config": asdict(config),
+            "config": made_with,
             "precision": str(pick_precision(config.precision, target)),
             "labels": list(corpus.labels),
             "clips": artefact.digest(

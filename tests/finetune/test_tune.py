@@ -183,6 +183,12 @@ def test_what_changes_a_model_names_another_artefact(one_job, corpus, config):
     assert len(names) == 4
 
 
+def test_what_fits_a_step_into_memory_names_no_other_artefact(one_job, config):
+    saving = replace(config, accumulate=2, gradient_checkpointing=True)
+    assert one_job(saving).made_from == one_job(config).made_from
+    assert one_job(saving).config == saving
+
+
 def test_a_folds_labels_have_no_part_in_its_model(one_job, corpus, config):
     before = run(one_job(config), progress=False)
     held_out = corpus.labelled.index[np.arange(24) // 3 % 3 == 0]
