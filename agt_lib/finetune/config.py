@@ -73,4 +73,4 @@ class TuneConfig:
 
     def prompts(self, labels: tuple[str, ...]) -> list[str]:
         """The prompt of each label."""
-        return [self.template.format(label) for label in labels]
+        return [self.template.replace("{}", label) for label in labels]

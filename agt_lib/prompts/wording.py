@@ -70,12 +70,14 @@ def language_of(corpus: Corpus) -> str:
 def words(labels: Sequence[str], language: str) -> dict[str, str]:
     """Each label's word in a prompt, in the prompt's order.
 
-    The six emotions have the paper's order and words; other labels stand for themselves.
+    The six emotions have the paper's order and words; other labels stand for themselves, and so do
+    all where two would have the same word.
     """
     table = WORDS[check_language(language)]
     if set(labels) == set(EMOTIONS):
         return dict(table)
-    return {label: table.get(label, label) for label in labels}
+    found = {label: table.get(label, label) for label in labels}
+    return found if len(set(found.values())) == len(found) else {label: label for label in labels}
 
 
 def clean(text: str, limit: int = TEXT_LIMIT) -> str:

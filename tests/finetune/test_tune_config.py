@@ -21,3 +21,9 @@ def test_what_can_not_be_is_refused_by_name(wrong):
 
 def test_prompts_are_the_papers():
     assert TuneConfig().prompts(("happy", "sad")) == ["the person is happy", "the person is sad"]
+
+
+@pytest.mark.parametrize("template", ["{{}} {them}", "{0} {}"])
+def test_other_braces_of_a_template_are_letters(template):
+    expected = template.replace("{}", "sad")
+    assert TuneConfig(template=template).prompts(("sad",)) == [expected]

@@ -225,3 +225,9 @@ class TestBudget:
     def test_chinese_characters_count_more_than_letters(self):
         chinese = [{"role": "user", "content": "天" * 400}]
         assert count_tokens(chinese) > 4 * count_tokens(self.chat)
+
+
+def test_labels_that_would_have_the_same_word_stand_for_themselves():
+    assert words(("happy", "calm"), "en") == {"happy": "happiness", "calm": "calm"}
+    clashing = ("happy", "happiness", "sad")
+    assert words(clashing, "en") == {label: label for label in clashing}
