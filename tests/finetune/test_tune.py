@@ -202,6 +202,12 @@ def test_a_corpus_without_labels_says_so(corpus, folds, model, config):
         tuned_models(corpus, folds, model, config, which=[ALL], progress=False)
 
 
+def test_a_corpus_without_videos_says_so(corpus, folds, model, config):
+    corpus.clips["video"] = None
+    with pytest.raises(ValueError, match="no labelled clip with a video"):
+        tuned_models(corpus, folds, model, config, which=[ALL], progress=False)
+
+
 def test_a_class_that_a_training_fold_lacks_is_told(corpus, folds, model, config):
     glad = corpus.labelled.index[corpus.labelled["emotion"] == "glad"]
     folds = folds.copy()
