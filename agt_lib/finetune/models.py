@@ -107,9 +107,9 @@ def jobs(
 
     `folds` numbers the fold that holds out each labelled clip, -1 where none does (see
     `folds.make_folds`, `crossval.dev_fold`); `model` is `ClipEncoder`'s. Clips that can't be read
-    are left out. Raises ValueError where no labelled clip has a video or a training fold has one class
-    alone, ExtractionError where more than the share `max_failures` can't be read; warns of a class
-    that a training fold lacks.
+    are left out. Raises ValueError where no labelled clip has a video or a training fold has one
+    class alone, ExtractionError where more than the share `max_failures` can't be read; warns of a
+    class that a training fold lacks.
     """
     source = Source.find(model, None)
     clips = corpus.clips.loc[folds.index]
@@ -121,8 +121,8 @@ def jobs(
     )
     if not kept.names:
         raise ValueError(
-            f"corpus {corpus.name!r} has no labelled clip with a video that can be read: nothing to "
-            "tune CLIP on"
+            f"corpus {corpus.name!r} has no labelled clip with a video that can be read: nothing "
+            "to tune CLIP on"
         )
     target = pick_device(device)
     clips = clips.loc[list(kept.names)]
