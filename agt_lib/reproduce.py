@@ -5,6 +5,7 @@ the parameters); while these stay the same it is not run again.
 """
 
 import argparse
+import ast
 import shutil
 import sys
 import time
@@ -95,6 +96,24 @@ def results(run: Run, notebook: str) -> Path:
     if found is None:
         raise NotebookError(f"{source.name} left no finished results; see {paths.relative(output)}")
     return found
+
+
+def departures(folders: Mapping[str, Path]) -> str:
+    """In a sentence, which of their own parameters notebooks were given other values than theirs.
+
+    `folders` hold the results by notebook. Empty where all kept their defaults.
+    """
+    said = []
+    for notebook, folder in folders.items():
+        known = papermill.inspect_notebook(paths.ROOT / "notebooks" / f"{notebook}.ipynb")
+        own = artefact.read_manifest(folder)["settings"]["own"]
+        changed = [
+            f"{key}={value!r}"
+            for key, value in own.items()
+            if key in known and ast.literal_eval(known[key]["default"]) != value
+        ]
+        said += [f"{notebook} with {', '.join(changed)}"] if changed else []
+    return f"Parameters other than the notebooks' own: {'; '.join(said)}." if said else ""
 
 
 def result(notebook: Path) -> str | None:

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from agt_lib import reproduce
+from agt_lib import artefact, reproduce
 
 
 @pytest.fixture
@@ -72,3 +72,17 @@ def test_results_that_were_deleted_are_made_again(write, tmp_path, monkeypatch):
     made.rmdir()  # its executed notebook still lies in the run's folder
     assert reproduce.results(run, "01_test") == made
     assert made.exists()
+
+
+def test_parameters_that_a_notebook_was_given_are_said_and_its_own_are_not(
+    write, tmp_path, monkeypatch
+):
+    (tmp_path / "notebooks").mkdir()
+    write("x").rename(tmp_path / "notebooks" / "01_test.ipynb")
+    monkeypatch.setattr(reproduce.paths, "ROOT", tmp_path)
+    folders = {}
+    for x in (1, 3):
+        folders[x] = tmp_path / f"run{x}"
+        artefact.write_manifest(folders[x], {"settings": {"own": {"x": x}}}, 0.0)
+    assert reproduce.departures({"01_test": folders[1]}) == ""
+    assert "01_test with x=3" in reproduce.departures({"01_test": folders[3]})

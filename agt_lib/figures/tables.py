@@ -32,7 +32,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class About:
-    """What a caption says of our numbers: corpus, profile, seeds, encoders by modality.
+    """What a caption says of our numbers: corpus, profile, seeds, encoders by modality, a note.
 
     Without test answers (`tested` false) table 2 is scored on the labelled clips, out of fold.
     """
@@ -44,10 +44,11 @@ class About:
     seeds: Sequence[int]
     encoders: Mapping[str, str]
     tested: bool
+    note: str = ""
 
     @classmethod
-    def of(cls, run: Run) -> "About":
-        """What a run says of itself."""
+    def of(cls, run: Run, note: str = "") -> "About":
+        """What a run says of itself, and a `note` on the results it shows."""
         return cls(
             run.caption,
             run.corpus.synthetic,
@@ -56,13 +57,15 @@ class About:
             run.seeds,
             run.encoders,
             len(run.corpus.answers) > 0,
+            note,
         )
 
     @property
     def sentence(self) -> str:
         used = ", ".join(f"{LETTERS[m]} {name}" for m, name in self.encoders.items())
         seeds = ", ".join(map(str, self.seeds))
-        return f"Ours: {self.corpus}; profile {self.profile}; seeds {seeds}; features {used}."
+        ours = f"Ours: {self.corpus}; profile {self.profile}; seeds {seeds}; features {used}."
+        return f"{ours} {self.note}".strip()
 
     @property
     def comparable(self) -> str:
@@ -134,10 +137,11 @@ def table1(scores: pd.DataFrame, about: About) -> Printed:
     )  # fmt: skip
 
 
-def table2(scores: pd.DataFrame, about: About) -> Printed:
+def table2(scores: pd.DataFrame, about: About, pseudo: str = "not said") -> Printed:
     """Table 2 beside the paper's. `scores` has `TABLE2_COLUMNS`, as notebook 07 leaves them.
 
-    Rows are the paper's strategies, then what else was scored here, for the baseline and AGT.
+    `pseudo` is the rule in words by which our pseudo-labels joined. Rows are the paper's
+    strategies, then what else was scored here, for the baseline and AGT.
     """
     published = {(c.model, c.step): c.waf for c in paper.TABLE2}
     ours = _by(scores, ["model", "stage"])
@@ -164,7 +168,8 @@ def table2(scores: pd.DataFrame, about: About) -> Printed:
     same = (FEATURES[-1], paper.MER_SEMI, BASELINE)
     twin = next(c for c in paper.TABLE1 if (c.features, c.set, c.model) == same)
     notes = (
-        "N no strategy, P pseudo-labels, V the vote (the mean over its draws). Points, and the "
+        f"N no strategy, P pseudo-labels (ours by {pseudo}; the paper's by raw confidence above "
+        "0.9), V the vote (the mean over its draws). Points, and the "
         "clips fixed and broken, are paired against N; the paper's gain in clips is reckoned from "
         "its WAF. A row that used the probed prior says how many submissions that cost; it is no "
         f"headline. {ABSENT}: no such result.",

@@ -167,3 +167,10 @@ def test_results_without_a_column_are_refused_with_its_name(tmp_path):
     table1_scores().drop(columns="low").to_csv(tmp_path / "table1.csv", index=False)
     with pytest.raises(ValueError, match=r"table1\.csv has no columns low"):
         tables.read(tmp_path, "table1", tables.TABLE1_COLUMNS)
+
+
+def test_captions_say_which_rule_chose_our_pseudo_labels_and_what_was_changed():
+    about = tables.About(**(vars(ABOUT) | {"note": "07_vote with partner='baseline'."}))
+    table = tables.table2(table2_scores(), about, "calibrated confidence")
+    assert "ours by calibrated confidence; the paper's by raw confidence above 0.9" in table.text()
+    assert "07_vote with partner='baseline'." in table.text().replace("\n", " ")
