@@ -164,7 +164,7 @@ class LLMRanker:
                 else:
                     found[name] = outcome
         failures.sort(key=lambda row: clips.index.get_loc(row[0]))
-        made_by = self.fingerprint
+        made_by = self.fingerprint | {"labels": list(corpus.labels)}
         if self.shots:
             made_by = made_by | {"examples": _examples_digest(corpus, folds)}
         return Rankings.build(found, corpus.labels, made_by, failures)

@@ -215,7 +215,9 @@ class TestGoodAnswers:
     def test_other_label_sets(self, server, said, ranker):
         server.script = lambda *_: (200, completion('{"ranking": ["stirred", "calm"]}'), {})
         corpus = replace(said("so"), labels=("calm", "stirred"))
-        assert quietly(ranker(), corpus).of("clip0") == ("stirred", "calm")
+        rankings = quietly(ranker(), corpus)
+        assert rankings.of("clip0") == ("stirred", "calm")
+        assert rankings.made_by["labels"] == ["calm", "stirred"]
 
 
 class TestFewShot:
