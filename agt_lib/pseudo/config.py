@@ -38,7 +38,8 @@ class PseudoConfig:
     precision: float | None = None
     """Instead of `threshold` one for each fold: see `thresholds.fold_thresholds`."""
     quota: int | None = None
-    """At most so many clips of each class, the surest first."""
+    """At most so many clips of each class in a selection, the surest first; with `accumulate` those
+    of earlier ones come on top."""
     align_to: Mapping[str, float] | None = None
     """A prior: each model's probabilities are weighed so that their mean over the pool comes near
     it (distribution alignment, Berthelot et al. 2020) before anything is selected."""
