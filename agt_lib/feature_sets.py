@@ -15,6 +15,7 @@ from agt_lib.corpora import mertools
 from agt_lib.corpus import Corpus
 from agt_lib.extract import extract
 from agt_lib.features import Features
+from agt_lib.folds import make_folds
 
 if TYPE_CHECKING:
     from agt_lib.finetune import TuneConfig
@@ -73,7 +74,8 @@ def tuned(
     there = corpus.clips.loc[folds.index, ["video", "text"]].notna().any()
     if there["video"] and is_clip(specs.get("video", "")):
         model, config = clip_to_tune(specs["video"], max_epochs)
-        found["video"] = tuned_features(corpus, folds, model, config, seed=seed, **options)
+        inner = tuning_folds(corpus, folds)
+        found["video"] = tuned_features(corpus, inner, model, config, seed=seed, **options)
     if there["text"] and "text" in specs:
         asked = prompts.build(
             ranker,
@@ -85,6 +87,21 @@ def tuned(
         encoder = encoders.build(specs["text"])
         found["text"] = prompts.tuned_text(corpus, folds, encoder, ranker=asked, **options)
     return found
+
+
+def tuning_folds(corpus: Corpus, folds: pd.Series) -> pd.Series:
+    """`folds`, or where they hold out a dev split of the corpus' own, folds of its training clips.
+
+    A training clip that no fold holds out would have its feature from a model that saw its label.
+    At most five, fewer where a class or the speakers are fewer.
+    """
+    if (folds >= 0).all():
+        return folds
+    clips = corpus.labelled
+    most = [5, clips["emotion"].value_counts().min()]
+    if clips["speaker"].notna().all():
+        most.append(clips["speaker"].nunique())
+    return make_folds(corpus, max(2, int(min(most))))
 
 
 def is_clip(spec: str) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from agt_lib import encoders, feature_sets, prompts
+from agt_lib import encoders, feature_sets, finetune, prompts
 from agt_lib.corpus import build
 
 
@@ -38,3 +38,18 @@ def test_what_no_labelled_clip_has_is_not_tuned(corpus):
     folds = pd.Series([0, 0, 1, 1], index=corpus.clips.index)
     specs = {"video": "clip", "text": "an encoder"}
     assert feature_sets.tuned(replace(corpus, clips=clips), folds, specs) == {}
+
+
+def test_with_a_dev_split_clip_is_tuned_on_folds_of_the_training_clips(corpus, monkeypatch):
+    clips = corpus.clips.copy()
+    clips.loc["dev", ["split", "emotion"]] = "dev", "sad"
+    clips["video"] = [f"{name}.mp4" for name in clips.index]
+    own = replace(corpus, clips=clips)
+    dev = pd.Series([-1, -1, -1, -1, 0], index=clips.index)
+    asked = []
+    monkeypatch.setattr(finetune, "tuned_features", lambda _, folds, *a, **k: asked.append(folds))
+    feature_sets.tuned(own, dev, {"video": "clip"})
+    assert asked[0].index.tolist() == corpus.clips.index.tolist()  # no dev clip is tuned on
+    assert sorted(asked[0]) == [0, 0, 1, 1]
+    feature_sets.tuned(own, pd.Series([0, 0, 1, 1], index=corpus.clips.index), {"video": "clip"})
+    assert asked[1].tolist() == [0, 0, 1, 1]
