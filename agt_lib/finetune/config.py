@@ -57,12 +57,12 @@ class TuneConfig:
     def small(cls, **changes) -> "TuneConfig":
         """For the small CLIP of this repository, on rendered clips.
 
-        Found with 20 epochs among about a dozen settings, by zero-shot WAF on speakers held out,
-        one seed; test clips took no part. Twelve epochs keep notebook 02 short.
-        `benchmarks/clip_tuning.py` says what it brings, and `--search` what its neighbours would.
+        The best of about a dozen settings by zero-shot WAF on speakers held out, one seed; test
+        clips took no part. `benchmarks/clip_tuning.py` says what it brings, and `--search` what
+        its neighbours would.
         """
         small = {
-            "epochs": 12,
+            "epochs": 20,
             "learning_rate": 3e-4,
             "text_rate": 3.0,
             "batch_size": 16,
