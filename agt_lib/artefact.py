@@ -124,7 +124,7 @@ def peak_memory_mb() -> int:
     return int(peak / (2**20 if sys.platform == "darwin" else 2**10))
 
 
-def library_digest() -> str:
+def code_digest() -> str:
     """A hash of this library's own files: what it makes may change with any of them."""
     folder = Path(__file__).parent
     files = sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)

@@ -41,7 +41,7 @@ def run_notebook(source: Path, output: Path, parameters: Mapping[str, object]) -
         raise NotebookError(f"{source.name} has no parameters {unknown}; it has {sorted(known)}")
     record = output.with_suffix(".json")
     made_from = artefact.digest(
-        {"notebook": artefact.file_digest(source), "library": artefact.library_digest()}
+        {"notebook": artefact.file_digest(source), "library": artefact.code_digest()}
         | {"parameters": dict(parameters), "versions": artefact.versions()}
     )
     if output.is_file() and record.is_file() and made_from in record.read_text():

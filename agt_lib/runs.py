@@ -136,7 +136,7 @@ class Run:
             "corpus": self.corpus.fingerprint,
             "answers": artefact.digest(self.corpus.answers.to_dict()),
             "features": {modality: part.fingerprint for modality, part in brought},
-            "library": artefact.library_digest(),
+            "library": artefact.code_digest(),
         }
 
     @property

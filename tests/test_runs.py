@@ -90,7 +90,7 @@ def test_results_of_a_notebook_are_found_by_another_with_the_same_settings_alone
     assert resolve(**mine).finished("98_earlier") == earlier.folder
     assert resolve(**mine, seed=1).finished("98_earlier") is None
     assert resolve(**mine, text="").finished("98_earlier") is None
-    monkeypatch.setattr(artefact, "library_digest", lambda: "another")
+    monkeypatch.setattr(artefact, "code_digest", lambda: "another")
     assert resolve(**mine).finished("98_earlier") is None
 
 
