@@ -73,6 +73,12 @@ class FusionData:
         """Which clips have `modality`, (N,) bool."""
         return self.present[:, self.modalities.index(modality)]
 
+    def groups_of(self, names: Sequence[str]) -> np.ndarray | None:
+        """The speakers of the clips `names`, (n,), or None where `groups` are not known."""
+        if self.groups is None:
+            return None
+        return pd.Series(self.groups, index=list(self.names)).reindex(list(names)).to_numpy()
+
     def only(self, modalities: Sequence[str]) -> "FusionData":
         """The same clips with `modalities` alone. Raises ValueError for one that is not here."""
         if missing := sorted(set(modalities) - set(self.modalities)):

@@ -146,10 +146,8 @@ def _test_groups(
     result: CrossValidated, answers: pd.Series, test: FusionData | None
 ) -> np.ndarray | None:
     """The speakers of the test clips that `answers` knows, in the order of `on_test`."""
-    if test is None or test.groups is None:
-        return None
     known = answers.index[answers.index.isin(result.test_names)]
-    return pd.Series(test.groups, index=list(test.names)).reindex(known).to_numpy()
+    return None if test is None else test.groups_of(known)
 
 
 def _line(true: np.ndarray, probabilities: np.ndarray, groups: np.ndarray | None) -> dict:

@@ -255,9 +255,7 @@ def _test_sets(done: PseudoRounds, answers: pd.Series | None) -> list[tuple[str,
 
 
 def _groups(pool: FusionData | None, names: pd.Index) -> np.ndarray | None:
-    if pool is None or pool.groups is None:
-        return None
-    return pd.Series(pool.groups, index=list(pool.names)).reindex(names).to_numpy()
+    return None if pool is None else pool.groups_of(names)
 
 
 def _label_set(done: PseudoRounds) -> tuple[str, ...]:

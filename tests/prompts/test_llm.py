@@ -331,11 +331,11 @@ def drop(handler):
     handler.close_connection = True
 
 
-def drip(handler):
-    handler.send_response(200)
+def drip(handler, status=200):
+    handler.send_response(status)
     handler.send_header("Content-Length", "100000")
     handler.end_headers()
-    for _ in range(20):
+    for _ in range(100):
         handler.wfile.write(b" ")
         handler.wfile.flush()
         time.sleep(0.05)
@@ -351,13 +351,7 @@ def drop_error(handler):
 
 
 def drip_error(handler):
-    handler.send_response(500)
-    handler.send_header("Content-Length", "1000")
-    handler.end_headers()
-    for _ in range(100):
-        handler.wfile.write(b" ")
-        handler.wfile.flush()
-        time.sleep(0.05)
+    drip(handler, status=500)
 
 
 class TestTroubleThatPasses:
