@@ -13,6 +13,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,11 @@ def write_manifest(folder: Path, content: Mapping[str, Any], started: float) -> 
     return manifest
 
 
+def folder_of(kind: str, made_from: Mapping[str, Any]) -> Path:
+    """Where the artefact that `made_from` names lies, made or not."""
+    return paths.derived() / f"{kind}-{digest(dict(made_from))}"
+
+
 def made(
     kind: str, made_from: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]]
 ) -> Path:
@@ -100,7 +106,7 @@ def made(
     called again on the same folder where it was stopped before, so it can go on with what lies
     there. A second process waits for the first.
     """
-    folder = paths.derived() / f"{kind}-{digest(dict(made_from))}"
+    folder = folder_of(kind, made_from)
     if read_manifest(folder) is None:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
@@ -113,6 +119,11 @@ def made(
 
 def versions() -> dict[str, str]:
     """The versions of Python and of the packages whose code changes numbers."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {
         name: importlib.metadata.version(name) for name in PACKAGES
     }
@@ -124,8 +135,13 @@ def peak_memory_mb() -> int:
     return int(peak / (2**20 if sys.platform == "darwin" else 2**10))
 
 
-def code_digest() -> str:
-    """A hash of this library's own files: what it makes may change with any of them."""
+def code_digest(*parts: str) -> str:
+    """A hash of this library's own files, or of `parts` alone: modules and folders, by their names.
+
+    What they make may change with any of them.
+    """
     folder = Path(__file__).parent
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    found = [folder / part for part in parts] or [folder]
+    files = {p for place in found for p in [place, *place.rglob("*")] if p.is_file()}
+    files = sorted(p for p in files if "__pycache__" not in p.parts)
     return digest({str(p.relative_to(folder)): file_digest(p) for p in files})

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from agt_lib import fit_cache
 from agt_lib.corpus import Corpus
 from agt_lib.fitted import FittedModel
 from agt_lib.fusion_config import FusionConfig
 from agt_lib.fusion_data import FusionData
-from agt_lib.training import FitTask, fit
+from agt_lib.training import FitTask, fit_each
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,14 @@ def cross_validate(
     device: str = "auto",
     workers: int | None = None,
     progress: bool = True,
+    keep: bool = True,
 ) -> dict[str, CrossValidated]:
     """Fit every configuration in every fold with every seed.
 
     `folds` numbers the fold, from 0, that holds out each clip of `data`; -1 marks clips that all
-    models train on (see `dev_fold`). Raises ValueError where `folds` misses a clip.
+    models train on (see `dev_fold`). With `keep` every fitted model is written to disk at once and
+    read from there the next time (see `fit_cache`). Raises ValueError where `folds` misses a clip,
+    and as `training.fit_each` does.
     """
     numbers = fold_numbers(data, folds)
     n_folds = int(numbers.max()) + 1
@@ -72,7 +76,11 @@ def cross_validate(
         for seed in seeds
         for fold in range(n_folds)
     ]
-    models = iter(fit(data, tasks, device=device, workers=workers, progress=progress))
+    options = {"device": device, "workers": workers, "progress": progress}
+    if keep:
+        models = (model for model, _ in fit_cache.fit_or_load(data, tasks, **options))
+    else:
+        models = fit_each(data, tasks, **options)
     results = {}
     for name in configs:
         by_seed = tuple(tuple(next(models) for _ in range(n_folds)) for _ in seeds)

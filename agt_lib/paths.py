@@ -33,7 +33,7 @@ def models() -> Path:
 
 
 def derived() -> Path:
-    """Where what is computed from features lies: tuned models, rankings, pseudo-labels."""
+    """Where what is computed from features lies: fitted and tuned models, rankings."""
     return data() / "derived"
 
 

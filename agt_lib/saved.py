@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -22,12 +23,17 @@ def save(model: FittedModel, folder: str | Path) -> None:
     folder, started = Path(folder), time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)
+    write_manifest(folder, write(model, folder), started)
+
+
+def write(model: FittedModel, folder: Path) -> dict[str, Any]:
+    """Write the weights and scalers of `model` into `folder`; return what its manifest must say."""
     tensors = {f"network.{name}": value.contiguous() for name, value in model.state.items()}
     for modality, scaler in model.scalers.items():
         tensors[f"scaler.{modality}.mean"] = torch.from_numpy(scaler.mean)
         tensors[f"scaler.{modality}.sd"] = torch.from_numpy(scaler.sd)
     save_file(tensors, folder / WEIGHTS)
-    content = {
+    return {
         "kind": "fusion model",
         "config": model.config.plain(),
         "dims": model.dims,
@@ -38,7 +44,6 @@ def save(model: FittedModel, folder: str | Path) -> None:
         "history": model.history.to_dict("list"),
         "weights": file_digest(folder / WEIGHTS),
     }
-    write_manifest(folder, content, started)
 
 
 def load(folder: str | Path, fingerprints: Mapping[str, str] | None = None) -> FittedModel:

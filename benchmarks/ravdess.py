@@ -133,7 +133,8 @@ def fixed(data: FusionData, n_seeds: int) -> str:
     clips = build("RAVDESS", table.astype(str).assign(split="train"), source="features.npz")
     data = replace(data, groups=data.groups.astype(str).astype(object))
     folds = make_folds(clips, N_FOLDS)
-    results = cross_validate(data, folds, table1.configurations(BOTH), range(n_seeds))
+    configs = table1.configurations(BOTH)
+    results = cross_validate(data, folds, configs, range(n_seeds), keep=False)
     return table1.display(table1.scores(results | table1.references(data, folds), data)).to_string()
 
 

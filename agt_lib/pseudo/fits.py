@@ -1,12 +1,11 @@
-"""One training of all models and folds with one seed, as an artefact on disk.
+"""One training of all models and folds with one seed, and its predictions as an artefact on disk.
 
-What it is made from is the data, the configurations and what joins, not the rule that chose it: two
-rules that choose the same clips share it, and all rules share the first training.
+What it is made from is the fitted models, not the rule that chose what joins: two rules that choose
+the same clips share it, and all rules share the first training.
 
 K folds, N labelled clips, P clips of the pool, C classes.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,23 +15,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from agt_lib import artefact, saved
+from agt_lib import artefact, fit_cache, saved
 from agt_lib.crossval import out_of_fold
 from agt_lib.fitted import FittedModel
 from agt_lib.fusion_config import FusionConfig
 from agt_lib.fusion_data import FusionData
-from agt_lib.training import FitTask, Joined, fit_each
+from agt_lib.training import FitTask, Joined
 
-VERSION = 1
-"""Raised when the same inputs give other numbers."""
-PREDICTIONS, JOINED, MODELS = "predictions.npz", "joined.csv", "models"
+CODE = ("crossval.py", "pseudo/fits.py")
+PREDICTIONS = "predictions.npz"
 
 
 @dataclass(frozen=True)
 class Fits:
-    """Predictions by model, `out_of_fold` (N, C) and `pool` (K, P, C), and what had `joined`."""
+    """Predictions by model, `out_of_fold` (N, C) and `pool` (K, P, C), and what had `joined`.
 
-    folder: Path
+    `models` are the folders of the fitted models, by model and fold.
+    """
+
+    models: dict[str, tuple[Path, ...]]
     out_of_fold: dict[str, np.ndarray]
     pool: dict[str, np.ndarray]
     joined: pd.DataFrame
@@ -59,14 +60,13 @@ class Trainer:
         return int(self.folds.max()) + 1
 
     @cached_property
-    def inputs(self) -> dict[str, Any]:
-        """What every training is made from."""
+    def predicted(self) -> dict[str, Any]:
+        """What all predictions are made from, beside the models."""
         return {
-            "version": VERSION,
-            "data": _digest(self.data),
+            "code": artefact.code_digest(*CODE),
+            "data": fit_cache.digest(self.data),
             "folds": artefact.digest(self.folds.tolist()),
-            "pool": _digest(self.pool),
-            "configs": {name: config.plain() for name, config in self.configs.items()},
+            "pool": fit_cache.digest(self.pool),
         }
 
     def fits(
@@ -90,84 +90,49 @@ class Trainer:
         if not soft:
             chosen = pd.Index(labels).get_indexer(joined["label"])
             targets = np.eye(len(labels), dtype=np.float32)[chosen]
-        made_from = self.inputs | {
-            "seed": seed,
-            "joined": artefact.digest(joined[["fold", "name"]].to_numpy().tolist()),
-            "targets": hashlib.sha256(targets.tobytes()).hexdigest(),
-            "start": None if start is None else start.folder.name,
-        }
-
-        def make(folder: Path) -> dict[str, Any]:
-            tasks = self._tasks(seed, joined, targets, start)
-            self._predict(folder, self._fitted(folder, tasks))
-            artefact.write_atomic(folder / JOINED, joined.to_csv(index=False))
-            return {"joined": len(joined), "models": len(tasks)}
-
-        folder = artefact.made("pseudo", made_from, make)
-        with np.load(folder / PREDICTIONS, allow_pickle=False) as file:
-            held_out = {name: file[f"{name}/out_of_fold"] for name in self.configs}
-            pool = {name: file[f"{name}/pool"] for name in self.configs}
-        return Fits(folder, held_out, pool, joined)
-
-    def _tasks(
-        self, seed: int, joined: pd.DataFrame, targets: np.ndarray, start: Fits | None
-    ) -> dict[tuple[str, int], FitTask]:
-        rows = pd.Index(self.pool.names).get_indexer(joined["name"])
-        of_fold = [(joined["fold"] == fold).to_numpy(bool) for fold in range(self.n_folds)]
-        return {
-            (name, fold): FitTask(
-                config,
-                np.flatnonzero(self.folds != fold),
-                seed,
-                Joined(rows[of_fold[fold]], targets[of_fold[fold]]),
-                None if start is None else load_model(start.folder, name, fold).state,
-            )
-            for name, config in self.configs.items()
-            for fold in range(self.n_folds)
-        }
-
-    def _fitted(
-        self, folder: Path, tasks: Mapping[tuple[str, int], FitTask]
-    ) -> dict[tuple[str, int], FittedModel]:
-        places = {key: _place(folder, *key) for key in tasks}
-        missing = [key for key, place in places.items() if artefact.read_manifest(place) is None]
-        fitted = fit_each(
+        fitted = fit_cache.fit_or_load(
             self.data,
-            [tasks[key] for key in missing],
+            self._tasks(seed, joined, targets, start),
             pool=self.pool,
             device=self.device,
             workers=self.workers,
             progress=self.progress,
         )
-        for key, model in zip(missing, fitted, strict=True):
-            saved.save(model, places[key])
-        return {key: saved.load(place) for key, place in places.items()}
+        by_name = {name: [next(fitted) for _ in range(self.n_folds)] for name in self.configs}
+        models = {name: [model for model, _ in found] for name, found in by_name.items()}
+        folders = {name: tuple(place for _, place in found) for name, found in by_name.items()}
 
-    def _predict(self, folder: Path, models: Mapping[tuple[str, int], FittedModel]) -> None:
+        def make(folder: Path) -> dict[str, Any]:
+            np.savez(folder / PREDICTIONS, **self._predictions(models))
+            return {"joined": len(joined)}
+
+        names = {name: [place.name for place in found] for name, found in folders.items()}
+        folder = artefact.made("pseudo", self.predicted | {"models": names}, make)
+        with np.load(folder / PREDICTIONS, allow_pickle=False) as file:
+            held_out = {name: file[f"{name}/out_of_fold"] for name in self.configs}
+            pool = {name: file[f"{name}/pool"] for name in self.configs}
+        return Fits(folders, held_out, pool, joined)
+
+    def _tasks(
+        self, seed: int, joined: pd.DataFrame, targets: np.ndarray, start: Fits | None
+    ) -> list[FitTask]:
+        rows = pd.Index(self.pool.names).get_indexer(joined["name"])
+        of_fold = [(joined["fold"] == fold).to_numpy(bool) for fold in range(self.n_folds)]
+        return [
+            FitTask(
+                config,
+                np.flatnonzero(self.folds != fold),
+                seed,
+                Joined(rows[of_fold[fold]], targets[of_fold[fold]]),
+                None if start is None else saved.load(start.models[name][fold]).state,
+            )
+            for name, config in self.configs.items()
+            for fold in range(self.n_folds)
+        ]
+
+    def _predictions(self, models: Mapping[str, list[FittedModel]]) -> dict[str, np.ndarray]:
         arrays = {}
-        for name in self.configs:
-            of_folds = [models[name, fold] for fold in range(self.n_folds)]
+        for name, of_folds in models.items():
             arrays[f"{name}/out_of_fold"] = out_of_fold(self.data, self.folds, of_folds)
             arrays[f"{name}/pool"] = np.stack([model.predict(self.pool) for model in of_folds])
-        np.savez(folder / PREDICTIONS, **arrays)
-
-
-def load_model(folder: Path, name: str, fold: int) -> FittedModel:
-    """The model `name` of the training in `folder` that never saw what fold `fold` holds out."""
-    return saved.load(_place(folder, name, fold))
-
-
-def _place(folder: Path, name: str, fold: int) -> Path:
-    return folder / MODELS / f"{name}-fold{fold}"
-
-
-def _digest(data: FusionData) -> str:
-    """A hash of all that a fit reads of `data`."""
-    arrays = [*data.features.values(), *data.lengths.values(), data.present, data.labels]
-    content = hashlib.sha256()
-    for array in arrays:
-        content.update(f"{array.dtype} {array.shape}".encode())
-        content.update(np.ascontiguousarray(array).data)
-    groups = None if data.groups is None else [str(group) for group in data.groups]
-    about = [list(data.names), list(data.label_set), data.fingerprints, groups]
-    return artefact.digest([content.hexdigest(), about])
+        return arrays

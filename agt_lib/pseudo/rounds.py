@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from agt_lib import saved
 from agt_lib.calibration import calibrated_out_of_fold, fold_temperatures, with_temperature
 from agt_lib.crossval import CrossValidated, fold_numbers, predict_mean
 from agt_lib.fusion_config import FusionConfig
 from agt_lib.fusion_data import FusionData
 from agt_lib.pseudo.config import PseudoConfig
-from agt_lib.pseudo.fits import Fits, Trainer, load_model
+from agt_lib.pseudo.fits import Fits, Trainer
 from agt_lib.pseudo.selection import agreement, select
 from agt_lib.pseudo.thresholds import fold_thresholds
 
@@ -34,26 +35,25 @@ class Round:
     teachers saw, and `test` (S, P, C) averages the K fold models on all clips of the pool.
     `by_fold` (S, K, P, C) are the same fold models one by one. `selected` is what had joined their
     training: columns seed, fold, name, label, confidence and one per class (the teachers' mean).
-    `folders` hold, per seed, the fitted models and `joined.csv`.
+    `models` are the folders of the fitted models: by seed, a tuple of its folds for each model.
     """
 
     number: int
     results: dict[str, CrossValidated]
     by_fold: dict[str, np.ndarray]
     selected: pd.DataFrame
-    folders: tuple[Path, ...]
+    models: tuple[dict[str, tuple[Path, ...]], ...]
 
     def predict(self, data: FusionData) -> dict[str, np.ndarray]:
         """Probabilities (S, N, C) of other clips by model, the mean of its K fold models."""
-        n_folds = {model: p.shape[1] for model, p in self.by_fold.items()}
         return {
             model: np.stack(
                 [
-                    predict_mean([load_model(folder, model, k) for k in range(n)], data)
-                    for folder in self.folders
+                    predict_mean([saved.load(folder) for folder in of_seed[model]], data)
+                    for of_seed in self.models
                 ]
             )
-            for model, n in n_folds.items()
+            for model in self.by_fold
         }
 
     def summary(self, truth: pd.Series | None = None) -> pd.DataFrame:
@@ -264,7 +264,7 @@ def _round(number: int, trainer: Trainer, fits: Mapping[int, Fits]) -> Round:
             test=by_fold[model].mean(1),
         )
     selected = _by_seed({seed: fit.joined for seed, fit in fits.items()})
-    return Round(number, results, by_fold, selected, tuple(fit.folder for fit in fits.values()))
+    return Round(number, results, by_fold, selected, tuple(fit.models for fit in fits.values()))
 
 
 def _by_seed(tables: Mapping[int, pd.DataFrame]) -> pd.DataFrame:

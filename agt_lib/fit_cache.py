@@ -1,0 +1,118 @@
+"""Fitted models kept on disk: no fit is done twice, and a killed run goes on where it stopped.
+
+A fit is kept under the hash of all that it reads: clips, labels, its task, the code that fits and
+the versions of packages. So the notebooks share the fits that they have in common.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from agt_lib import artefact, saved
+from agt_lib.device import pick_device
+from agt_lib.fitted import FittedModel
+from agt_lib.fusion_data import FusionData
+from agt_lib.training import FitTask, fit_each
+
+KIND = "fit"
+CODE = (
+    "batches.py",
+    "device.py",
+    "fitted.py",
+    "folds.py",
+    "fusion",
+    "fusion_config.py",
+    "fusion_data.py",
+    "scaling.py",
+    "training.py",
+)
+"""What of this library decides the numbers of a fit."""
+
+
+def fit_or_load(
+    data: FusionData,
+    tasks: Sequence[FitTask],
+    *,
+    pool: FusionData | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    progress: bool = True,
+) -> Iterator[tuple[FittedModel, Path]]:
+    """Each task's model, and the folder that `saved.load` reads it from, in the order of `tasks`.
+
+    Models that are on disk are loaded. The others are fitted as by `training.fit_each`, which says
+    what is raised, and written as soon as they are there.
+    """
+    made_from = [*_made_from(data, tasks, pool, pick_device(device).type)]
+    folders = [artefact.folder_of(KIND, content) for content in made_from]
+    missing = [i for i, folder in enumerate(folders) if artefact.read_manifest(folder) is None]
+    fitted = fit_each(
+        data,
+        [tasks[i] for i in missing],
+        pool=pool,
+        device=device,
+        workers=workers,
+        progress=progress,
+    )
+    missing = set(missing)
+    for number, (content, folder) in enumerate(zip(made_from, folders, strict=True)):
+        if number not in missing:
+            yield saved.load(folder), folder
+            continue
+        model = next(fitted)
+        artefact.made(KIND, content, lambda place, model=model: saved.write(model, place))
+        yield model, folder
+
+
+def digest(data: FusionData) -> str:
+    """A hash of all that a fit can read of `data`."""
+    arrays = [*data.features.values(), *data.lengths.values(), data.present, data.labels]
+    groups = None if data.groups is None else [str(group) for group in data.groups]
+    about = [list(data.names), list(data.label_set), data.fingerprints, groups]
+    return artefact.digest([_bytes_digest(arrays), about])
+
+
+def _made_from(
+    data: FusionData, tasks: Sequence[FitTask], pool: FusionData | None, device: str
+) -> Iterator[dict[str, Any]]:
+    always = {
+        "code": artefact.code_digest(*CODE),
+        "versions": artefact.versions(),
+        "device": device,
+    }
+    known: dict[tuple[str, ...], str] = {}
+
+    def of(clips: FusionData, role: str, modalities: tuple[str, ...]) -> str:
+        if (role, *modalities) not in known:
+            known[role, *modalities] = digest(clips.only(modalities))
+        return known[role, *modalities]
+
+    for task in tasks:
+        modalities, joined = task.config.modalities, None
+        if task.joined is not None and len(task.joined.index):
+            content = _bytes_digest([task.joined.index, task.joined.targets])
+            joined = [of(pool, "pool", modalities), content]
+        yield always | {
+            "data": of(data, "data", modalities),
+            "rows": _bytes_digest([np.asarray(task.train_index)]),
+            "config": task.config.plain(),
+            "seed": task.seed,
+            "joined": joined,
+            "start": None if task.start is None else _state_digest(task.start),
+        }
+
+
+def _state_digest(state: Mapping[str, torch.Tensor]) -> str:
+    return artefact.digest([list(state), _bytes_digest([x.numpy() for x in state.values()])])
+
+
+def _bytes_digest(arrays: Sequence[np.ndarray]) -> str:
+    content = hashlib.sha256()
+    for array in arrays:
+        content.update(f"{array.dtype} {array.shape}".encode())
+        content.update(np.ascontiguousarray(array).data)
+    return content.hexdigest()
