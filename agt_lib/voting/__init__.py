@@ -18,6 +18,7 @@ from agt_lib.voting.rules import (
     alone,
     majority,
     mean,
+    named,
     rules,
     triggered,
     variants,
@@ -39,16 +40,18 @@ from agt_lib.voting.stages import (
     estimated_prior,
     held_out,
     on_pool,
+    rule_names,
     temperatures,
     trained_on,
+    visible,
 )
 from agt_lib.voting.sweeps import advantage_map, guide_sweep, reweight
 
 __all__ = [
-    "AGT", "BASELINE", "MODELS", "PAPER", "VOICE", "Predictions", "Referee", "Stage", "VoteConfig",
-    "advantage_map", "all_rules", "alone", "before_and_after", "compare_rules", "corrected",
-    "disagreements", "draw",
-    "estimated_prior", "fixed_and_broken", "guide_sweep", "held_out", "labels", "majority", "mean",
-    "on_pool", "prevalence_ratios", "propose_triggers", "read_prior", "reweight", "rules",
-    "smoothed", "temperatures", "trained_on", "triggered", "variants", "vote", "weighted_waf",
+    "AGT", "BASELINE", "MODELS", "PAPER", "VOICE", "Predictions", "Referee", "Stage",
+    "VoteConfig", "advantage_map", "all_rules", "alone", "before_and_after", "compare_rules",
+    "corrected", "disagreements", "draw", "estimated_prior", "fixed_and_broken", "guide_sweep",
+    "held_out", "labels", "majority", "mean", "named", "on_pool", "prevalence_ratios",
+    "propose_triggers", "read_prior", "reweight", "rule_names", "rules", "smoothed",
+    "temperatures", "trained_on", "triggered", "variants", "visible", "vote", "weighted_waf",
 ]  # fmt: skip

@@ -1,7 +1,7 @@
 """What several models predict for the same clips. S seeds, N clips, C classes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,8 @@ SHOWN = 5
 class Predictions:
     """Probabilities (S, N, C) of each model for the clips `names`, in the order of `label_set`.
 
+    `seen` (N,) bool by model says which clips had any of the modalities that the model reads; a
+    model without an entry saw all. What it says of the others is the same for each: no vote.
     Raises ValueError naming the model and the first clip where shapes disagree, a probability is
     NaN or outside 0..1, or a clip's do not add up to 1.
     """
@@ -28,6 +30,7 @@ class Predictions:
     names: tuple[str, ...]
     label_set: tuple[str, ...]
     probabilities: dict[str, np.ndarray]
+    seen: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shape = (len(self.names), len(self.label_set))
@@ -107,12 +110,28 @@ class Predictions:
             unknown = [name for name, place in zip(names, places, strict=True) if place < 0]
             raise ValueError(f"no predictions for {_listed(unknown)}")
         chosen = {model: p[:, places] for model, p in self.probabilities.items()}
-        return replace(self, names=tuple(names), probabilities=chosen)
+        seen = {model: rows[places] for model, rows in self.seen.items()}
+        return replace(self, names=tuple(names), probabilities=chosen, seen=seen)
 
     def averaged(self) -> "Predictions":
         """The mean over seeds, as one seed: what a single submission is made from."""
         means = {model: p.mean(0, keepdims=True) for model, p in self.probabilities.items()}
         return replace(self, probabilities=means)
+
+    def seeing(self, table: pd.DataFrame) -> "Predictions":
+        """The same, with `seen` from a bool table: a row a clip name, a column a model.
+
+        Raises ValueError for clips that have no row in it.
+        """
+        if missing := [name for name in self.names if name not in table.index]:
+            raise ValueError(f"not said which models see {_listed(missing)}")
+        rows = table.loc[list(self.names)]
+        models = [model for model in self.probabilities if model in table]
+        return replace(self, seen={model: rows[model].to_numpy(bool) for model in models})
+
+    def sees(self, model: str) -> np.ndarray:
+        """Which clips `model` saw, (N,) bool."""
+        return self.seen.get(model, np.ones(len(self.names), bool))
 
     def chosen(self, model: str) -> np.ndarray:
         """The likeliest label of each clip as its number, (S, N). ValueError for no such model."""

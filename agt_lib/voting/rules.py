@@ -1,5 +1,10 @@
-"""Rules: vote shares (S, N, C) from predictions. S seeds, N clips, C classes."""
+"""Rules: vote shares (S, N, C) from predictions. S seeds, N clips, C classes.
 
+On a clip that a model can't see (`Predictions.seen`) the others vote without it; where none sees a
+clip, the mean of all stands.
+"""
+
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -78,27 +83,40 @@ def rules(predictions: Predictions, config: VoteConfig = PAPER) -> dict[str, np.
     )
 
 
+def named(name: str, there: Collection[str]) -> str:
+    """`name`, if it is one of the rules `there`. Raises ValueError listing these otherwise."""
+    if name not in there:
+        raise ValueError(f"no rule {name!r} here; there are {', '.join(map(repr, there))}")
+    return name
+
+
 def alone(predictions: Predictions, model: str) -> np.ndarray:
     """`model`'s own predictions as vote shares."""
     return _certain(predictions, predictions.chosen(model))
 
 
 def majority(predictions: Predictions, tie: str = VOICE) -> np.ndarray:
-    """The label that most models predict; where no label leads, the model `tie` decides."""
-    counts = sum(alone(predictions, model) for model in predictions.probabilities)
+    """The label that most models predict; where no label leads, the model `tie` decides.
+
+    Where `tie` can't see the clip, the mean decides in its place.
+    """
+    counts = sum(
+        predictions.sees(model)[:, None] * alone(predictions, model)
+        for model in predictions.probabilities
+    )
     leads = counts == counts.max(-1, keepdims=True)
     single = leads.sum(-1) == 1
-    return _certain(predictions, np.where(single, counts.argmax(-1), predictions.chosen(tie)))
+    decides = np.where(predictions.sees(tie), predictions.chosen(tie), _together(predictions))
+    return _certain(predictions, np.where(single, counts.argmax(-1), decides))
 
 
 def mean(predictions: Predictions) -> np.ndarray:
     """The label of the highest mean probability."""
-    together = np.mean(list(predictions.probabilities.values()), axis=0)
-    return _certain(predictions, together.argmax(-1))
+    return _certain(predictions, _together(predictions))
 
 
 def triggered(predictions: Predictions, config: VoteConfig) -> np.ndarray:
-    """Which clips are handed to the guide, (S, N) bool.
+    """Which clips are handed to the guide, (S, N) bool: none that it or the partner can't see.
 
     Raises ValueError for trigger labels that are not in the label set.
     """
@@ -108,12 +126,19 @@ def triggered(predictions: Predictions, config: VoteConfig) -> np.ndarray:
             f"trigger labels {unknown} are none of {list(predictions.label_set)}; name others as "
             "`triggers`"
         )
-    votes = np.stack([predictions.chosen(model) for model in predictions.probabilities])
+    votes = np.stack(
+        [
+            np.where(predictions.sees(m), predictions.chosen(m), -1)
+            for m in predictions.probabilities
+        ]
+    )
     numbers = [predictions.label_set.index(label) for label in config.triggers]
     appears = np.stack(
         [(votes == number).any(0) for number in numbers] or [np.zeros_like(votes[0])]
     )
-    return appears.sum(0) >= (1 if config.trigger == "any" else 2)
+    involved = VOICE, *PARTNERS[config.partner]
+    handed_over = appears.sum(0) >= (1 if config.trigger == "any" else 2)
+    return handed_over & np.all([predictions.sees(m) for m in involved], axis=0)
 
 
 def vote(predictions: Predictions, config: VoteConfig = PAPER) -> np.ndarray:
@@ -131,6 +156,14 @@ def vote(predictions: Predictions, config: VoteConfig = PAPER) -> np.ndarray:
         guided = _certain(predictions, blended.argmax(-1))
     others = majority(predictions, tie=config.partner_model or VOICE)
     return np.where(triggered(predictions, config)[..., None], guided, others)
+
+
+def _together(predictions: Predictions) -> np.ndarray:
+    """The label numbers (S, N) of the highest mean probability of the models that see a clip."""
+    seen = np.stack([predictions.sees(model) for model in predictions.probabilities])  # (M, N)
+    counted = seen | ~seen.any(0)
+    each = zip(counted, predictions.probabilities.values(), strict=True)
+    return sum(rows[:, None] * p for rows, p in each).argmax(-1)
 
 
 def _certain(predictions: Predictions, numbers: np.ndarray) -> np.ndarray:

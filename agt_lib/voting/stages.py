@@ -12,11 +12,24 @@ import pandas as pd
 from agt_lib import priors
 from agt_lib.calibration import calibrated_out_of_fold, fit_temperature, with_temperature
 from agt_lib.crossval import CrossValidated
+from agt_lib.fusion_config import FusionConfig
 from agt_lib.fusion_data import FusionData
 from agt_lib.pseudo import PseudoRounds, Round
-from agt_lib.voting.predictions import AGT, Predictions
+from agt_lib.voting.predictions import AGT, MODELS, Predictions
 from agt_lib.voting.priors import corrected
-from agt_lib.voting.rules import PAPER, VoteConfig, mean, rules, vote
+from agt_lib.voting.rules import (
+    PAPER,
+    THE_MAJORITY,
+    THE_MEAN,
+    VoteConfig,
+    mean,
+    rules,
+    variants,
+    vote,
+)
+
+CALIBRATED, PROPOSED = "mean, calibrated", "vote, triggers by {}"
+CORRECTED = "mean, corrected by {}", "mean, calibrated, corrected by {}"
 
 
 @dataclass(frozen=True)
@@ -35,10 +48,31 @@ class Stage:
         chosen = self.predictions.select(names), self.calibrated.select(names)
         return Stage(*chosen, self.trained_on, self.temperatures)
 
+    def seeing(self, table: pd.DataFrame) -> "Stage":
+        """The same, with what each model sees from a table as that of `visible`."""
+        told = self.predictions.seeing(table), self.calibrated.seeing(table)
+        return Stage(*told, self.trained_on, self.temperatures)
+
     def averaged(self) -> "Stage":
         """The mean over seeds, as one seed: what a single submission is made from."""
         means = self.predictions.averaged(), self.calibrated.averaged()
         return Stage(*means, self.trained_on.mean(0, keepdims=True), self.temperatures)
+
+
+def visible(configs: Mapping[str, FusionConfig], *parts: FusionData | None) -> pd.DataFrame:
+    """Which clips of `parts` have any modality that a model reads.
+
+    A bool, a row a clip name and a column a model.
+    """
+    tables = [
+        pd.DataFrame(
+            {model: part.only(c.modalities).present.any(1) for model, c in configs.items()},
+            index=list(part.names),
+        )
+        for part in parts
+        if part is not None
+    ]
+    return pd.concat(tables)
 
 
 def on_pool(fitted: Round, data: FusionData) -> Stage:
@@ -86,16 +120,23 @@ def held_out(
 
 
 def before_and_after(
-    rounds: PseudoRounds, data: FusionData, names: Sequence[str] | None = None
+    rounds: PseudoRounds,
+    data: FusionData,
+    names: Sequence[str] | None = None,
+    *,
+    seen: pd.DataFrame | None = None,
 ) -> dict[str, Stage]:
     """The stages "none" and "P": before pseudo-labels and after their last round.
 
-    Of the pool's clips `names`, or out of fold where None.
+    Of the pool's clips `names`, or out of fold where None. `seen` is the table of `visible`; all
+    models see all clips without.
     """
-    ends = {"none": rounds.rounds[0], "P": rounds.rounds[-1]}
-    if names is None:
-        return {stage: held_out(end.results, data, end.selected) for stage, end in ends.items()}
-    return {stage: on_pool(end, data).select(names) for stage, end in ends.items()}
+    stages = {}
+    for name, end in {"none": rounds.rounds[0], "P": rounds.rounds[-1]}.items():
+        stage = held_out(end.results, data, end.selected) if names is None else on_pool(end, data)
+        stage = stage if names is None else stage.select(names)
+        stages[name] = stage if seen is None else stage.seeing(seen)
+    return stages
 
 
 def all_rules(
@@ -111,14 +152,21 @@ def all_rules(
     they come from.
     """
     raw, calibrated = stage.predictions, stage.calibrated
-    every = rules(raw, config) | {"mean, calibrated": mean(calibrated)}
+    every = rules(raw, config) | {CALIBRATED: mean(calibrated)}
     for source, proposed in (triggers or {}).items():
-        every[f"vote, triggers by {source}"] = vote(raw, replace(config, triggers=proposed))
+        every[PROPOSED.format(source)] = vote(raw, replace(config, triggers=proposed))
     for source, target in (targets or {}).items():
         prior = stage.trained_on, target
-        every[f"mean, corrected by {source}"] = mean(corrected(raw, *prior))
-        every[f"mean, calibrated, corrected by {source}"] = mean(corrected(calibrated, *prior))
+        for name, posteriors in zip(CORRECTED, (raw, calibrated), strict=True):
+            every[name.format(source)] = mean(corrected(posteriors, *prior))
     return every
+
+
+def rule_names(config: VoteConfig = PAPER, sources: Sequence[str] = ()) -> list[str]:
+    """The names that `all_rules` gives, where `sources` give a prior and triggers each."""
+    plain = [*MODELS, *variants(config), THE_MAJORITY, THE_MEAN, CALIBRATED]
+    told = [name.format(source) for name in (PROPOSED, *CORRECTED) for source in sources]
+    return plain + told
 
 
 def estimated_prior(

@@ -112,3 +112,13 @@ def test_true_labels_are_numbered_by_clip_and_a_missing_one_is_named():
     np.testing.assert_array_equal(predictions.numbers(answers), [1, 0])
     with pytest.raises(ValueError, match="no true label of 'x'"):
         predictions.numbers(answers.drop("x"))
+
+
+def test_what_models_see_follows_the_clips_and_a_model_that_is_not_named_sees_all():
+    seen = pd.DataFrame({"voice": [True, False, True]}, index=["z", "x", "y"])
+    told = Predictions.from_tables({"voice": [VOICE], "AGT": [VOICE]}).seeing(seen)
+    np.testing.assert_array_equal(told.sees("voice"), [False, True])
+    np.testing.assert_array_equal(told.select(["y", "x"]).sees("voice"), [True, False])
+    assert told.averaged().sees("AGT").all()
+    with pytest.raises(ValueError, match="not said which models see 'y'"):
+        told.seeing(seen.drop("y"))

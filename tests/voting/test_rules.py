@@ -1,9 +1,11 @@
 """The paper's vote, clip by clip, against what section 2.3 says."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from agt_lib.voting import MODELS, VoteConfig, alone, majority, mean, triggered, vote
+from agt_lib.voting import MODELS, VoteConfig, alone, majority, mean, named, triggered, vote
 from agt_lib.voting.predictions import Predictions
 
 LABELS = ("neutral", "angry", "happy", "sad", "worried", "surprise")
@@ -123,3 +125,41 @@ def test_a_choice_that_is_none_is_refused(change, message):
 def test_trigger_labels_that_the_models_do_not_have_are_refused(ballots):
     with pytest.raises(ValueError, match=r"\['fear'\] are none of \['neutral'"):
         vote(ballots(("sad",) * 3), VoteConfig(triggers=("sad", "fear")))
+
+
+def test_a_model_that_can_not_see_a_clip_has_no_vote_there(ballots):
+    clips = ballots(
+        ("sad", "happy", "happy"),  # no voice: its sad triggers nothing, the others agree
+        ("sad", "happy", "angry"),  # no voice, the others differ: AGT decides a tie
+        ("happy", "angry", "sad"),  # no voice: nothing is handed over to it
+        ("sad", "happy", "angry"),  # the voice alone: its label is the majority
+        ("angry", "angry", "happy"),  # nobody: the mean of all
+        ("sad", "happy", "angry"),  # everybody: .8 of the voice, .2 of AGT
+    )
+    seen = {
+        "voice": np.array([False, False, False, True, False, True]),
+        "baseline": np.array([True, True, True, False, False, True]),
+        "AGT": np.array([True, True, True, False, False, True]),
+    }
+    clips = replace(clips, seen=seen)
+    np.testing.assert_array_equal(triggered(clips, VoteConfig())[0], [0, 0, 0, 0, 0, 1])
+    shares = vote(clips)
+    expected = ["happy", "angry", "sad", "sad", "angry"]
+    assert [shares_of(shares, i) for i in range(5)] == [{label: 1} for label in expected]
+    assert shares_of(shares, 5) == {"sad": 0.8, "angry": 0.2}
+    two = replace(ballots(("angry", "happy", "happy")), seen={"baseline": np.array([False])})
+    two.probabilities["voice"][0, 0] = [0.1, 0.6, 0.1, 0.1, 0.05, 0.05]
+    assert shares_of(mean(two)) == {"angry": 1}  # .6 + .1 against .1 + .5, the baseline left out
+    assert shares_of(majority(two)) == {"angry": 1}  # one to one: the voice decides a tie
+
+
+def test_a_tie_whose_judge_can_not_see_the_clip_goes_to_the_mean(ballots):
+    clip = replace(ballots(("happy", "angry", "sad")), seen={"AGT": np.array([False])})
+    clip.probabilities["baseline"][0, 0] = [0.02, 0.9, 0.02, 0.02, 0.02, 0.02]
+    assert shares_of(majority(clip, tie="AGT")) == {"angry": 1}
+
+
+def test_a_rule_that_is_none_is_refused_with_those_there_are():
+    assert named("vote", ["voice", "vote"]) == "vote"
+    with pytest.raises(ValueError, match="no rule 'votes' here; there are 'voice', 'vote'"):
+        named("votes", ["voice", "vote"])

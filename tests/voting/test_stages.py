@@ -6,6 +6,7 @@ import pytest
 
 from agt_lib.calibration import calibrated_out_of_fold, fit_temperature, with_temperature
 from agt_lib.crossval import CrossValidated
+from agt_lib.fusion_config import FusionConfig
 from agt_lib.fusion_data import FusionData
 from agt_lib.pseudo import PseudoConfig, PseudoRounds, Round
 from agt_lib.voting import (
@@ -17,7 +18,9 @@ from agt_lib.voting import (
     held_out,
     mean,
     on_pool,
+    rule_names,
     trained_on,
+    visible,
     vote,
 )
 
@@ -118,6 +121,8 @@ def test_rules_that_know_a_prior_correct_to_it_and_others_have_its_trigger_label
     expected = mean(corrected(stage.predictions, stage.trained_on, target))
     np.testing.assert_array_equal(found["mean, corrected by probe"], expected)
     assert len(found) == len(all_rules(stage, config)) + 3
+    every = all_rules(stage, config, {"shift": target}, {"shift": ("b", "c")})
+    assert set(rule_names(config, ["shift"])) == set(every)
 
 
 def test_a_stage_is_selected_and_averaged_as_a_whole(data, fitted):
@@ -139,6 +144,21 @@ def test_the_first_and_the_last_round_are_the_stages_of_table_2(data, fitted):
     out_of_fold = before_and_after(rounds, data)
     assert out_of_fold["P"].predictions.names == data.names
     np.testing.assert_allclose(out_of_fold["P"].trained_on, on_pool(fitted, data).trained_on)
+
+
+def test_a_clip_without_a_models_modalities_is_not_seen_by_it(data, fitted):
+    there = np.array([[True, True], [False, True], [False, False]])
+    two = {m: np.zeros((3, 1), np.float32) for m in ("audio", "video")}
+    pool = FusionData(POOL, two, there, np.full(3, -1), LABELS, {"audio": "x", "video": "y"})
+    both = ("audio", "video")
+    configs = {"voice": FusionConfig("attention", ("audio",)), "AGT": FusionConfig("agt", both)}
+    seen = visible(configs, pool)
+    assert seen.loc[list(POOL)].to_numpy().tolist() == [[True, True], [False, True], [False, False]]
+    rounds = PseudoRounds(PseudoConfig(), (fitted, fitted), np.ones(3, bool), (), ())
+    stage = before_and_after(rounds, data, ["q", "p"], seen=seen)["P"]
+    for predictions in (stage.predictions, stage.calibrated):
+        np.testing.assert_array_equal(predictions.sees("voice"), [False, True])
+        np.testing.assert_array_equal(predictions.sees("baseline"), [True, True])
 
 
 def test_the_pools_prior_is_estimated_from_posteriors_alone(data, fitted):
