@@ -1,11 +1,12 @@
 """Run the numbered notebooks in order, headless, each once: `python -m agt_lib.reproduce`.
 
 An executed notebook is kept beside a record of what it was made from (its source, the library's,
-the parameters); while these stay the same it is not run again.
+the parameters) and of the results it left; while these stay it is not run again.
 """
 
 import argparse
 import ast
+import json
 import shutil
 import sys
 import time
@@ -19,6 +20,8 @@ from agt_lib import artefact, paths, profiles
 from agt_lib.runs import MODALITIES, Run
 
 RESULT_TAG = "result"
+SHARED_SETTINGS = ("profile", "corpus", "root", "encoders", "labels", "seed", "max_failures")
+"""What two notebooks' runs must agree on for one to use the other's results."""
 
 
 class NotebookError(RuntimeError):
@@ -33,6 +36,7 @@ def notebooks() -> list[Path]:
 def run_notebook(source: Path, output: Path, parameters: Mapping[str, object]) -> bool:
     """Execute `source` into `output` unless that was done from the same inputs; True if it ran.
 
+    It runs again where the results that it left in `paths.runs()` are gone or no longer whole.
     Raises NotebookError for a parameter the notebook does not have, for a cell that raises and for
     a kernel that dies; what was executed until then lies in `output` with `.failed` in its name.
     """
@@ -44,12 +48,15 @@ def run_notebook(source: Path, output: Path, parameters: Mapping[str, object]) -
         {"notebook": artefact.file_digest(source), "library": artefact.code_digest()}
         | {"parameters": dict(parameters), "versions": artefact.versions()}
     )
-    if output.is_file() and record.is_file() and made_from in record.read_text():
+    done = json.loads(record.read_bytes()) if output.is_file() and record.is_file() else {}
+    if done.get("made_from") == made_from and all(
+        (paths.runs() / name / artefact.MANIFEST).is_file() for name in done["results"]
+    ):
         return False
 
     record.unlink(missing_ok=True)
     output.parent.mkdir(parents=True, exist_ok=True)
-    failed = output.with_suffix(".failed.ipynb")
+    failed, began = output.with_suffix(".failed.ipynb"), time.time()
     try:
         papermill.execute_notebook(
             source, failed, dict(parameters), kernel_name="python3", progress_bar=False
@@ -62,17 +69,33 @@ def run_notebook(source: Path, output: Path, parameters: Mapping[str, object]) -
     if any(cell.execution_count is None for cell in cells):
         raise NotebookError(f"{source.name}: not all cells ran; see {paths.relative(failed)}")
     failed.replace(output)
-    artefact.write_atomic(record, f'{{"made_from": "{made_from}"}}\n')
+    manifests = paths.runs().glob(f"{source.stem}-*/{artefact.MANIFEST}")
+    left = sorted(path.parent.name for path in manifests if path.stat().st_mtime > began)
+    artefact.write_atomic(record, json.dumps({"made_from": made_from, "results": left}) + "\n")
     return True
+
+
+def finished(run: Run, notebook: str) -> Path | None:
+    """The newest finished results of `notebook` from its inputs (`Run.inputs`) and the settings of
+    `run`, or None."""
+    shared = {key: run.settings[key] for key in SHARED_SETTINGS} | {"notebook": notebook}
+    wanted = json.loads(json.dumps([shared, run.inputs(notebook)]))
+    found = []
+    for folder in paths.runs().glob(f"{notebook}-{run.profile.name}-*"):
+        manifest = artefact.read_manifest(folder) or {}
+        settings = manifest.get("settings", {})
+        if [{key: settings.get(key) for key in shared}, manifest.get("inputs")] == wanted:
+            found.append(folder)
+    return max(found, key=lambda f: (f / artefact.MANIFEST).stat().st_mtime, default=None)
 
 
 def results(run: Run, notebook: str) -> Path:
     """The folder of `notebook`'s results on the corpus and settings of `run`.
 
-    Where there are none of this state of the library the notebook is run first, headless; its
+    Where there are none of this state of library and notebook it is run first, headless; its
     executed copy lies in the folder of `run`. Raises NotebookError as `run_notebook` does.
     """
-    if (found := run.finished(notebook)) is not None:
+    if (found := finished(run, notebook)) is not None:
         return found
     source = paths.ROOT / "notebooks" / f"{notebook}.ipynb"
     settings = run.settings
@@ -89,10 +112,10 @@ def results(run: Run, notebook: str) -> Path:
     }
     known = papermill.inspect_notebook(source)
     output = run.folder / "notebooks" / source.name
-    print(f"{notebook} has no results of this corpus and library yet: running it")
+    print(f"{notebook} has no results of this corpus, library and notebook yet: running it")
     output.with_suffix(".json").unlink(missing_ok=True)  # executed before, but its results are gone
     run_notebook(source, output, {k: v for k, v in parameters.items() if k in known})
-    found = run.finished(notebook)
+    found = finished(run, notebook)
     if found is None:
         raise NotebookError(f"{source.name} left no finished results; see {paths.relative(output)}")
     return found

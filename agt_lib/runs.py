@@ -1,6 +1,5 @@
 """The record of a notebook's run: what it was told, what it runs on, where its results go."""
 
-import json
 import os
 import time
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
@@ -26,8 +26,6 @@ from agt_lib.store import extraction_record
 
 AUTO = "auto"
 MODALITIES = ("audio", "video", "text")
-SHARED_SETTINGS = ("profile", "corpus", "root", "encoders", "labels", "seed")
-"""What two notebooks' runs must agree on for one to use the other's results."""
 
 
 @dataclass(frozen=True)
@@ -121,22 +119,24 @@ class Run:
     @cached_property
     def folder(self) -> Path:
         """Where this run's tables and figures go, named by what they are made from."""
-        made_from = {"settings": self.settings} | self.inputs
+        made_from = {"settings": self.settings} | self.inputs(self.notebook)
         name = f"{self.notebook}-{self.profile.name}-{artefact.digest(made_from, 8)}"
         folder = paths.runs() / name
         folder.mkdir(parents=True, exist_ok=True)
         (folder / artefact.MANIFEST).unlink(missing_ok=True)  # not whole until this run is
         return folder
 
-    @property
-    def inputs(self) -> dict[str, Any]:
-        """What results come from beside the settings: clips, test answers, features, library."""
+    def inputs(self, notebook: str) -> dict[str, Any]:
+        """What `notebook`'s results come from beside the settings: clips, test answers, features,
+        the library and the packages, and what stands in the notebook itself."""
         brought = self.features.items() if self.source == "mertools" else ()
         return {
             "corpus": self.corpus.fingerprint,
             "answers": artefact.digest(self.corpus.answers.to_dict()),
             "features": {modality: part.fingerprint for modality, part in brought},
             "library": artefact.code_digest(),
+            "versions": artefact.versions(),
+            "notebook": _source_digest(notebook),
         }
 
     @property
@@ -150,6 +150,7 @@ class Run:
             "encoders": dict(self.encoders),
             "labels": list(self.labels),
             "seed": self.seed,
+            "max_failures": self.max_failures,
             "splits": self.splits,
             "tuned": self.tuned,
             "own": dict(self.own),
@@ -160,19 +161,6 @@ class Run:
         """The corpus' name, and that it is synthetic where it is."""
         said = " (synthetic: rendered clips, no evidence about people)"
         return f"corpus {self.corpus.name}{said * self.corpus.synthetic}"
-
-    def finished(self, notebook: str) -> Path | None:
-        """The newest finished results of `notebook` from these `inputs` and settings, or None."""
-        wanted = {key: self.settings[key] for key in SHARED_SETTINGS} | {"notebook": notebook}
-        wanted, inputs, found = json.loads(json.dumps(wanted)), self.inputs, []
-        for folder in paths.runs().glob(f"{notebook}-{self.profile.name}-*"):
-            manifest = artefact.read_manifest(folder) or {}
-            settings = manifest.get("settings", {})
-            if {key: settings.get(key) for key in wanted} == wanted and manifest.get(
-                "inputs"
-            ) == inputs:
-                found.append(folder)
-        return max(found, key=lambda f: (f / artefact.MANIFEST).stat().st_mtime, default=None)
 
     def feature_summary(self) -> pd.DataFrame:
         """One row a modality: encoder, width, clips present and absent, speed, rounding."""
@@ -208,7 +196,7 @@ class Run:
         made_of = {
             "settings": self.settings,
             "corpus": {"name": self.corpus.name, "fingerprint": self.corpus.fingerprint},
-            "inputs": self.inputs,
+            "inputs": self.inputs(self.notebook),
             "synthetic": self.corpus.synthetic,
             "features": {  # those that the notebook used: filing results extracts none
                 modality: {"fingerprint": f.fingerprint, "present": int(f.present.sum())}
@@ -283,6 +271,17 @@ def start(
     )  # fmt: skip
     print(_line(run))
     return run
+
+
+def _source_digest(notebook: str) -> str | None:
+    """A hash of a notebook's code; its parameters are left out, for their values are settings."""
+    path = paths.ROOT / "notebooks" / f"{notebook}.ipynb"
+    if not path.is_file():
+        return None
+    cells = [c for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
+    return artefact.digest(
+        [c.source for c in cells if "parameters" not in c.metadata.get("tags", [])]
+    )
 
 
 def _line(run: Run) -> str:

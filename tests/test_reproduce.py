@@ -33,6 +33,22 @@ def test_a_notebook_runs_once_and_again_only_when_something_changed(write, tmp_p
     assert reproduce.result(output).strip() == "x is 4"
 
 
+def test_a_notebook_whose_results_were_deleted_or_are_not_whole_runs_again(write, tmp_path):
+    output = tmp_path / "out" / "01.ipynb"
+    results = reproduce.paths.runs() / "01_test-smoke-1"
+    source = write(
+        f"from agt_lib import artefact\nartefact.write_manifest({str(results)!r}, {{}}, 0)"
+    )
+    artefact.write_manifest(reproduce.paths.runs() / "01_test-smoke-0", {}, 0.0)  # of another run
+    assert reproduce.run_notebook(source, output, {})
+    (reproduce.paths.runs() / "01_test-smoke-0" / artefact.MANIFEST).unlink()
+    assert not reproduce.run_notebook(source, output, {})
+    (results / artefact.MANIFEST).unlink()
+    assert reproduce.run_notebook(source, output, {})
+    assert (results / artefact.MANIFEST).is_file()
+    assert not reproduce.run_notebook(source, output, {})
+
+
 def test_a_parameter_that_the_notebook_does_not_have_is_refused(write, tmp_path):
     with pytest.raises(reproduce.NotebookError, match=r"no parameters \['epohcs'\]; it has"):
         reproduce.run_notebook(write("x"), tmp_path / "out.ipynb", {"epohcs": 3})
@@ -63,8 +79,9 @@ def test_results_that_were_deleted_are_made_again(write, tmp_path, monkeypatch):
     (tmp_path / "notebooks").mkdir()
     source.rename(tmp_path / "notebooks" / source.name)
     monkeypatch.setattr(reproduce.paths, "ROOT", tmp_path)
+    monkeypatch.setattr(reproduce, "finished", lambda *_: made if made.exists() else None)
     run = SimpleNamespace(
-        finished=lambda _: made if made.exists() else None, folder=tmp_path / "run",
+        folder=tmp_path / "run",
         settings={"encoders": {}}, profile=SimpleNamespace(name="smoke", n_folds=2, n_seeds=1),
         source="mini", root=None, labels=(), max_failures=0.05, seed=0,
     )  # fmt: skip

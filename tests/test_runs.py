@@ -1,9 +1,12 @@
 """What a notebook's parameters become."""
 
+import nbformat
 import numpy as np
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook
 
-from agt_lib import artefact, runs
+from agt_lib import artefact, paths, runs
+from agt_lib.reproduce import finished
 
 
 def resolve(**parameters):
@@ -84,14 +87,43 @@ def test_results_of_a_notebook_are_found_by_another_with_the_same_settings_alone
     mine = {"corpus": "manifest", "root": str(tmp_path / "clips.csv")}
     monkeypatch.setattr(runs.Run, "features", {})  # no encoder is needed to file results
     earlier = runs.start("98_earlier", profile="smoke", splits=("train",), **mine)
-    assert resolve(**mine).finished("98_earlier") is None
-    assert resolve(**mine).finished("98_earlier") is None, "not finished yet"
+    assert finished(resolve(**mine), "98_earlier") is None
+    assert finished(resolve(**mine), "98_earlier") is None, "not finished yet"
     earlier.finish()
-    assert resolve(**mine).finished("98_earlier") == earlier.folder
-    assert resolve(**mine, seed=1).finished("98_earlier") is None
-    assert resolve(**mine, text="").finished("98_earlier") is None
+    assert finished(resolve(**mine), "98_earlier") == earlier.folder
+    assert finished(resolve(**mine, seed=1), "98_earlier") is None
+    assert finished(resolve(**mine, text=""), "98_earlier") is None
+    assert finished(resolve(**mine, max_failures=0.5), "98_earlier") is None
+    with monkeypatch.context() as patch:
+        patch.setattr(artefact, "versions", lambda: {"torch": "another"})
+        assert finished(resolve(**mine), "98_earlier") is None
     monkeypatch.setattr(artefact, "code_digest", lambda: "another")
-    assert resolve(**mine).finished("98_earlier") is None
+    assert finished(resolve(**mine), "98_earlier") is None
+
+
+def test_results_of_an_older_notebook_are_not_found_but_parameters_are_settings_of_a_run(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "clips.csv").write_text("name,emotion,text\na,happy,hello\nb,sad,oh\n")
+    mine = {"corpus": "manifest", "root": str(tmp_path / "clips.csv")}
+    monkeypatch.setattr(runs.Run, "features", {})
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    (tmp_path / "notebooks").mkdir()
+
+    def write(code, default=1):
+        parameters = new_code_cell(f"x = {default}", metadata={"tags": ["parameters"]})
+        notebook = new_notebook(cells=[parameters, new_code_cell(code)])
+        nbformat.write(notebook, tmp_path / "notebooks" / "98_earlier.ipynb")
+
+    write("print(x)")
+    earlier = runs.start("98_earlier", profile="smoke", **mine)
+    earlier.finish()
+    assert finished(resolve(**mine), "98_earlier") == earlier.folder
+    write("print(x)", default=2)
+    assert finished(resolve(**mine), "98_earlier") == earlier.folder
+    write("print(x + 1)")
+    assert finished(resolve(**mine), "98_earlier") is None
+    assert runs.start("98_earlier", profile="smoke", **mine).folder != earlier.folder
 
 
 def test_results_scored_by_other_test_answers_are_not_found(tmp_path, monkeypatch):
@@ -101,11 +133,11 @@ def test_results_scored_by_other_test_answers_are_not_found(tmp_path, monkeypatc
     path.write_text("name,split,emotion,text\na,train,happy,hello\nb,test,sad,oh\n")
     earlier = resolve(**mine)
     earlier.finish()
-    assert resolve(**mine).finished("99_test") == earlier.folder
+    assert finished(resolve(**mine), "99_test") == earlier.folder
     path.write_text("name,split,emotion,text\na,train,happy,hello\nb,test,angry,oh\n")
     corrected = resolve(**mine)
     assert corrected.corpus.fingerprint == earlier.corpus.fingerprint
-    assert corrected.finished("99_test") is None
+    assert finished(corrected, "99_test") is None
     assert corrected.folder != earlier.folder
 
 
@@ -119,9 +151,9 @@ def test_results_from_other_features_in_the_same_folder_are_not_found(tmp_path):
     mine |= {"audio": "hubert-UTT", "video": "", "text": ""}
     earlier = resolve(**mine)
     earlier.finish()
-    assert resolve(**mine).finished("99_test") == earlier.folder
+    assert finished(resolve(**mine), "99_test") == earlier.folder
     np.save(folder / "b.npy", np.full(3, 3.0, np.float32))
-    assert resolve(**mine).finished("99_test") is None
+    assert finished(resolve(**mine), "99_test") is None
 
 
 def test_a_notebooks_own_parameters_are_on_record_and_make_another_folder(tmp_path, monkeypatch):
