@@ -1,5 +1,6 @@
 """The record of a notebook's run: what it was told, what it runs on, where its results go."""
 
+import json
 import os
 import time
 from collections.abc import Mapping
@@ -8,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
@@ -278,9 +278,10 @@ def _source_digest(notebook: str) -> str | None:
     path = paths.ROOT / "notebooks" / f"{notebook}.ipynb"
     if not path.is_file():
         return None
-    cells = [c for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
+    cells = json.loads(path.read_bytes())["cells"]
+    code = [c for c in cells if c["cell_type"] == "code"]
     return artefact.digest(
-        [c.source for c in cells if "parameters" not in c.metadata.get("tags", [])]
+        [c["source"] for c in code if "parameters" not in c["metadata"].get("tags", [])]
     )
 
 
