@@ -51,7 +51,7 @@ lint: $(READY)
 
 test: lint $(MODEL)
 	@echo "== tests =="
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lab: $(READY) $(MODEL)
 	$(BIN)/jupyter lab notebooks

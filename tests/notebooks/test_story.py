@@ -1,0 +1,134 @@
+"""Every notebook headless, as its users run it: from nothing, and in other orders."""
+
+import os
+import subprocess
+
+import pandas as pd
+import pytest
+
+from agt_lib import corpora, evaluation, paths, reproduce
+from agt_lib.emotions import EMOTIONS
+
+SHARED = paths.ROOT.parent / "shared" / "data"
+
+
+def test_07_runs_from_nothing_and_leaves_table_2_and_a_submission(
+    data_folder, tmp_path, by_papermill
+):
+    results = by_papermill("07_vote", tmp_path / "out.ipynb")
+    table = pd.read_csv(results / "table2.csv")
+    rows = table[["model", "stage"]].apply(tuple, axis=1)
+    assert set(rows) >= {(m, s) for m in ("baseline", "AGT") for s in ("none", "P", "P+V")}
+    assert (table["low"] <= table["waf"]).all()
+    assert (table["waf"] <= table["high"]).all()
+    assert table["corpus"].str.contains("synthetic").all()
+    submitted = pd.read_csv(results / "submission.csv")
+    assert list(submitted.columns) == ["name", "discrete"]
+    corpus = corpora.load("smoke")
+    assert sorted(submitted["name"]) == sorted(corpus.split("test", "unlabelled").index)
+    assert submitted["discrete"].isin(corpus.labels).all()
+
+
+def test_04_runs_by_papermill_in_its_folder_and_leaves_a_table_with_intervals(
+    data_folder, tmp_path, by_papermill
+):
+    output = tmp_path / "out.ipynb"
+    results = by_papermill("04_train_agt", output)
+
+    scores = pd.read_csv(results / "table1.csv")
+    raw, tuned = {"A+V", "A+T", "A+V+T", "A", "V", "T"}, {"A+V*", "A+T*", "A+V*+T*", "V*", "T*"}
+    assert set(scores["features"]) == raw | tuned
+    assert {"out-of-fold", "test"} == set(scores["set"])
+    assert (scores["low"] < scores["waf"]).all()
+    assert (scores["waf"] < scores["high"]).all()
+    assert scores["corpus"].str.contains("synthetic").all()
+    assert "synthetic" in reproduce.result(output)
+
+    truth = corpora.load("smoke").labelled["emotion"]
+    predicted = pd.read_csv(results / "predictions_oof.csv").query(
+        "features == 'A+V+T' and model == 'AGT'"
+    )
+    assert sorted(predicted["name"]) == sorted(truth.index)
+    chosen = predicted.set_index("name")[list(EMOTIONS)].idxmax(axis=1)
+    waf = 100 * evaluation.waf(truth, chosen.loc[truth.index])
+    shown = scores.query("features == 'A+V+T' and model == 'AGT' and set == 'out-of-fold'")
+    assert shown["waf"].item() == pytest.approx(waf)
+    assert len(pd.read_csv(results / "predictions_test.csv")["name"].unique()) == 29
+
+
+def test_01_reads_what_04_extracted(data_folder, tmp_path, execute):
+    before = {path: path.stat().st_mtime_ns for path in data_folder.rglob("*.safetensors")}
+    results = execute("01_extract_features", tmp_path / "out.ipynb")
+    features = pd.read_csv(results / "features.csv")
+    assert features["present"].tolist()[:2] == [275, 275]
+    # 01 adds the unlabelled clips, which 04 does not need, and leaves what was extracted alone.
+    after = {path: path.stat().st_mtime_ns for path in data_folder.rglob("*.safetensors")}
+    assert {path: after.get(path) for path in before} == before
+
+
+def test_02_shows_raw_and_tuned_clip_and_what_seen_labels_pretend(data_folder, tmp_path, execute):
+    results = execute("02_finetune_clip", tmp_path / "out.ipynb")
+    scores = pd.read_csv(results / "scores.csv")
+    assert {"out-of-fold", "test"} == set(scores["set"])
+    assert {"tuned, zero-shot", "raw, logistic regression"} <= set(scores["model"])
+    assert (pd.read_csv(results / "optimism.csv")["low"].notna()).all()
+
+
+def test_03_ranks_every_clip_with_words_and_compares_plain_with_ranked(
+    data_folder, tmp_path, execute
+):
+    results = execute("03_prompt_text", tmp_path / "out.ipynb")
+    rankings = pd.read_csv(results / "rankings.csv", index_col="name")
+    clips = corpora.load("smoke").split("train", "test")
+    ranks = [f"rank{i}" for i in range(1, 7)]
+    ranked = rankings[rankings["rank1"].notna()]
+    assert set(ranked.index) == set(clips.index[clips["text"].notna()])
+    assert all(sorted(row) == sorted(EMOTIONS) for row in ranked[ranks].to_numpy())
+    assert {"out-of-fold", "test"} == set(pd.read_csv(results / "differences.csv")["set"])
+
+
+def test_05_shows_rounds_of_pseudo_labels(data_folder, tmp_path, execute):
+    output = tmp_path / "out.ipynb"
+    execute("05_pseudo_label", output)
+    assert "synthetic" in reproduce.result(output)
+
+
+def test_06_recovers_the_counts_of_the_test_labels(data_folder, tmp_path, execute):
+    results = execute("06_probe_distribution", tmp_path / "out.ipynb")
+    prior = pd.read_csv(results / "prior.csv")
+    counts = corpora.load("smoke").answers.value_counts().reindex(prior["label"])
+    assert prior["count"].tolist() == counts.tolist()
+    assert prior["em_test"].sum() == pytest.approx(1)
+
+
+def test_08_draws_from_what_the_others_left_and_keeps_the_checkout_clean(
+    data_folder, tmp_path, execute
+):
+    earlier = sorted(data_folder.glob("runs/0[467]_*"))
+    status = ["git", "status", "--porcelain", "figures"]
+    before = subprocess.run(status, cwd=paths.ROOT, capture_output=True, text=True).stdout
+    output = tmp_path / "out.ipynb"
+    results = execute("08_paper_figures", output)
+    assert sorted(data_folder.glob("runs/0[467]_*")) == earlier, "nothing was run again"
+    files = {path.name for path in results.rglob("*")}
+    figures = {f"figure{i}.{end}" for i in (1, 2) for end in ("png", "pdf")}
+    tables = {f"table{i}.{end}" for i in (1, 2) for end in ("csv", "md", "tex")}
+    assert figures | tables <= files
+    assert "paper" in reproduce.result(output)
+    assert subprocess.run(status, cwd=paths.ROOT, capture_output=True, text=True).stdout == before
+
+
+def test_04_runs_on_a_users_manifest(data_folder, tmp_path, execute):
+    clips = corpora.load("smoke").clips.drop(columns="audio")
+    clips = clips[clips["split"].isin(["train", "test"])]
+    # The user names the files relative to the manifest and writes labels in a way of their own.
+    clips["video"] = [os.path.relpath(path, tmp_path) for path in clips["video"]]
+    clips["emotion"] = clips["emotion"].str.title() + " "
+    clips.to_csv(tmp_path / "clips.csv")
+    results = execute(
+        "04_train_agt", tmp_path / "out.ipynb", corpus="manifest",
+        root=str(tmp_path / "clips.csv"), text="", tuned=False, n_folds=2,
+    )  # fmt: skip
+    scores = pd.read_csv(results / "table1.csv")
+    assert set(scores["features"]) == {"A+V", "A", "V"}
+    assert not scores["corpus"].str.contains("synthetic").any()
