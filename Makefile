@@ -49,9 +49,10 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
 
+# The notebooks fill one worker, all other tests the second; more threads would only get in the way.
 test: lint $(MODEL)
 	@echo "== tests =="
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lab: $(READY) $(MODEL)
 	$(BIN)/jupyter lab notebooks
