@@ -54,7 +54,9 @@ def advantage_map(table: pd.DataFrame) -> Figure:
             sure = row.low > 0 or row.high < 0
             text = f"{row.difference:+.1f}" + "\N{BULLET}" * sure
             light = "white" if abs(row.difference) > 0.6 * largest else "black"
-            axis.text(x, y, text, ha="center", va="center", fontsize=7, color=light)
+            axis.text(
+                x, y, text, ha="center", va="center", fontsize=7, color=light, in_layout=False
+            )  # inside its cell, so the layout need not measure it
             if row.shift == row.unreliability == 1:
                 axis.add_patch(
                     plt.Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor="black", lw=1.6)

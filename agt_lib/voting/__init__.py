@@ -18,7 +18,7 @@ from agt_lib.voting.rules import (
     alone,
     majority,
     mean,
-    named,
+    one_of,
     rules,
     triggered,
     variants,
@@ -51,7 +51,7 @@ __all__ = [
     "AGT", "BASELINE", "MODELS", "PAPER", "VOICE", "Predictions", "Referee", "Stage",
     "VoteConfig", "advantage_map", "all_rules", "alone", "before_and_after", "compare_rules",
     "corrected", "disagreements", "draw", "estimated_prior", "fixed_and_broken", "guide_sweep",
-    "held_out", "labels", "majority", "mean", "named", "on_pool", "prevalence_ratios",
+    "held_out", "labels", "majority", "mean", "on_pool", "one_of", "prevalence_ratios",
     "propose_triggers", "read_prior", "reweight", "rule_names", "rules", "smoothed",
     "temperatures", "trained_on", "triggered", "variants", "visible", "vote", "weighted_waf",
 ]  # fmt: skip

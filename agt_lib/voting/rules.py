@@ -15,6 +15,13 @@ TRIGGER, PARTNER, VOTE = ("any", "both"), ("agt", "baseline", "either"), ("sampl
 PARTNERS = {"agt": (AGT,), "baseline": (BASELINE,), "either": (BASELINE, AGT)}
 
 
+def one_of(what: str, value: str, allowed: Collection[str]) -> str:
+    """`value`, if it is `allowed`; else ValueError says what the parameter `what` can be."""
+    if value not in allowed:
+        raise ValueError(f"{what} is one of {'; '.join(allowed)}. Got {value!r}")
+    return value
+
+
 @dataclass(frozen=True)
 class VoteConfig:
     """The paper's vote and what it leaves open.
@@ -38,8 +45,7 @@ class VoteConfig:
             ("partner", self.partner, PARTNER),
             ("vote", self.vote, VOTE),
         ):
-            if value not in allowed:
-                raise ValueError(f"{name} is one of {', '.join(allowed)}; got {value!r}")
+            one_of(name, value, allowed)
         if not 0 <= self.guide_share <= 1:
             raise ValueError(f"guide_share is between 0 and 1; got {self.guide_share}")
         object.__setattr__(self, "triggers", tuple(self.triggers))
@@ -81,13 +87,6 @@ def rules(predictions: Predictions, config: VoteConfig = PAPER) -> dict[str, np.
             THE_MEAN: mean(predictions),
         }
     )
-
-
-def named(name: str, there: Collection[str]) -> str:
-    """`name`, if it is one of the rules `there`. Raises ValueError listing these otherwise."""
-    if name not in there:
-        raise ValueError(f"no rule {name!r} here; there are {', '.join(map(repr, there))}")
-    return name
 
 
 def alone(predictions: Predictions, model: str) -> np.ndarray:

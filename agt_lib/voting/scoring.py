@@ -23,16 +23,17 @@ def weighted_waf(true: np.ndarray, shares: np.ndarray, weights: np.ndarray) -> n
     never predicted; other shares that of the expected counts.
     """
     *outer, n_clips, n_classes = shares.shape
-    is_true = np.eye(n_classes)[true]  # (N, C)
     flat = shares.reshape(-1, n_clips, n_classes)
     chosen = np.tensordot(weights, flat, (1, 1))  # (W, N), (R, N, C) -> (W, R, C)
-    own = [np.flatnonzero(true == c) for c in range(n_classes)]
-    hits = np.stack(
-        [weights[:, rows] @ flat[:, rows, c].T for c, rows in enumerate(own)], -1
-    )  # (W, R, C)
-    support = (weights @ is_true)[:, None]  # (W, 1, C)
-    f1 = 2 * hits / np.maximum(support + chosen, np.finfo(float).tiny)
-    scores = (f1 * support).sum(-1) / support.sum(-1)  # (W, R)
+    scores = np.zeros(chosen.shape[:2])
+    for c in range(n_classes):  # one class at a time: (W, R, C) is large
+        own = np.flatnonzero(true == c)
+        support = weights[:, own].sum(1, keepdims=True)  # (W, 1)
+        weighed = weights[:, own] @ flat[:, own, c].T  # the hits, (W, R)
+        weighed *= 2 * support
+        weighed /= np.maximum(support + chosen[..., c], np.finfo(float).tiny)
+        scores += weighed
+    scores /= weights.sum(1, keepdims=True)
     return scores.T.reshape(*outer, len(weights))
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agt_lib.voting import MODELS, VoteConfig, alone, majority, mean, named, triggered, vote
+from agt_lib.voting import MODELS, VoteConfig, alone, majority, mean, one_of, triggered, vote
 from agt_lib.voting.predictions import Predictions
 
 LABELS = ("neutral", "angry", "happy", "sad", "worried", "surprise")
@@ -111,9 +111,9 @@ def test_the_mean_of_probabilities_can_overrule_the_majority():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"trigger": "all"}, "trigger is one of any, both; got 'all'"),
-        ({"partner": "AGT"}, "partner is one of agt, baseline, either; got 'AGT'"),
-        ({"vote": "mean"}, "vote is one of sample, blend"),
+        ({"trigger": "all"}, "trigger is one of any; both. Got 'all'"),
+        ({"partner": "AGT"}, "partner is one of agt; baseline; either. Got 'AGT'"),
+        ({"vote": "mean"}, "vote is one of sample; blend"),
         ({"guide_share": 80}, "between 0 and 1; got 80"),
     ],
 )
@@ -159,7 +159,7 @@ def test_a_tie_whose_judge_can_not_see_the_clip_goes_to_the_mean(ballots):
     assert shares_of(majority(clip, tie="AGT")) == {"angry": 1}
 
 
-def test_a_rule_that_is_none_is_refused_with_those_there_are():
-    assert named("vote", ["voice", "vote"]) == "vote"
-    with pytest.raises(ValueError, match="no rule 'votes' here; there are 'voice', 'vote'"):
-        named("votes", ["voice", "vote"])
+def test_a_parameter_that_can_not_be_is_refused_with_what_it_can_be():
+    assert one_of("submit", "vote", ["voice", "vote"]) == "vote"
+    with pytest.raises(ValueError, match="submit is one of voice; vote. Got 'votes'"):
+        one_of("submit", "votes", ["voice", "vote"])
