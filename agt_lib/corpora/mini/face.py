@@ -6,7 +6,8 @@ import numpy as np
 from PIL import ImageDraw
 
 from agt_lib.corpora.mini.action_units import FRAME_RATE, Expression, express
-from agt_lib.corpora.mini.head import Head, Pose
+from agt_lib.corpora.mini.head import Head
+from agt_lib.corpora.mini.layers import Pose
 from agt_lib.corpora.mini.scene import (
     Identity,
     Scene,
@@ -36,14 +37,16 @@ def draw(
     expression = express(shown, intensity, seed, n_frames / FRAME_RATE)
     canvas = SIZE * OVERSAMPLING
     behind = backdrop(place, canvas)
-    course, closed = expression.course(n_frames), expression.closed(n_frames)
-    motion = _sway(place, n_frames, seed)
+    pose = Pose(place, _sway(place, n_frames, seed), canvas, identity.height)
+    units = _units(expression, expression.course(n_frames), speech)
+    closed = expression.closed(n_frames)[:, None]
+    head = Head(pose, identity, place, units, expression.gaze, closed)
     frames = np.empty((n_frames, SIZE, SIZE, 3), dtype=np.uint8)
     for t in range(n_frames):
         picture = behind.copy()
-        pose = Pose(place, motion[t], canvas, identity.height)
-        face = Head(ImageDraw.Draw(picture), pose, identity, place)
-        face.draw(_units(expression, course[t], speech[t]), expression.gaze, closed[t])
+        pen = ImageDraw.Draw(picture)
+        for layer in head.layers:
+            layer.draw(pen, t)
         frames[t] = np.asarray(picture.reduce(OVERSAMPLING))
     return _expose(frames, place, seed)
 
@@ -58,12 +61,18 @@ def settings(shown: str, intensity: float, seed: int, seconds: float) -> dict[st
     return {"action_units": units, "gaze_x": expression.gaze[0], **asdict(scene(seed))}
 
 
-def _units(expression: Expression, course: float, loudness: float) -> dict[int, float]:
-    """Every unit's strength in one frame. Speech parts the lips (25) and drops the jaw (26)."""
-    units = dict.fromkeys(range(1, 27), 0.0)
+def _units(
+    expression: Expression, course: np.ndarray, loudness: np.ndarray
+) -> dict[int, np.ndarray]:
+    """Every unit's strength in each frame, (T, 1), from the course and the loudness, (T,) each.
+
+    Speech parts the lips (25) and drops the jaw (26).
+    """
+    course, loudness = course[:, None], loudness[:, None]
+    units = {unit: np.zeros_like(course) for unit in range(1, 27)}
     units |= {unit: strength * course for unit, strength in expression.strength.items()}
-    units[25] = max(units[25], 0.9 * float(loudness), 0.5 * units[26])
-    units[26] = min(1.0, units[26] + 0.45 * float(loudness))
+    units[25] = np.maximum(0.9 * loudness, 0.5 * units[26])
+    units[26] = np.minimum(1, units[26] + 0.45 * loudness)
     return units
 
 

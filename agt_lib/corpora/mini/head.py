@@ -1,16 +1,14 @@
-"""Draws one head in one frame from the strengths of its action units.
+"""Draws a head in all frames of a clip from the strengths of its action units.
 
 The face lives in its own coordinates: x rightwards, y downwards, half its width is 1, and
 (0, 0) lies between the cheekbones. Features sit on an ellipsoid, so that turning the head
-moves and foreshortens them.
+moves and foreshortens them. T frames, P points of an outline; what is the same in every frame
+may lack the T or have 1 in its place.
 """
 
-import math
-from dataclasses import dataclass
-
 import numpy as np
-from PIL import ImageDraw
 
+from agt_lib.corpora.mini.layers import Layer, Pose
 from agt_lib.corpora.mini.scene import HAIR, Colour, Identity, Scene
 
 S = np.linspace(-1, 1, 13)  # along a lip, a lid or a brow, from the left corner to the right
@@ -22,53 +20,39 @@ DEPTH = 0.75  # of the ellipsoid that the features sit on
 
 
 def _curve(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The points (P, 2) of a line."""
-    return np.array((x, y)).T
+    """The points (T, P, 2) of a line from its x and y, (T, P) each."""
+    return np.stack(np.broadcast_arrays(x, y), axis=-1)
 
 
 def _band(x: np.ndarray, above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """The outline (2P, 2) of what lies between two lines over the same x."""
-    return np.array((np.concatenate((x, x[::-1])), np.concatenate((above, below[::-1])))).T
+    """The outline (T, 2P, 2) of what lies between two lines over the same x."""
+    x, above, below = np.broadcast_arrays(x, above, below)
+    back = np.s_[..., ::-1]
+    return _curve(np.concatenate((x, x[back]), -1), np.concatenate((above, below[back]), -1))
 
 
-def _mix(first: Colour, second: Colour, share: float) -> Colour:
-    return tuple(int(a + share * (b - a)) for a, b in zip(first, second, strict=True))
+def _mix(first: Colour, second: Colour, share: float | np.ndarray) -> Colour | np.ndarray:
+    """A colour between two; of shares (T, 1) one for each frame, (T, 3)."""
+    start, end = np.array(first), np.array(second)
+    return (start + share * (end - start)).astype(int)
 
 
-class Pose:
-    """From the face's coordinates to pixels, for one frame."""
-
-    def __init__(self, place: Scene, motion: np.ndarray, canvas: int, height: float):
-        yaw, pitch, roll = place.yaw + motion[0], place.pitch + motion[1], place.roll + motion[2]
-        self.foreshortening = np.array([math.cos(yaw), math.cos(pitch)])
-        self.shift = np.array([math.sin(yaw), math.sin(pitch)])  # of a point one unit deep
-        cosine, sine = math.cos(roll), math.sin(roll)
-        self.unit = canvas * place.scale  # pixels
-        self.roll = self.unit * np.array([[cosine, sine], [-sine, cosine]])
-        self.centre = canvas * np.array([place.x, place.y])
-        self.curvature = np.array([1, height**-2])
-
-    def __call__(self, points: np.ndarray, depth: float) -> list[float]:
-        """Pixels x, y, x, y ... of `points` (P, 2) on an ellipsoid `depth` deep.
-
-        What has no depth only rolls with the head, like its outline.
-        """
-        if depth:
-            inside = np.maximum(1 - (points * points) @ self.curvature, 0)
-            z = depth * np.sqrt(inside)
-            points = points * self.foreshortening + z[:, None] * self.shift
-        return (points @ self.roll + self.centre).ravel().tolist()
-
-
-@dataclass(frozen=True)
 class Head:
-    pen: ImageDraw.ImageDraw
-    pose: Pose
-    who: Identity
-    place: Scene
+    """The layers of a speaker's head in a scene, `layers`, from the back to the front."""
 
-    def draw(self, au: dict[int, float], gaze: tuple[float, float], closed: float) -> None:
-        """Draw one frame: units' strengths, where the eyes look, how far a blink shuts them."""
+    def __init__(
+        self,
+        pose: Pose,
+        who: Identity,
+        place: Scene,
+        au: dict[int, np.ndarray],
+        gaze: tuple[float, float],
+        closed: np.ndarray,
+    ):
+        """`au` are units' strengths and `closed` how far a blink shuts the eyes, (T, 1) each;
+        `gaze` is where the eyes look."""
+        self.pose, self.who, self.place = pose, who, place
+        self.layers: list[Layer] = []
         self._body()
         self._head(au)
         self._creases(au)
@@ -78,20 +62,49 @@ class Head:
             self._eye(side, au, gaze, closed)
             self._brow(side, au)
         self._hair_front()
-        if self.who.glasses:
+        if who.glasses:
             self._glasses()
         self._occlusion()
 
-    # drawing in the face's coordinates
+    # layers in the face's coordinates
 
-    def _fill(self, points: np.ndarray, colour: Colour, depth: float = DEPTH) -> None:
-        self.pen.polygon(self.pose(points, depth), fill=colour)
+    def _fill(
+        self,
+        points: np.ndarray,
+        colour: Colour | np.ndarray,
+        depth: float = DEPTH,
+        *,
+        shown: bool | np.ndarray = True,
+    ) -> None:
+        self._add(points, colour, depth, shown, None)
 
-    def _stroke(self, points: np.ndarray, colour: Colour, width: float) -> None:
-        pixels = max(1, round(width * self.pose.unit))
-        self.pen.line(self.pose(points, DEPTH), fill=colour, width=pixels, joint="curve")
+    def _stroke(
+        self,
+        points: np.ndarray,
+        colour: Colour | np.ndarray,
+        width: float,
+        *,
+        shown: bool | np.ndarray = True,
+    ) -> None:
+        self._add(points, colour, DEPTH, shown, max(1, round(width * self.pose.unit)))
 
-    def _shade(self, share: float) -> Colour:
+    def _add(
+        self,
+        points: np.ndarray,
+        colour: Colour | np.ndarray,
+        depth: float,
+        shown: bool | np.ndarray,
+        width: int | None,
+    ) -> None:
+        """Points (T, P, 2), one colour or (T, 3), in the frames that show it, (T, 1)."""
+        if not np.any(shown):
+            return
+        n_frames = self.pose.n_frames
+        colours = [tuple(rgb) for rgb in np.broadcast_to(colour, (n_frames, 3)).tolist()]
+        visible = np.broadcast_to(shown, (n_frames, 1)).ravel().tolist()
+        self.layers.append(Layer(self.pose(points, depth), colours, visible, width))
+
+    def _shade(self, share: float | np.ndarray) -> Colour | np.ndarray:
         return _mix(self.who.skin, (60, 20, 20), share)
 
     # the parts
@@ -105,21 +118,21 @@ class Head:
         neck = np.array([(-0.45, 0.7), (0.45, 0.7), (0.5, 1.65), (0, 1.85), (-0.5, 1.65)])
         self._fill(neck, self._shade(0.2), depth=0)
 
-    def _head(self, au: dict[int, float]) -> None:
+    def _head(self, au: dict[int, np.ndarray]) -> None:
         for side in (-1, 1):
             ear = CIRCLE * (0.13, 0.24) + (side * 1.0, 0.0)
             self._fill(ear, self._shade(0.12), depth=0)
         outline = CIRCLE * (1, self.who.height)
         low = np.clip(outline[:, 1], 0, None) / self.who.height
-        outline[:, 0] *= 1 - (1 - self.who.jaw) * low
-        outline[:, 1] += low * (0.22 * au[26] - 0.03 * au[17])
+        x = outline[:, 0] * (1 - (1 - self.who.jaw) * low)
+        outline = _curve(x, outline[:, 1] + low * (0.22 * au[26] - 0.03 * au[17]))
         self._fill(outline, self.who.skin, depth=0)
         if self.who.beard in ("full", "stubble"):
-            beard = outline[outline[:, 1] > 0.25]
-            order = np.argsort(beard[:, 0])
+            edge = [i for i in np.argsort(x) if CIRCLE[i, 1] * self.who.height > 0.25]
             top = _curve(0.9 * S[::-1], 0.62 - 0.25 * np.abs(S) ** 3)
+            top = np.broadcast_to(top, (len(outline), *top.shape))
+            shape = np.concatenate([outline[:, edge] * (0.99, 1), top], axis=1)
             share = 0.85 if self.who.beard == "full" else 0.25
-            shape = np.vstack([beard[order] * (0.99, 1), top])
             self._fill(shape, _mix(self.who.skin, HAIR[self.who.hair], share), depth=0.25)
 
     def _hair_front(self) -> None:
@@ -132,36 +145,31 @@ class Head:
         front = _curve(S[::-1], line + (0.5 + line + height) * S[::-1] ** 4)
         self._fill(np.vstack([top, front]), HAIR[self.who.hair], depth=0.12)
 
-    def _creases(self, au: dict[int, float]) -> None:
+    def _creases(self, au: dict[int, np.ndarray]) -> None:
         """Lines that skin folds into where units pull it."""
+        smile, press = np.maximum(au[12], 0.5 * au[6]), np.maximum(au[20], au[24])
         for side in (-1, 1):
-            if au[6] > 0.1:  # cheeks rise: a fuller cheek and lines beside the eye
-                cheek = CIRCLE * (0.2, 0.13) + (side * 0.5, 0.2 - 0.06 * au[6])
-                self._fill(cheek, _mix(self.who.skin, (226, 110, 100), 0.28 * au[6]))
-                for slope in (-0.09, 0.0, 0.09):
-                    foot = np.array([(0.66, -0.16 + slope / 2), (0.82, -0.16 + 1.4 * slope)])
-                    self._stroke(foot * (side, 1), self._shade(0.45 * au[6]), 0.03)
-            if (smile := max(au[12], 0.5 * au[6])) > 0.1:
-                fold = np.array([(0.22, 0.3), (0.4, 0.42), (0.5, 0.62)]) * (side, 1)
-                self._stroke(fold, self._shade(0.4 * smile), 0.04)
-            if au[4] > 0.1:
-                furrow = np.array([(0.07, -0.62), (0.06, -0.4)]) * (side, 1)
-                self._stroke(furrow, self._shade(0.6 * au[4]), 0.045)
-            if (press := max(au[20], au[24])) > 0.1:
-                x = self.who.mouth_width * (1 + 0.35 * au[20]) + 0.07
-                edge = np.array([(x, MOUTH_Y - 0.09), (x + 0.03, MOUTH_Y + 0.09)]) * (side, 1)
-                self._stroke(edge, self._shade(0.4 * press), 0.04)
+            raised = au[6] > 0.1  # cheeks: a fuller cheek and lines beside the eye
+            cheek = CIRCLE * (0.2, 0.13) + _curve(side * 0.5, 0.2 - 0.06 * au[6])
+            self._fill(cheek, _mix(self.who.skin, (226, 110, 100), 0.28 * au[6]), shown=raised)
+            for slope in (-0.09, 0.0, 0.09):
+                foot = np.array([(0.66, -0.16 + slope / 2), (0.82, -0.16 + 1.4 * slope)])
+                self._stroke(foot * (side, 1), self._shade(0.45 * au[6]), 0.03, shown=raised)
+            fold = np.array([(0.22, 0.3), (0.4, 0.42), (0.5, 0.62)]) * (side, 1)
+            self._stroke(fold, self._shade(0.4 * smile), 0.04, shown=smile > 0.1)
+            furrow = np.array([(0.07, -0.62), (0.06, -0.4)]) * (side, 1)
+            self._stroke(furrow, self._shade(0.6 * au[4]), 0.045, shown=au[4] > 0.1)
+            x = self.who.mouth_width * (1 + 0.35 * au[20]) + 0.07
+            edge = _curve(np.hstack([x, x + 0.03]), np.array([MOUTH_Y - 0.09, MOUTH_Y + 0.09]))
+            self._stroke(edge * (side, 1), self._shade(0.4 * press), 0.04, shown=press > 0.1)
         for unit, middle, reach in ((1, 0, 0.28), (2, -0.55, 0.2), (2, 0.55, 0.2)):
-            if au[unit] > 0.1:
-                for y in (-0.88, -0.78):
-                    line = _curve(middle + reach * S, y + 0.03 * S**2)
-                    self._stroke(line, self._shade(0.35 * au[unit]), 0.03)
-        if au[17] > 0.1:
-            x = 0.2 * S
-            chin = _curve(x, 0.98 - 0.1 * ROUND + 0.1 * au[26])
-            self._stroke(chin, self._shade(0.5 * au[17]), 0.06)
+            for y in (-0.88, -0.78):
+                line = _curve(middle + reach * S, y + 0.03 * S**2)
+                self._stroke(line, self._shade(0.35 * au[unit]), 0.03, shown=au[unit] > 0.1)
+        chin = _curve(0.2 * S, 0.98 - 0.1 * ROUND + 0.1 * au[26])
+        self._stroke(chin, self._shade(0.5 * au[17]), 0.06, shown=au[17] > 0.1)
 
-    def _mouth(self, au: dict[int, float]) -> None:
+    def _mouth(self, au: dict[int, np.ndarray]) -> None:
         who = self.who
         width = who.mouth_width * (
             1 + 0.32 * au[12] + 0.38 * au[20] - 0.12 * au[24] - 0.22 * au[26] * (1 - au[12])
@@ -183,15 +191,14 @@ class Head:
             )
         lips = _mix(who.skin, (168, 52, 62), 0.55)
         self._fill(_band(x, top, bottom), lips)
-        if gap > 0.02:
-            self._fill(_band(x, upper, lower), (58, 16, 20))
-            teeth = np.minimum(upper + 0.07 * ROUND, lower)
-            self._fill(_band(x, upper, teeth), (240, 236, 228))
-            if gap > 0.2:
-                tongue = np.maximum(lower - 0.12 * ROUND, teeth)
-                self._fill(_band(x, tongue, lower) * (0.9, 1), (176, 76, 80))
-        else:
-            self._stroke(_curve(x, line), _mix(lips, (50, 10, 14), 0.6), 0.035)
+        parted = gap > 0.02
+        self._fill(_band(x, upper, lower), (58, 16, 20), shown=parted)
+        teeth = np.minimum(upper + 0.07 * ROUND, lower)
+        self._fill(_band(x, upper, teeth), (240, 236, 228), shown=parted)
+        tongue = np.maximum(lower - 0.12 * ROUND, teeth)
+        self._fill(_band(x, tongue, lower) * (0.9, 1), (176, 76, 80), shown=gap > 0.2)
+        seam = _mix(lips, (50, 10, 14), 0.6)
+        self._stroke(_curve(x, line), seam, 0.035, shown=~parted)
 
     def _nose(self) -> None:
         size = self.who.nose
@@ -201,7 +208,7 @@ class Head:
         self._stroke(bridge, self._shade(0.2), 0.05)
 
     def _eye(
-        self, side: int, au: dict[int, float], gaze: tuple[float, float], closed: float
+        self, side: int, au: dict[int, np.ndarray], gaze: tuple[float, float], closed: np.ndarray
     ) -> None:
         who = self.who
         half, height = 0.21 * who.eye_size, 0.13 * who.eye_size
@@ -217,15 +224,15 @@ class Head:
         look = np.array([0.5 * half * gaze[0], 0.35 * height * gaze[1] - 0.02])
         for radius, colour in ((0.115, who.iris), (0.055, (14, 12, 12))):
             disc = CIRCLE * radius * who.eye_size + look
-            disc[:, 0] = np.clip(disc[:, 0], -half, half)
-            lids = np.interp(disc[:, 0], x, upper), np.interp(disc[:, 0], x, lower)
-            disc[:, 1] = np.clip(disc[:, 1], lids[0], np.maximum(*lids))
-            self._fill(disc + centre, colour)
+            across = np.clip(disc[:, 0], -half, half)
+            lids = [np.array([np.interp(across, x, y) for y in lid]) for lid in (upper, lower)]
+            down = np.clip(disc[:, 1], lids[0], np.maximum(*lids))
+            self._fill(_curve(across, down) + centre, colour)
         self._stroke(_curve(x, upper) + centre, (40, 26, 24), 0.055)
-        pouch = 0.25 + 0.3 * max(au[6], au[7])
+        pouch = 0.25 + 0.3 * np.maximum(au[6], au[7])
         self._stroke(_curve(x, lower) + centre, self._shade(pouch), 0.035)
 
-    def _brow(self, side: int, au: dict[int, float]) -> None:
+    def _brow(self, side: int, au: dict[int, np.ndarray]) -> None:
         who = self.who
         along = (S + 1) / 2  # 0 at the inner end, 1 at the outer
         inner = 0.17 * au[1] - 0.16 * au[4] + who.brow_tilt

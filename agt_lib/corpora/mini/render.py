@@ -1,8 +1,8 @@
 """Writing the planned clips as mp4 files: in parallel, resumable, never half.
 
-The work is done by processes started anew (`python -m agt_lib.corpora.mini.render`), which hold
-neither threads nor torch: they fork for every sentence spoken, and a notebook that has both must
-not. A clip is written beside its place and moved there; what is there is whole.
+The work is done by processes started anew (`python -m agt_lib.corpora.mini.render`), one for each
+processor: drawing holds Python's lock. A clip is written beside its place and moved there; what is
+there is whole.
 """
 
 import json

@@ -1,21 +1,21 @@
 """The voice of a clip: eSpeak NG, moved from the speaker's neutral as emotions move voices.
 
-Directions follow Juslin & Laukka (2003), sizes RAVDESS at normal intensity, attenuated. What
-eSpeak NG says depends on what it said before, so each clip is spoken in a forked process that
-has said nothing. eSpeak NG is GPL-3; it is loaded at run time and only here.
+Directions follow Juslin & Laukka (2003), sizes RAVDESS at normal intensity, attenuated.
 """
 
-import ctypes
+import atexit
 import functools
-import os
+import json
 import re
+import subprocess
+import sys
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-import espeakng_loader
 import numpy as np
-from scipy import signal
+from scipy import fft, signal
 
+from agt_lib.corpora.mini import espeak
 from agt_lib.corpora.mini.action_units import FRAME_RATE
 from agt_lib.corpora.mini.plan import ClipPlan
 from agt_lib.corpora.mini.sentences import MURMURS
@@ -30,11 +30,10 @@ RANGE_LIFT = 2.4  # semitones by which doubling eSpeak NG's range lifts the mean
 JITTER_HZ = 60
 STRENGTH, SPREAD = 1.9, 0.65  # of means and deviations in `OFFSETS`: tuned until audio alone
 # reads as well as specified (`data/README.md`)
-_SYNCHRONOUS, _UTF8, _SSML = 2, 1, 0x10
 
 
 class VoiceError(RuntimeError):
-    """eSpeak NG could not be loaded or did not speak."""
+    """eSpeak NG did not start or did not speak."""
 
 
 @dataclass(frozen=True)
@@ -179,65 +178,33 @@ def ssml(text: str, who: Speaker, how: Prosody, gaps: np.ndarray, haste: float =
 
 
 def speak(markup: str, voice: str) -> tuple[np.ndarray, int]:
-    """Have eSpeak NG say SSML in a forked process: int16 samples and their rate in Hz.
+    """Have eSpeak NG say SSML: int16 samples and their rate in Hz. Not for several threads.
 
-    Raises VoiceError when it cannot be loaded, lacks the voice or says nothing.
+    Raises VoiceError when it does not start, lacks the voice or says nothing.
     """
-    library, rate = _library()
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            with os.fdopen(writing, "wb") as pipe:
-                pipe.write(_spoken(library, markup, voice))
-            status = 0
-        finally:
-            os._exit(status)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        samples = np.frombuffer(pipe.read(), dtype=np.int16)
-    _, status = os.waitpid(child, 0)
-    if status or not samples.any():
+    process = _espeak()
+    process.stdin.write(json.dumps([voice, markup]).encode() + b"\n")
+    process.stdin.flush()
+    header = process.stdout.read(espeak.REPLY.size)
+    if not header:
         raise VoiceError(
-            f"eSpeak NG has no voice {voice!r} or said nothing (status {status}): {markup}"
+            f"eSpeak NG's process ended with code {process.wait()}; its own message is above"
         )
+    rate, size = espeak.REPLY.unpack(header)
+    samples = np.frombuffer(process.stdout.read(size), dtype=np.int16)
+    if not samples.any():
+        raise VoiceError(f"eSpeak NG has no voice {voice!r} or said nothing: {markup}")
     return samples, rate
 
 
 @functools.cache
-def _library() -> tuple[ctypes.CDLL, int]:
-    """eSpeak NG, initialised and silent so far, and its sample rate."""
-    try:
-        library = ctypes.CDLL(espeakng_loader.get_library_path())
-    except OSError as error:
-        raise VoiceError(f"cannot load eSpeak NG from espeakng-loader: {error}") from error
-    data = espeakng_loader.get_data_path().encode()
-    rate = library.espeak_Initialize(_SYNCHRONOUS, 0, data, 0)
-    if rate <= 0:
-        raise VoiceError(f"eSpeak NG does not start with its data in {data.decode()}")
-    return library, rate
-
-
-def _spoken(library: ctypes.CDLL, markup: str, voice: str) -> bytes:
-    """What the library says, as bytes of int16. Called once in the life of a process."""
-    library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # of the breath of some voices
-    chunks: list[bytes] = []
-    receiver = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
-
-    def receive(samples: int | None, count: int, _events: int | None) -> int:
-        if samples and count > 0:
-            chunks.append(ctypes.string_at(samples, 2 * count))
-        return 0
-
-    callback = receiver(receive)
-    library.espeak_SetSynthCallback(callback)
-    if library.espeak_SetVoiceByName(voice.encode()):
-        raise VoiceError(f"eSpeak NG has no voice {voice!r}")
-    text = markup.encode()
-    library.espeak_Synth(text, len(text) + 1, 0, 0, 0, _UTF8 | _SSML, None, None)
-    library.espeak_Synchronize()
-    return b"".join(chunks)
+def _espeak() -> subprocess.Popen:
+    """The process that speaks; it ends when its input does, at the latest with this one."""
+    # -P: the names of this folder's modules are not for its imports
+    command = [sys.executable, "-P", espeak.__file__]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    atexit.register(process.communicate)  # closes its input and waits
+    return process
 
 
 def _semitones(heard: float) -> str:
@@ -268,14 +235,16 @@ def _tremble(waveform: np.ndarray, depth: float, rng: np.random.Generator) -> np
 
 def _tilted(waveform: np.ndarray, gain_db: float) -> np.ndarray:
     """Raise what lies above 1 kHz by `gain_db`, with an octave of slope."""
-    octaves = np.log2(np.maximum(np.fft.rfftfreq(len(waveform), 1 / SAMPLE_RATE), 1) / 1000)
+    if not gain_db:
+        return waveform
+    octaves = np.log2(np.maximum(fft.rfftfreq(len(waveform), 1 / SAMPLE_RATE), 1) / 1000)
     gain = 10 ** (gain_db / 20 / (1 + np.exp(-4 * octaves)))
-    return np.fft.irfft(np.fft.rfft(waveform) * gain, len(waveform))
+    return fft.irfft(fft.rfft(waveform) * gain, len(waveform))
 
 
 def _room(n_samples: int, rng: np.random.Generator) -> np.ndarray:
     """Noise of unit power whose spectrum falls by 6 to 12 dB an octave above 60 Hz."""
-    spectrum = np.fft.rfft(rng.standard_normal(n_samples))
-    frequency = np.maximum(np.fft.rfftfreq(n_samples, 1 / SAMPLE_RATE), 60)
-    noise = np.fft.irfft(spectrum * frequency ** -rng.uniform(1, 2), n_samples)
+    spectrum = fft.rfft(rng.standard_normal(n_samples))
+    frequency = np.maximum(fft.rfftfreq(n_samples, 1 / SAMPLE_RATE), 60)
+    noise = fft.irfft(spectrum * frequency ** -rng.uniform(1, 2), n_samples)
     return noise / np.sqrt(np.mean(noise**2))

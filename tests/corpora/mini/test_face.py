@@ -6,7 +6,8 @@ from PIL import Image, ImageDraw
 
 from agt_lib.corpora.mini import face
 from agt_lib.corpora.mini.action_units import ELSEWHERE, PROBABILITY, UNITS, express
-from agt_lib.corpora.mini.head import Head, Pose
+from agt_lib.corpora.mini.head import Head
+from agt_lib.corpora.mini.layers import Pose
 from agt_lib.corpora.mini.scene import Scene, identity, scene
 from agt_lib.emotions import EMOTIONS
 
@@ -41,9 +42,10 @@ def still(**units: float) -> np.ndarray:
     canvas = 3 * face.SIZE
     picture = Image.new("RGB", (canvas, canvas), (120, 120, 120))
     who = identity(3)
-    pose = Pose(PLAIN, np.zeros(3), canvas, who.height)
-    strengths = dict.fromkeys(range(1, 27), 0.0) | {int(k[2:]): v for k, v in units.items()}
-    Head(ImageDraw.Draw(picture), pose, who, PLAIN).draw(strengths, (0.0, 0.0), 0.0)
+    pose = Pose(PLAIN, np.zeros((1, 3)), canvas, who.height)
+    strengths = {unit: np.array([[units.get(f"au{unit}", 0.0)]]) for unit in range(1, 27)}
+    for layer in Head(pose, who, PLAIN, strengths, (0.0, 0.0), np.zeros((1, 1))).layers:
+        layer.draw(ImageDraw.Draw(picture), 0)
     return np.asarray(picture.reduce(3)).astype(int)
 
 

@@ -93,3 +93,22 @@ def test_markup_in_the_words_is_spoken_not_obeyed():
 def test_an_unknown_voice_is_an_error_that_names_it():
     with pytest.raises(voice.VoiceError, match="tlh-klingon"):
         voice.speak("<speak>Hello.</speak>", "tlh-klingon")
+
+
+def test_a_process_that_cannot_start_is_an_error_not_silence(monkeypatch, tmp_path):
+    broken = tmp_path / "broken.py"
+    broken.write_text("raise SystemExit(3)")
+    monkeypatch.setattr(voice.espeak, "__file__", str(broken))
+    voice._espeak.cache_clear()
+    try:
+        with pytest.raises(voice.VoiceError, match="code 3"):
+            voice.speak("<speak>Hello.</speak>", "en-us+m1")
+    finally:
+        voice._espeak.cache_clear()
+
+
+def test_after_a_voice_that_is_not_there_others_still_speak():
+    with pytest.raises(voice.VoiceError):
+        voice.speak("<speak>Hello.</speak>", "tlh-klingon")
+    samples, rate = voice.speak("<speak>Hello.</speak>", "en-us+m1")
+    assert rate == 22_050 and len(samples) > 0.2 * rate
