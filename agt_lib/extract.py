@@ -38,7 +38,10 @@ LACKS = {
 RETRIED = (ACCESS, "length")
 """Failures that are tried again: the disk may have mended, or `max_seconds` may be another."""
 
-SHARD_SIZE = 64
+SHARD_SIZES = {"audio": 64, "video": 64, "text": 512}
+"""Clips of a shard. Texts are light, and among many more are of one length: of batches drawn from
+64 a third is padding."""
+
 SAMPLE = 8
 """How many clips are encoded again in float32, to report what bfloat16 changes."""
 
@@ -57,9 +60,9 @@ def extract(
 
     What the store has is read; the rest is loaded by `workers` threads (as many as processors)
     ahead of the model, and stored in shards of `shard_size` clips (by default as many as the
-    encoder asks for, else 64); loaded clips of two shards are in memory at most. Killed at any
-    moment it loses at most one shard. A second process on the same store waits for the first. A
-    clip is read anew when its file's path, size or time of change differs, or its text.
+    encoder asks for, else `SHARD_SIZES`); loaded clips of two shards are in memory at most. Killed
+    at any moment it loses at most one shard. A second process on the same store waits for the
+    first. A clip is read anew when its file's path, size or time of change differs, or its text.
 
     Clips that can't be read go to the ledger and the run goes on; they are absent from the
     features, with the reason. They are tried again when the file has changed; what the disk
@@ -80,7 +83,8 @@ def extract(
             missing = _missing(store, keys)
             store.forget([keys[name] for name in missing])
             _check(store, keys, max_failures)
-            size = shard_size or getattr(encoder, "shard_size", None) or SHARD_SIZE
+            own = getattr(encoder, "shard_size", None)
+            size = shard_size or own or SHARD_SIZES[encoder.modality]
             shards = _shards(encoder, clips.loc[missing], size, workers)
             shown = progress_bar(
                 len(keys),

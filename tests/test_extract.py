@@ -417,7 +417,7 @@ def test_at_most_two_shards_of_loaded_clips_are_in_memory():
 
 @pytest.mark.parametrize(
     ("asked", "given", "expected"),
-    [(None, None, [64, 6]), (50, None, [50, 20]), (50, 40, [40, 30])],
+    [(None, None, [512, 8]), (50, None, [50] * 10 + [20]), (50, 400, [400, 120])],
 )
 def test_an_encoder_may_ask_for_shards_of_its_own_size(asked, given, expected):
     class Sized(Letters):
@@ -428,7 +428,7 @@ def test_an_encoder_may_ask_for_shards_of_its_own_size(asked, given, expected):
             self.seen.append(len(items))
             return super().encode(items)
 
-    quietly(sentences(70), Sized(), **({"shard_size": given} if given else {}))
+    quietly(sentences(520), Sized(), **({"shard_size": given} if given else {}))
     assert Sized.seen == expected
 
 

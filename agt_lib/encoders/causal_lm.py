@@ -29,8 +29,8 @@ VERSION = 1  # raised when the same text gives other numbers
 SUMS = "sums.npy"
 STREAMED_TEXTS = 20_000
 """Texts in one pass over a streamed model's weights: reading 26 GB then takes seconds of hours."""
-BATCH_TOKENS = 4096
-"""Padded tokens in one forward pass; all hidden states of a 13B model are then below 2 GB."""
+BATCH_TOKENS = 1024
+"""Padded tokens in one forward pass: larger ones leave a CPU's caches and are padded more."""
 
 
 class CausalLMEncoder:
