@@ -1,7 +1,7 @@
 """Scores of predictions, with intervals, on plain arrays and prediction tables.
 
-S seeds, N clips, C classes, B bootstrap draws. A prediction table is indexed by clip name and has
-one probability column per label. Scores are shares (0 to 1).
+S seeds, N clips, C classes, U units drawn (speakers or clips), B bootstrap draws. A prediction
+table is indexed by clip name and has one probability column per label. Scores are shares (0 to 1).
 """
 
 from collections.abc import Sequence
@@ -112,11 +112,9 @@ def score(
     """
     predicted = _predicted(probabilities)
     groups = _enough(groups)
-    weights = bootstrap_weights(len(true), groups, n_bootstrap, seed)
-    draws = np.mean([_metric(metric, true, p, weights) for p in predicted], axis=0)  # (B,)
-    whole = np.ones((1, len(true)))
-    values = np.array([_metric(metric, true, p, whole)[0] for p in predicted])  # (S,)
-    low, high = _interval(draws)
+    units, times = _drawn(len(true), groups, n_bootstrap, seed)
+    values, draws = _measured(metric, true, predicted, units, times)  # (S,), (S, B)
+    low, high = _interval(draws.mean(0))
     return Score(
         metric,
         float(values.mean()),
@@ -149,19 +147,13 @@ def compare(
             f"{chosen_b.shape} (seeds, clips)"
         )
     groups = _enough(groups)
-    weights = bootstrap_weights(len(true), groups, n_bootstrap, seed)
-    whole = np.ones((1, len(true)))
-
-    def difference(w: np.ndarray) -> np.ndarray:  # (B,)
-        pairs = zip(chosen_a, chosen_b, strict=True)
-        return np.mean(
-            [_metric("waf", true, pb, w) - _metric("waf", true, pa, w) for pa, pb in pairs], axis=0
-        )
-
-    low, high = _interval(difference(weights))
+    units, times = _drawn(len(true), groups, n_bootstrap, seed)
+    whole_a, draws_a = _measured("waf", true, chosen_a, units, times)
+    whole_b, draws_b = _measured("waf", true, chosen_b, units, times)
+    low, high = _interval((draws_b - draws_a).mean(0))
     right_a, right_b = chosen_a == true, chosen_b == true
     return Comparison(
-        float(difference(whole)[0]),
+        float((whole_b - whole_a).mean()),
         low,
         high,
         float((right_b & ~right_a).sum(axis=1).mean()),
@@ -227,28 +219,51 @@ def bootstrap_weights(
 
     Clips are drawn with replacement, or whole groups (speakers) where `groups` are given.
     """
+    units, times = _drawn(n_clips, groups, n_bootstrap, seed)
+    return times[:, units]  # (B, U) -> (B, N)
+
+
+def _drawn(
+    n_clips: int, groups: np.ndarray | None, n_bootstrap: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The unit of each clip (N,), and how often each unit is drawn (B, U)."""
     generator = np.random.default_rng(seed)
-    codes = np.arange(n_clips) if groups is None else pd.factorize(np.asarray(groups))[0]
-    n_units = int(codes.max()) + 1
-    drawn = generator.multinomial(n_units, np.full(n_units, 1 / n_units), size=n_bootstrap)
-    return drawn[:, codes].astype(float)  # (B, units) -> (B, N)
+    units = np.arange(n_clips) if groups is None else pd.factorize(np.asarray(groups))[0]
+    n_units = int(units.max()) + 1
+    times = generator.multinomial(n_units, np.full(n_units, 1 / n_units), size=n_bootstrap)
+    return units, times.astype(float)
 
 
-def _metric(metric: str, true: np.ndarray, predicted: np.ndarray, weights: np.ndarray):
-    """The metric of each row of clip weights (B, N): (B,)."""
+def _measured(
+    metric: str, true: np.ndarray, predicted: np.ndarray, units: np.ndarray, times: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The metric of predictions (S, N) on all clips, (S,), and on each draw of `times`, (S, B).
+
+    Clips are counted by unit once; a draw's counts are sums of its units' counts.
+    """
     if (true == MISSING).any():
         raise ValueError("scores need a true label for every clip; some are missing")
+    n_classes = int(max(true.max(), predicted.max())) + 1
+    values, draws = [], []
+    for chosen in predicted:
+        counts = np.zeros((3, times.shape[1], n_classes))  # truly of a class, predicted as it, both
+        right = chosen == true
+        np.add.at(counts, (0, units, true), 1)
+        np.add.at(counts, (1, units, chosen), 1)
+        np.add.at(counts, (2, units[right], true[right]), 1)
+        values.append(_metric(metric, *counts.sum(1)))
+        draws.append(_metric(metric, *(times @ counts)))  # (B, U) @ (3, U, C) -> (3, B, C)
+    return np.array(values), np.array(draws)
+
+
+def _metric(metric: str, support: np.ndarray, chosen: np.ndarray, hits: np.ndarray) -> np.ndarray:
+    """The metric of clips counted by class (..., C): truly of it, predicted as it, both."""
     if metric == "accuracy":
-        return (weights * (predicted == true)).sum(1) / weights.sum(1)
+        return hits.sum(-1) / support.sum(-1)
     if metric != "waf":
         raise ValueError(f"metric is waf or accuracy; got {metric!r}")
-    n_classes = int(max(true.max(), predicted.max())) + 1
-    is_true = np.eye(n_classes)[true]  # (N, C)
-    is_predicted = np.eye(n_classes)[predicted]  # (N, C)
-    support, chosen = weights @ is_true, weights @ is_predicted  # (B, C)
-    hits = weights @ (is_true * is_predicted)  # (B, C)
     f1 = 2 * hits / np.maximum(support + chosen, np.finfo(float).tiny)
-    return (f1 * support).sum(1) / support.sum(1)
+    return (f1 * support).sum(-1) / support.sum(-1)
 
 
 def _stacked(probabilities: np.ndarray) -> np.ndarray:

@@ -3,8 +3,10 @@
 Letters: N clips, D feature, M modalities, C classes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -25,6 +27,17 @@ class FingerprintError(ValueError):
     """Features that were not made as those the model was fitted on."""
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread: on networks this small more of them wait for one another."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 @dataclass(frozen=True)
 class FittedModel:
     """Weights of the epoch chosen, with all it takes to predict new clips.
@@ -43,8 +56,9 @@ class FittedModel:
     epoch: int
     history: pd.DataFrame
 
+    @cached_property
     def network(self) -> nn.Module:
-        """The network with its weights, in evaluation mode."""
+        """The network on these weights (not a copy), in evaluation mode."""
         with torch.device("meta"):  # no weights are drawn only to be replaced
             network = build(
                 self.config.model, self.dims, len(self.label_set), **self.config.network
@@ -76,7 +90,7 @@ class FittedModel:
     def _run(self, data: FusionData, **options: bool) -> list[tuple[Tensor, Gate | None]]:
         data = data.only(tuple(self.dims))
         check_fingerprints(self.fingerprints, data.fingerprints)
-        network, results = self.network(), []
+        results = []
         for start in range(0, max(len(data.names), 1), AT_ONCE):
             rows = slice(start, start + AT_ONCE)
             inputs = {
@@ -84,7 +98,8 @@ class FittedModel:
             }
             lengths = {m: torch.from_numpy(x[rows]) for m, x in data.lengths.items()}
             present = torch.from_numpy(data.present[rows])
-            output = network(inputs, present, lengths or None, **options)
+            with one_thread():
+                output = self.network(inputs, present, lengths or None, **options)
             results.append(output if options else (output, None))
         return results
 

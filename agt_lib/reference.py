@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from agt_lib.crossval import CrossValidated, fold_numbers
 from agt_lib.fusion_data import FusionData
@@ -17,6 +18,7 @@ STRENGTH = 0.01
 """scikit-learn's C: small, since features outnumber clips."""
 
 
+@threadpool_limits.wrap(limits=1)
 def logistic_regression(
     data: FusionData,
     folds: pd.Series,
@@ -29,7 +31,8 @@ def logistic_regression(
 
     Features are standardised on the training fold and concatenated; an absent modality is at its
     mean; frames are averaged. It has no seed, so S is 1, and it trains on the whole training fold
-    since it has no epoch to choose.
+    since it has no epoch to choose. It runs on one thread: on matrices this small more of them wait
+    for one another.
     """
     data = data.only(modalities)
     numbers = fold_numbers(data, folds)

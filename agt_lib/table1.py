@@ -57,18 +57,19 @@ def configurations(
 ) -> dict[Row, FusionConfig]:
     """One fixed configuration per fused row and single modality.
 
-    The baseline trains as MER2024's toolkit trains it, with features scaled and not, and once more
-    as AGT does, so that neither scaling nor training passes for the merit of AGT's network.
+    The baseline trains as MER2024's toolkit trains it, with features scaled. On all `modalities`
+    together it trains on unscaled ones too, and as AGT does: two controls, so that neither scaling
+    nor training passes for the merit of AGT's network.
     """
     configs: dict[Row, FusionConfig] = {}
     for chosen in feature_sets(modalities):
         name = features_name(chosen)
-        configs[name, BASELINE] = FusionConfig.default("attention", chosen)
-        configs[name, UNSCALED] = FusionConfig.default("attention", chosen, scale=False)
+        baseline = FusionConfig.default("attention", chosen)
         agt = FusionConfig.default("agt", chosen)
-        network = configs[name, BASELINE].network
-        configs[name, RETRAINED] = replace(agt, model="attention", network=network)
-        configs[name, AGT] = agt
+        configs[name, BASELINE], configs[name, AGT] = baseline, agt
+        if len(chosen) == len(modalities):
+            configs[name, UNSCALED] = replace(baseline, scale=False)
+            configs[name, RETRAINED] = replace(agt, model="attention", network=baseline.network)
     for modality in LETTERS:
         if modality in modalities:
             configs[LETTERS[modality], UNIMODAL] = FusionConfig.default("unimodal", (modality,))

@@ -38,15 +38,36 @@ def test_score_equals_scikit_learn_averaged_over_seeds(predictions):
     assert got.mean == pytest.approx(expected, abs=1e-12)
 
 
-def test_each_bootstrap_draw_equals_scikit_learn_on_the_clips_drawn(predictions):
+def sklearns(metric, true, chosen):
+    if metric == "accuracy":
+        return accuracy_score(true, chosen)
+    return f1_score(true, chosen, average="weighted", zero_division=0)
+
+
+@pytest.mark.parametrize("metric", ["waf", "accuracy"])
+@pytest.mark.parametrize("unit", ["clips", "speakers"])
+def test_the_interval_is_of_scikit_learns_scores_of_the_clips_drawn(predictions, unit, metric):
     true, probabilities = predictions
-    chosen = probabilities[0].argmax(-1)
-    weights = evaluation.bootstrap_weights(300, None, 5, seed=1)
-    got = evaluation._metric("waf", true, chosen, weights)
-    for value, row in zip(got, weights, strict=True):
+    true = np.minimum(true, 4)  # the sixth label is predicted and never true
+    speakers = np.random.default_rng(2).integers(0, 20, 300).astype(str)
+    groups = speakers if unit == "speakers" else None
+    got = evaluation.score(true, probabilities, groups, metric=metric, n_bootstrap=40, seed=1)
+    draws = []
+    for row in evaluation.bootstrap_weights(300, groups, 40, seed=1):
         drawn = np.repeat(np.arange(300), row.astype(int))
-        expected = f1_score(true[drawn], chosen[drawn], average="weighted", zero_division=0)
-        assert value == pytest.approx(expected, abs=1e-12)
+        chosen = probabilities[:, drawn].argmax(-1)
+        draws.append(np.mean([sklearns(metric, true[drawn], c) for c in chosen]))
+    assert got.unit == unit
+    assert (got.low, got.high) == pytest.approx(np.quantile(draws, [0.025, 0.975]), abs=1e-12)
+
+
+def test_whole_speakers_are_drawn_as_many_as_there_are():
+    speakers = np.array(["b", "a", "b", "c", "a", "b"])
+    weights = evaluation.bootstrap_weights(6, speakers, 50, seed=0)
+    b, a, c = weights[:, [0, 2, 5]], weights[:, [1, 4]], weights[:, 3]
+    assert (b == b[:, :1]).all() and (a == a[:, :1]).all()
+    assert (b[:, 0] + a[:, 0] + c == 3).all()
+    assert len(np.unique(c)) > 1
 
 
 def test_the_interval_of_accuracy_is_the_binomial_one(predictions):
@@ -77,6 +98,21 @@ def test_a_paired_comparison_counts_fixed_and_broken_clips():
     assert (got.fixed, got.broken) == (3, 1)
     expected = evaluation.waf(true, b) - evaluation.waf(true, a)
     assert got.difference == pytest.approx(expected)
+
+
+def test_a_paired_interval_is_of_scikit_learns_differences_on_the_same_draws(predictions):
+    true, a = predictions
+    b = a[:, ::-1].copy()
+    got = evaluation.compare(true, a, b, n_bootstrap=40, seed=1)
+    draws = []
+    for row in evaluation.bootstrap_weights(300, None, 40, seed=1):
+        drawn = np.repeat(np.arange(300), row.astype(int))
+        wafs = [
+            np.mean([sklearns("waf", true[drawn], c) for c in p[:, drawn].argmax(-1)])
+            for p in (a, b)
+        ]
+        draws.append(wafs[1] - wafs[0])
+    assert (got.low, got.high) == pytest.approx(np.quantile(draws, [0.025, 0.975]), abs=1e-12)
 
 
 def test_a_model_does_not_differ_from_itself(predictions):

@@ -76,6 +76,14 @@ def test_the_baselines_rows_differ_in_scaling_alone():
     assert vars(scaled) | {"scale": False} == vars(unscaled)
 
 
+def test_the_baselines_controls_are_of_all_modalities_together_alone():
+    rows = table1.configurations(("audio", "video", "text"))
+    controls = {row for row in rows if row[1] in (table1.UNSCALED, table1.RETRAINED)}
+    assert controls == {("A+V+T", table1.UNSCALED), ("A+V+T", table1.RETRAINED)}
+    alone = table1.configurations(("text",))
+    assert ("T", table1.UNSCALED) in alone and ("T", table1.RETRAINED) in alone
+
+
 def test_the_baseline_is_shown_with_agts_training_too():
     rows = table1.configurations(("audio", "video"))
     agt, retrained = vars(rows["A+V", "AGT"]), vars(rows["A+V", "baseline, AGT's training"])
