@@ -235,8 +235,6 @@ def _tremble(waveform: np.ndarray, depth: float, rng: np.random.Generator) -> np
 
 def _tilted(waveform: np.ndarray, gain_db: float) -> np.ndarray:
     """Raise what lies above 1 kHz by `gain_db`, with an octave of slope."""
-    if not gain_db:
-        return waveform
     octaves = np.log2(np.maximum(fft.rfftfreq(len(waveform), 1 / SAMPLE_RATE), 1) / 1000)
     gain = 10 ** (gain_db / 20 / (1 + np.exp(-4 * octaves)))
     return fft.irfft(fft.rfft(waveform) * gain, len(waveform))
