@@ -27,7 +27,7 @@ from agt_lib.finetune.config import TuneConfig
 from agt_lib.finetune.tune import TuneTask, tune
 from agt_lib.progress import bar
 
-VERSION = 1  # raised when the same clips and configuration give another model
+VERSION = 2  # raised when the same clips and configuration give another model
 KIND = "tuned_clip"
 ALL = None
 """In the place of a fold: the model that is tuned on all labelled clips."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from agt_lib.encoders.clip import Source
+from agt_lib.encoders.clip_resnet import encode_image
 from agt_lib.finetune.config import TuneConfig
 from agt_lib.finetune.loss import contrastive
 
@@ -42,7 +43,7 @@ class TunedClip(nn.Module):
         """Frames (b, T, 3, S, S), their labels (b,), those of the whole step (B,): a scalar."""
         kind = frames.device.type
         with torch.autocast(kind, self.dtype, enabled=self.dtype != torch.float32):
-            frame = self.clip.encode_image(frames.flatten(0, 1))  # (b T, D)
+            frame = encode_image(self.clip, frames.flatten(0, 1))  # (b T, D)
             text = self.clip.encode_text(self.prompts)  # (C, D)
         video = frame.float().unflatten(0, frames.shape[:2]).mean(1)  # (b, D)
         scale = self.clip.logit_scale.exp()
