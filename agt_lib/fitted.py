@@ -66,6 +66,7 @@ class FittedModel:
         network.load_state_dict(self.state, assign=True)
         return network.eval()
 
+    @one_thread()
     def predict(self, data: FusionData) -> np.ndarray:
         """Class probabilities (N, C) in the order of `label_set`.
 
@@ -75,6 +76,7 @@ class FittedModel:
         logits = [output for output, _ in self._run(data)]
         return torch.cat(logits).softmax(-1).numpy()
 
+    @one_thread()
     def gate(self, data: FusionData) -> Gate:
         """What AMF saw and gated in each clip. Raises TypeError for a network without AMF."""
         if self.config.model != "agt":
@@ -98,8 +100,7 @@ class FittedModel:
             }
             lengths = {m: torch.from_numpy(x[rows]) for m, x in data.lengths.items()}
             present = torch.from_numpy(data.present[rows])
-            with one_thread():
-                output = self.network(inputs, present, lengths or None, **options)
+            output = self.network(inputs, present, lengths or None, **options)
             results.append(output if options else (output, None))
         return results
 
