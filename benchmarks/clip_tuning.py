@@ -29,6 +29,8 @@ SETTINGS: Mapping[str, dict] = {
     "default": {},
     "learning rate / 3": {"learning_rate": TuneConfig.small().learning_rate / 3},
     "learning rate x 3": {"learning_rate": TuneConfig.small().learning_rate * 3},
+    "text rate / 3": {"text_rate": TuneConfig.small().text_rate / 3},
+    "half the epochs": {"epochs": TuneConfig.small().epochs // 2},
     "twice the epochs": {"epochs": 2 * TuneConfig.small().epochs},
     "twice the frames": {"n_frames": 2 * TuneConfig.small().n_frames},
     "text tower frozen": {"tune_text": False},
