@@ -63,9 +63,7 @@ def test_the_truth_agrees_with_the_plan(tiny):
         assert row["snr_db"] == clip.snr_db and row["text"] == clip.text
 
 
-def test_an_interrupted_rendering_goes_on_and_gives_the_same_sound_and_nearly_the_same_picture(
-    tiny, tmp_path
-):
+def test_an_interrupted_rendering_goes_on_and_gives_the_same_files_to_the_byte(tiny, tmp_path):
     render.render_all(tiny, tmp_path / "whole", processes=1)
     interrupted = tmp_path / "interrupted"
     render.render_all(tiny[:2], interrupted, processes=1)
@@ -77,11 +75,8 @@ def test_an_interrupted_rendering_goes_on_and_gives_the_same_sound_and_nearly_th
     assert not half.exists()
     assert kept.items() <= {p: p.stat().st_mtime_ns for p in kept}.items()
     for clip in tiny:
-        # x264 now and then rounds the same frames otherwise; sound is the same to the bit
         pair = [render.clip_path(folder, clip.name) for folder in (tmp_path / "whole", interrupted)]
-        np.testing.assert_array_equal(*[media.decode_audio(path) for path in pair])
-        shown = [media.decode_frames(path).astype(int) for path in pair]
-        assert np.abs(shown[0] - shown[1]).mean() < 3
+        assert pair[0].read_bytes() == pair[1].read_bytes()
 
 
 def test_a_failing_process_is_reported_with_its_own_message(tiny, tmp_path):
