@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from agt_lib.batches import Clips, hide, mix
 from agt_lib.device import pick_device, pick_precision
-from agt_lib.fitted import HISTORY, FittedModel, check_fingerprints
+from agt_lib.fitted import HISTORY, FittedModel, check_fingerprints, one_thread
 from agt_lib.folds import inner_split
 from agt_lib.fusion import build
 from agt_lib.fusion_config import FusionConfig
@@ -116,14 +116,9 @@ def fit_each(
 @contextmanager
 def _alone(seed: int, device: torch.device) -> Iterator[None]:
     """One thread and generators seeded by `seed`, and all as before afterwards."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(seed)
-            yield
-    finally:
-        torch.set_num_threads(threads)
+    with one_thread(), torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 def _fit_one(

@@ -20,9 +20,6 @@ from agt_lib.prompts.ranking import Rankings
 from agt_lib.prompts.wording import TEXT_LIMIT, language_of
 
 RANKERS = ("classifier", "llm")
-SHARD = 256
-"""Texts of a shard where the encoder does not say: more than `extract`'s default, since many texts
-sort into fuller batches (a tenth less padding here) and few seconds are lost with one."""
 
 
 def ranked_corpus(
@@ -83,8 +80,7 @@ def ranked_features(
     if encoder.modality != "text":
         raise ValueError(f"ranked prompts need an encoder of text; got one of {encoder.modality}")
     composed = ranked_corpus(corpus, rankings, template=template, language=language, splits=splits)
-    shard_size = getattr(encoder, "shard_size", None) or SHARD
-    features = extract(composed, encoder, **({"shard_size": shard_size} | options))
+    features = extract(composed, encoder, **options)
     unranked = rankings.failures
     unranked = unranked[unranked["name"].isin(features.names)]
     unranked = unranked[~unranked["name"].isin(features.failures["name"])]

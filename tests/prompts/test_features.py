@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from agt_lib import plots_prompts
-from agt_lib.extract import extract
+from agt_lib.extract import SHARD_SIZES, extract
 from agt_lib.fusion_data import from_corpus
 from agt_lib.media import MediaError
 from agt_lib.prompts import (
@@ -76,7 +76,7 @@ def test_an_encoder_that_has_to_see_many_texts_at_once_does(ranked, monkeypatch)
     encoder.shard_size = 1000  # as one that reads its layers anew for each shard
     encode = encoder.encode
     monkeypatch.setattr(encoder, "encode", lambda items: sizes.append(len(items)) or encode(items))
-    monkeypatch.setattr("agt_lib.prompts.features.SHARD", 4)
+    monkeypatch.setitem(SHARD_SIZES, "text", 4)
     features_of(corpus, rankings, encoder)
     assert sizes == [len(corpus.clips)]
 
