@@ -286,7 +286,7 @@ def _notes(
         notes.append(
             f"no clip joined: the models agree on {100 * agree.mean():.0f} % of the pool, but on "
             f"none is each sure enough ({config.rule}; raw confidence there at most {surest}); "
-            "ask for less, or calibrate"
+            f"ask for less{'' if config.calibrate else ', or calibrate'}"
         )
     elif settled:
         notes.append(f"round {len(rounds)} would change nothing: stopped after {len(rounds) - 1}")
