@@ -20,6 +20,8 @@ from agt_lib import artefact, paths, profiles
 from agt_lib.runs import MODALITIES, Run
 
 RESULT_TAG = "result"
+QUIET = ["--log-level=ERROR"]
+"""For the kernels: each warns that it talks by TCP, as every kernel does."""
 SHARED_SETTINGS = ("profile", "corpus", "root", "encoders", "labels", "seed", "max_failures")
 """What two notebooks' runs must agree on for one to use the other's results."""
 
@@ -59,7 +61,12 @@ def run_notebook(source: Path, output: Path, parameters: Mapping[str, object]) -
     failed, began = output.with_suffix(".failed.ipynb"), time.time()
     try:
         papermill.execute_notebook(
-            source, failed, dict(parameters), kernel_name="python3", progress_bar=False
+            source,
+            failed,
+            dict(parameters),
+            kernel_name="python3",
+            progress_bar=False,
+            extra_arguments=list(QUIET),
         )
     except Exception as error:
         raise NotebookError(
