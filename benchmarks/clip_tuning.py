@@ -103,8 +103,12 @@ def main() -> None:
         table.loc["mean"] = table.mean()
     print(table.T.round(2).to_string())
     if arguments.search is None:
-        gain = table.loc["mean", "test, tuned"] - table.loc["mean", "test, raw"]
-        print(f"tuned minus raw on the test clips, {arguments.seeds} seeds: {gain:+.1f} points")
+        for way in ("", ", zero-shot"):
+            gain = table.loc["mean", f"test, tuned{way}"] - table.loc["mean", f"test, raw{way}"]
+            by = "CLIP's own prompts" if way else "logistic regression"
+            print(
+                f"tuned minus raw, test clips, {arguments.seeds} seeds, by {by}: {gain:+.1f} points"
+            )
 
 
 if __name__ == "__main__":
