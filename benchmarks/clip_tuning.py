@@ -106,9 +106,7 @@ def main() -> None:
         for way in ("", ", zero-shot"):
             gain = table.loc["mean", f"test, tuned{way}"] - table.loc["mean", f"test, raw{way}"]
             by = "CLIP's own prompts" if way else "logistic regression"
-            print(
-                f"tuned minus raw, test clips, {arguments.seeds} seeds, by {by}: {gain:+.1f} points"
-            )
+            print(f"tuned minus raw on the test clips by {by}, mean of seeds: {gain:+.1f} points")
 
 
 if __name__ == "__main__":
