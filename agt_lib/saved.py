@@ -1,5 +1,6 @@
 """Fitted models on disk: `model.safetensors` and `manifest.json`, and never a pickle."""
 
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,7 +42,7 @@ def write(model: FittedModel, folder: Path) -> dict[str, Any]:
         "fingerprints": model.fingerprints,
         "seed": model.seed,
         "epoch": model.epoch,
-        "history": model.history.to_dict("list"),
+        "history": {name: _plain(column) for name, column in model.history.items()},
         "weights": file_digest(folder / WEIGHTS),
     }
 
@@ -71,7 +72,7 @@ def load(folder: str | Path, fingerprints: Mapping[str, str] | None = None) -> F
     except SafetensorError as error:
         raise ValueError(f"{folder / WEIGHTS} is no safetensors file: {error}") from error
     config = FusionConfig(**manifest["config"])
-    history = pd.DataFrame(manifest["history"], columns=HISTORY)
+    history = pd.DataFrame(manifest["history"], columns=HISTORY, dtype=float)
     history.index = pd.RangeIndex(1, len(history) + 1, name="epoch")
     return FittedModel(
         config=config,
@@ -91,3 +92,8 @@ def load(folder: str | Path, fingerprints: Mapping[str, str] | None = None) -> F
         epoch=manifest["epoch"],
         history=history,
     )
+
+
+def _plain(column: pd.Series) -> list[float | str]:
+    """Numbers that JSON can hold: a loss that was not finite is its name."""
+    return [x if math.isfinite(x) else str(x) for x in column.tolist()]

@@ -1,8 +1,10 @@
 """A saved model predicts as before, and refuses features that were made in another way."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from agt_lib.fitted import FingerprintError
@@ -27,6 +29,13 @@ def test_a_loaded_model_is_the_one_saved(data, model, tmp_path):
     assert loaded.config == model.config
     assert loaded.history.equals(model.history)
     assert (loaded.label_set, loaded.epoch, loaded.seed) == (model.label_set, model.epoch, 0)
+
+
+def test_losses_that_were_not_finite_are_kept(model, tmp_path):
+    history = model.history.copy()
+    history.iloc[-1, :2] = np.nan, np.inf
+    save(replace(model, history=history), tmp_path / "m")
+    pd.testing.assert_frame_equal(load(tmp_path / "m").history, history, check_exact=True)
 
 
 def test_no_file_of_a_saved_model_is_a_pickle(model, tmp_path):
