@@ -4,6 +4,7 @@ Directions follow Juslin & Laukka (2003), sizes RAVDESS at normal intensity, att
 """
 
 import atexit
+import contextlib
 import functools
 import json
 import re
@@ -183,8 +184,9 @@ def speak(markup: str, voice: str) -> tuple[np.ndarray, int]:
     Raises VoiceError when it does not start, lacks the voice or says nothing.
     """
     process = _espeak()
-    process.stdin.write(json.dumps([voice, markup]).encode() + b"\n")
-    process.stdin.flush()
+    with contextlib.suppress(BrokenPipeError):  # it has ended: there is no header then
+        process.stdin.write(json.dumps([voice, markup]).encode() + b"\n")
+        process.stdin.flush()
     header = process.stdout.read(espeak.REPLY.size)
     if not header:
         raise VoiceError(
