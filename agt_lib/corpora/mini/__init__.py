@@ -16,7 +16,7 @@ from agt_lib import corpus, paths
 from agt_lib.artefact import digest, read_manifest, write_atomic, write_manifest
 from agt_lib.corpora.mini import plan as planning
 
-VERSION = 6
+VERSION = 7
 """Raised when the same parameters give other clips."""
 
 TABLE = "manifest.csv"

@@ -27,7 +27,7 @@ from agt_lib.progress import bar
 
 PLAN = "plan.json"
 CLIPS = "clips"
-BLOCK = 64 * 1024
+BLOCK = 80 * 1024
 """Files are filled up to whole blocks of this many bytes, so that size tells nothing: one
 block is more than the longest clip takes."""
 
