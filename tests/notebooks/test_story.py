@@ -9,8 +9,6 @@ import pytest
 from agt_lib import corpora, evaluation, paths, reproduce
 from agt_lib.emotions import EMOTIONS
 
-SHARED = paths.ROOT.parent / "shared" / "data"
-
 
 def test_07_runs_from_nothing_and_leaves_table_2_and_a_submission(
     data_folder, tmp_path, by_papermill
