@@ -32,9 +32,9 @@ def digest(value: Any, length: int = 16) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
-def file_digest(path: Path, length: int = 16) -> str:
-    """A hexadecimal hash of a file's bytes."""
-    with Path(path).open("rb") as file:
+def file_digest(path: str | Path, length: int = 16) -> str:
+    """A hexadecimal hash of a file's bytes; `path` may begin with ~, as pandas takes it."""
+    with Path(path).expanduser().open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:length]
 
 
