@@ -13,7 +13,6 @@ import joblib
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.metrics import f1_score
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
@@ -219,8 +218,13 @@ def _score(network: nn.Module, clips: Clips, config: FusionConfig) -> tuple[floa
     """Cross-entropy and WAF."""
     network.eval()
     logits = _forward(network, clips, clips.present, config)
-    predicted = logits.argmax(-1).cpu().numpy()
-    waf = f1_score(clips.labels.cpu().numpy(), predicted, average="weighted", zero_division=0)
+    true, predicted = clips.labels.cpu().numpy(), logits.argmax(-1).cpu().numpy()
+    by_class = (
+        np.bincount(which, minlength=logits.shape[-1])
+        for which in (true, predicted, true[true == predicted])
+    )
+    support, chosen, hits = by_class  # (C,) each; scikit-learn's F1 takes as long as a training step
+    waf = (2 * hits / np.maximum(support + chosen, 1) * support).sum() / len(true)
     return float(cross_entropy(logits, clips.labels)), float(waf)
 
 
