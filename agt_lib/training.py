@@ -223,7 +223,7 @@ def _score(network: nn.Module, clips: Clips, config: FusionConfig) -> tuple[floa
         np.bincount(which, minlength=logits.shape[-1])
         for which in (true, predicted, true[true == predicted])
     )
-    support, chosen, hits = by_class  # (C,) each; scikit-learn's F1 takes as long as a training step
+    support, chosen, hits = by_class  # (C,) each; scikit-learn's F1 takes as long as a step
     waf = (2 * hits / np.maximum(support + chosen, 1) * support).sum() / len(true)
     return float(cross_entropy(logits, clips.labels)), float(waf)
 
