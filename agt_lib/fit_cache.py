@@ -39,32 +39,24 @@ def fit_or_load(
     *,
     pool: FusionData | None = None,
     device: str = "auto",
-    workers: int | None = None,
-    progress: bool = True,
+    **options: Any,
 ) -> Iterator[tuple[FittedModel, Path]]:
     """Each task's model, and the folder that `saved.load` reads it from, in the order of `tasks`.
 
-    Models that are on disk are loaded. The others are fitted as by `training.fit_each`, which says
-    what is raised, and written as soon as they are there.
+    Models that are on disk are loaded. The others are fitted by `training.fit_each`, which takes
+    the same options and says what is raised, and written as soon as they are there.
     """
     made_from = [*_made_from(data, tasks, pool, pick_device(device).type)]
     folders = [artefact.folder_of(KIND, content) for content in made_from]
-    missing = [i for i, folder in enumerate(folders) if artefact.read_manifest(folder) is None]
-    fitted = fit_each(
-        data,
-        [tasks[i] for i in missing],
-        pool=pool,
-        device=device,
-        workers=workers,
-        progress=progress,
-    )
-    missing = set(missing)
-    for number, (content, folder) in enumerate(zip(made_from, folders, strict=True)):
-        if number not in missing:
-            yield saved.load(folder), folder
-            continue
-        model = next(fitted)
-        artefact.made(KIND, content, lambda place, model=model: saved.write(model, place))
+    there = [artefact.read_manifest(folder) is not None for folder in folders]
+    missing = [task for task, known in zip(tasks, there, strict=True) if not known]
+    fitted = fit_each(data, missing, pool=pool, device=device, **options)
+    for content, folder, known in zip(made_from, folders, there, strict=True):
+        if known:
+            model = saved.load(folder)
+        else:
+            model = next(fitted)
+            artefact.made(KIND, content, lambda place, model=model: saved.write(model, place))
         yield model, folder
 
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import joblib
 import numpy as np
@@ -56,17 +57,8 @@ class FitTask:
     start: Mapping[str, Tensor] | None = None
 
 
-def fit(
-    data: FusionData,
-    tasks: Sequence[FitTask],
-    *,
-    pool: FusionData | None = None,
-    device: str = "auto",
-    workers: int | None = None,
-    progress: bool = True,
-) -> list[FittedModel]:
-    """Fit one model per task and return them in the order of `tasks`; see `fit_each`."""
-    options = {"pool": pool, "device": device, "workers": workers, "progress": progress}
+def fit(data: FusionData, tasks: Sequence[FitTask], **options: Any) -> list[FittedModel]:
+    """Fit one model per task and return them in the order of `tasks`; as `fit_each`."""
     return list(fit_each(data, tasks, **options))
 
 

@@ -58,10 +58,9 @@ class TuneConfig:
         """For the small CLIP of this repository, on rendered clips.
 
         Found with 20 epochs among about a dozen settings, by zero-shot WAF on speakers held out,
-        one seed; test clips took no part. Ten take half the time and score as well there, to what
-        504 clips can show: 44.8 zero-shot and 45.3 by logistic regression, against 45.6 and 46.0
-        (47.0 on raw features). `benchmarks/clip_tuning.py` says what tuning brings, and `--search`
-        what the neighbours would.
+        one seed; test clips took no part. Ten take half the time and were less than a point below
+        there, which 504 clips can't tell apart. `benchmarks/clip_tuning.py` says what tuning
+        brings, and `--search` what the neighbours would.
         """
         small = {
             "epochs": 10,
