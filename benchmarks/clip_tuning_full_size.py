@@ -13,11 +13,11 @@ import open_clip
 import torch
 from open_clip.transform import PreprocessCfg
 
-from agt_lib.artefact import peak_memory_mb
-from agt_lib.device import pick_device, pick_precision
-from agt_lib.emotions import EMOTIONS
-from agt_lib.finetune import TuneConfig, augment
-from agt_lib.finetune.network import TunedClip, groups, tune_these
+from agt_lib.clip_tuning import TuneConfig, augment
+from agt_lib.clip_tuning.network import TunedClip, groups, tune_these
+from agt_lib.corpora.labels import EMOTIONS
+from agt_lib.workspace.kept import peak_memory_mb
+from agt_lib.workspace.machine import pick_device, pick_precision
 
 
 def main() -> None:

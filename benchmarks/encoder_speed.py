@@ -19,8 +19,9 @@ import torch
 from safetensors.torch import save_model
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
-from agt_lib import corpora, encoders
-from agt_lib.artefact import peak_memory_mb
+from agt_lib import corpora
+from agt_lib.features import encoders
+from agt_lib.workspace.kept import peak_memory_mb
 
 CLIPS = 16
 TURN = 4

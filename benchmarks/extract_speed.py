@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 
 from agt_lib import corpora
-from agt_lib.corpus import Corpus
-from agt_lib.extract import extract
-from agt_lib.media import decode_audio, decode_frames
+from agt_lib.corpora.corpus import Corpus
+from agt_lib.corpora.media import decode_audio, decode_frames
+from agt_lib.features.extract import extract
 
 ROUNDS = 3
 

@@ -17,12 +17,12 @@ import torch
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.functional import cross_entropy
 
-from agt_lib.emotions import EMOTIONS
-from agt_lib.features import Features
-from agt_lib.fusion import build
-from agt_lib.fusion_config import FusionConfig
-from agt_lib.fusion_data import FusionData, assemble
-from agt_lib.training import FitTask, fit
+from agt_lib.corpora.labels import EMOTIONS
+from agt_lib.features.features import Features
+from agt_lib.fusion.config import FusionConfig
+from agt_lib.fusion.data import FusionData, assemble
+from agt_lib.fusion.networks import build
+from agt_lib.fusion.train import FitTask, fit
 
 DIMS = {"audio": 88, "video": 64, "text": 576}
 

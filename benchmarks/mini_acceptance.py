@@ -16,12 +16,12 @@ from sklearn.model_selection import PredefinedSplit, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from agt_lib.corpora import mini
-from agt_lib.emotions import EMOTIONS
-from agt_lib.encoders import build
-from agt_lib.evaluation import waf
-from agt_lib.extract import extract
-from agt_lib.folds import make_folds
+import mini_corpus
+from agt_lib.corpora.folds import make_folds
+from agt_lib.corpora.labels import EMOTIONS
+from agt_lib.evaluation.scores import waf
+from agt_lib.features.encoders import build
+from agt_lib.features.extract import extract
 
 ENCODERS = {"audio": "opensmile", "video": "clip", "text": "smollm2"}
 RANGES = {"audio": (0.55, 0.75), "video": (0.45, 0.70), "text": (0.35, 0.60)}
@@ -83,7 +83,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--profile", default="mini", choices=["mini", "smoke"])
     profile = arguments.parse_args().profile
-    corpus = mini.load(profile)
+    corpus = mini_corpus.load(profile)
     clips = corpus.labelled
     labels = np.array([EMOTIONS.index(emotion) for emotion in clips["emotion"]])
     names = np.array(EMOTIONS, dtype=object)

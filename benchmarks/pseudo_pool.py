@@ -19,13 +19,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from agt_lib import pseudo, saved
-from agt_lib.artefact import peak_memory_mb
-from agt_lib.emotions import EMOTIONS
-from agt_lib.features import Features
-from agt_lib.fusion_data import FusionData, assemble
+from agt_lib import pseudo
+from agt_lib.corpora.labels import EMOTIONS
+from agt_lib.features.features import Features
+from agt_lib.fusion import saved
+from agt_lib.fusion.data import FusionData, assemble
+from agt_lib.fusion.train import FitTask, fit
 from agt_lib.pseudo import stream
-from agt_lib.training import FitTask, fit
+from agt_lib.workspace.kept import peak_memory_mb
 
 DIMS = {"audio": 1024, "video": 768, "text": 5120}
 FINGERPRINTS = dict.fromkeys(DIMS, "random")

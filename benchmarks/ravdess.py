@@ -25,17 +25,17 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import GroupKFold
 
-from agt_lib import table1
-from agt_lib.corpus import build
-from agt_lib.crossval import cross_validate
-from agt_lib.emotions import EMOTIONS, to_numbers
-from agt_lib.evaluation import score, waf
-from agt_lib.features import Features
-from agt_lib.folds import make_folds
-from agt_lib.fusion_config import FusionConfig
-from agt_lib.fusion_data import FusionData, assemble
-from agt_lib.reference import logistic_regression
-from agt_lib.training import FitTask, fit
+from agt_lib.corpora.corpus import build
+from agt_lib.corpora.folds import make_folds
+from agt_lib.corpora.labels import EMOTIONS, to_numbers
+from agt_lib.evaluation.scores import score, waf
+from agt_lib.features.features import Features
+from agt_lib.fusion import table1
+from agt_lib.fusion.config import FusionConfig
+from agt_lib.fusion.crossval import cross_validate
+from agt_lib.fusion.data import FusionData, assemble
+from agt_lib.fusion.reference import logistic_regression
+from agt_lib.fusion.train import FitTask, fit
 
 N_FOLDS, INNER_FOLDS = 6, 3
 BOTH = ("audio", "video")

@@ -22,9 +22,9 @@ import numpy as np
 import sentencepiece
 import torch
 
-from agt_lib.artefact import peak_memory_mb
-from agt_lib.encoders.baichuan import BaichuanConfig, BaichuanModel
-from agt_lib.encoders.causal_lm import CausalLMEncoder
+from agt_lib.features.baichuan import BaichuanConfig, BaichuanModel
+from agt_lib.features.language_model import CausalLMEncoder
+from agt_lib.workspace.kept import peak_memory_mb
 
 VOCABULARY = 8000
 PATHS = ("in memory", "streamed")

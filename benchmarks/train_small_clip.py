@@ -24,19 +24,11 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from agt_lib import paths
-from agt_lib.corpora.mini import face
-from agt_lib.corpora.mini.action_units import FRAME_RATE, express
-from agt_lib.corpora.mini.scene import (
-    BACKGROUNDS,
-    HAIR,
-    LIGHTS,
-    OCCLUSIONS,
-    SKIN_NAMES,
-    Scene,
-    scene,
-)
-from agt_lib.emotions import EMOTIONS
+from agt_lib.corpora.labels import EMOTIONS
+from agt_lib.workspace import paths
+from mini_corpus import face
+from mini_corpus.action_units import FRAME_RATE, express
+from mini_corpus.scene import BACKGROUNDS, HAIR, LIGHTS, OCCLUSIONS, SKIN_NAMES, Scene, scene
 
 FIRST_SPEAKER = 1_000_000  # far from the seeds of the mini corpus' speakers
 FIRST_SCENE = 10_000_000_000

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from agt_lib import paths
+from agt_lib.workspace import paths
 
 RATE = 16_000
 GREY_STEP = 20

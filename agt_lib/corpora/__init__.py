@@ -1,43 +1,15 @@
-"""One function per source of clips, all behind `load`."""
+"""Clips, labels and folds: a validated table of clips, its readers (one file a source), media."""
 
-from pathlib import Path
+import lazy_loader
 
-from agt_lib.corpus import Corpus
+VERSION = 1
+"""Raised when a clip's decoded frames or sound, or the folds of a corpus, come out otherwise."""
 
-SOURCES = {
-    "mini": "rendered by this project; no root",
-    "smoke": "rendered by this project, small; no root",
-    "manifest": "root: a CSV file with one row per clip",
-    "mer2024": "root: the folder mer2024-dataset as downloaded",
-    "mertools": "root: a folder of MERTools' features with its label-disdim.csv",
-}
-
-
-def load(source: str, root: str | Path | None = None, **options) -> Corpus:
-    """The corpus that `source` names, validated whole.
-
-    `root` is the file or folder it lies in (see `SOURCES`); the rendered corpora need none.
-    `options` go to the source's own reader. Raises ValueError for an unknown source or a root
-    that is not given, CorpusError with all problems found in the corpus.
-    """
-    known = "\n".join(f"  {name}: {what}" for name, what in SOURCES.items())
-    if source not in SOURCES:
-        raise ValueError(f"unknown corpus {source!r}; the sources are\n{known}")
-    if source in ("mini", "smoke"):
-        from agt_lib.corpora import mini
-
-        return mini.load(source, **options)
-    if root is None or not str(root).strip():
-        raise ValueError(f"corpus {source!r} needs a root; the sources are\n{known}")
-    root = Path(root).expanduser()
-    if source == "manifest":
-        from agt_lib.corpora import manifest
-
-        return manifest.load(root, **options)
-    if source == "mer2024":
-        from agt_lib.corpora import mer2024
-
-        return mer2024.load(root, **options)
-    from agt_lib.corpora import mertools
-
-    return mertools.load(root, **options)
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "corpus": ["Corpus", "CorpusError", "Problem", "build"],
+        "labels": ["EMOTIONS", "PROMPT_ORDER", "normalise", "to_numbers"],
+        "sources": ["SOURCES", "load", "of_run"],
+    },
+)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from agt_lib.corpora.corpus import COLUMNS, Corpus, CorpusError, Problem, build
+from agt_lib.corpora.labels import EMOTIONS
 from agt_lib.corpora.tables import read_rows
-from agt_lib.corpus import COLUMNS, Corpus, CorpusError, Problem, build
-from agt_lib.emotions import EMOTIONS
 
 MEDIA = ("video", "audio", "text")
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from agt_lib.corpora.corpus import Corpus, CorpusError, Problem, build
 from agt_lib.corpora.tables import read_named
-from agt_lib.corpus import Corpus, CorpusError, Problem, build
 
 LABELLED = "video-labeled"
 UNLABELLED = "video-unlabeled-with-test2noise"

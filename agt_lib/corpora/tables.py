@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from agt_lib.corpus import Problem, name_problem
+from agt_lib.corpora.corpus import Problem, name_problem
 
 
 def read_rows(

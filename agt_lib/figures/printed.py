@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from agt_lib import artefact
+from agt_lib.workspace import kept
 
 ABSENT = "—"
 WIDTH = 110
@@ -112,7 +112,7 @@ class Printed:
         }
         for folder in map(Path, folders):
             for ending, content in contents.items():
-                artefact.write_atomic(folder / f"{self.name}.{ending}", content)
+                kept.write_atomic(folder / f"{self.name}.{ending}", content)
 
 
 def escape(text: str) -> str:

@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import PlaceHolderLayoutEngine
 
-from agt_lib import artefact, paths
+from agt_lib.workspace import kept, paths
 
 COLUMN, DOUBLE_COLUMN = 3.4, 7.0
 """Widths in inches of a column and of a page's text, as ACM's two-column layout has them."""
@@ -69,4 +69,4 @@ def save(
             files[ending] = page.getvalue()
     for folder in folders:
         for ending, content in files.items():
-            artefact.write_atomic(Path(folder) / f"{name}.{ending}", content)
+            kept.write_atomic(Path(folder) / f"{name}.{ending}", content)

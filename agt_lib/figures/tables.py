@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from agt_lib import paper
+from agt_lib.corpora.corpus import Corpus
+from agt_lib.evaluation import paper
 from agt_lib.figures.printed import ABSENT, Printed
-from agt_lib.runs import Run
-from agt_lib.table1 import AGT, BASELINE, LETTERS, OUT_OF_FOLD, REFERENCE, TEST
+from agt_lib.fusion.table1 import AGT, BASELINE, LETTERS, OUT_OF_FOLD, REFERENCE, TEST
+from agt_lib.workspace.run import Run
 
 FEATURES = ("A+V", "A+V*", "A+T", "A+T*", "A+V+T", "A+V*+T*")
 """Table 1's rows: the paper's four as we read them, and A+T, A+T* of our own."""
@@ -47,16 +48,16 @@ class About:
     note: str = ""
 
     @classmethod
-    def of(cls, run: Run, note: str = "") -> "About":
-        """What a run says of itself, and a `note` on the results it shows."""
+    def of(cls, run: Run, corpus: Corpus, note: str = "") -> "About":
+        """What a run on `corpus` says of itself, and a `note` on the results it shows."""
         return cls(
             run.caption,
-            run.corpus.synthetic,
+            corpus.synthetic,
             run.source,
             run.profile.name,
             run.seeds,
             run.encoders,
-            len(run.corpus.answers) > 0,
+            len(corpus.answers) > 0,
             note,
         )
 

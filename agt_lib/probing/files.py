@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from agt_lib import submission
-from agt_lib.artefact import write_atomic
+from agt_lib.corpora import submission
 from agt_lib.probing.scores import ROUNDINGS, Score
+from agt_lib.workspace.kept import write_atomic
 
 SCORES = "scores.csv"
 COLUMNS = ("label", "file", "score", "rounding")

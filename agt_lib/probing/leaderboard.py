@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import accuracy_score, f1_score
 
-from agt_lib.emotions import EMOTIONS, to_numbers
+from agt_lib.corpora.labels import EMOTIONS, to_numbers
 from agt_lib.probing import metrics
 from agt_lib.probing.scores import Score, publish
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from agt_lib.emotions import EMOTIONS
+from agt_lib.corpora.labels import EMOTIONS
 from agt_lib.probing import counts as counting
 from agt_lib.probing import metrics
 from agt_lib.probing.leaderboard import Leaderboard

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from agt_lib import paper
-from agt_lib.emotions import EMOTIONS
+from agt_lib.corpora.labels import EMOTIONS
+from agt_lib.evaluation import paper
 from agt_lib.probing.leaderboard import Leaderboard
 from agt_lib.probing.metrics import METRICS
 from agt_lib.probing.probe import Probed, infer, probe

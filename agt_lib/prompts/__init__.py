@@ -8,12 +8,7 @@ from agt_lib.prompts.classifier import ClassifierRanker
 from agt_lib.prompts.compose import TEMPLATES, check_template, compose
 from agt_lib.prompts.features import build, rank, ranked_corpus, ranked_features, tuned_text
 from agt_lib.prompts.llm import LLMRanker, RankingError
-from agt_lib.prompts.ranking import (
-    Rankings,
-    by_share,
-    mean_reciprocal_rank,
-    place_shares,
-)
+from agt_lib.prompts.ranking import Rankings, by_share, mean_reciprocal_rank, place_shares
 from agt_lib.prompts.wording import language_of
 
 __all__ = [

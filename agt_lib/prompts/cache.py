@@ -11,8 +11,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from agt_lib import paths
-from agt_lib.artefact import digest
+from agt_lib.workspace import paths
+from agt_lib.workspace.kept import digest
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from agt_lib.artefact import digest
-from agt_lib.corpus import Corpus
-from agt_lib.ledger import ABSENT
+from agt_lib.corpora.corpus import Corpus
 from agt_lib.prompts.divisions import divisions, others
 from agt_lib.prompts.ranking import Rankings
+from agt_lib.workspace.kept import digest
+from agt_lib.workspace.ledger import ABSENT
 
 VERSION = 1  # raised when the same words and labels give other rankings
 NO_WORDS = "the clip has no words"

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from agt_lib.corpus import Corpus
-from agt_lib.folds import make_folds
+from agt_lib.corpora.corpus import Corpus
+from agt_lib.corpora.folds import make_folds
 
 INNER_FOLDS = 5
 """At most, of clips that no fold holds out: those of a corpus with a dev split of its own."""

@@ -8,16 +8,16 @@ from typing import Any
 
 import pandas as pd
 
-from agt_lib.artefact import digest, made
-from agt_lib.corpus import Corpus
-from agt_lib.encoders.base import Encoder
-from agt_lib.extract import extract
-from agt_lib.features import Features
+from agt_lib.corpora.corpus import Corpus
+from agt_lib.features.encoder import Encoder
+from agt_lib.features.extract import extract
+from agt_lib.features.features import Features
 from agt_lib.prompts.classifier import ClassifierRanker
 from agt_lib.prompts.compose import VERSION, check_template, compose
 from agt_lib.prompts.llm import LLMRanker
 from agt_lib.prompts.ranking import Rankings
 from agt_lib.prompts.wording import TEXT_LIMIT, language_of
+from agt_lib.workspace.kept import digest, kept
 
 RANKERS = ("classifier", "llm")
 
@@ -129,7 +129,7 @@ def rank(
         rankings.save(folder)
         return {"ranked": int(rankings.ranked.sum())}
 
-    folder = made("rankings", made_from, make)
+    folder = kept("rankings", made_from, make)
     return Rankings.load(folder, corpus.labels)
 
 

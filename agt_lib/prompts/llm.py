@@ -16,11 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from agt_lib import paths
-from agt_lib.artefact import digest
-from agt_lib.corpus import Corpus
-from agt_lib.ledger import ABSENT
-from agt_lib.progress import bar as progress_bar
+from agt_lib.corpora.corpus import Corpus
 from agt_lib.prompts import budget, reply, wording
 from agt_lib.prompts.budget import BudgetError, Estimate, Spending, count_tokens
 from agt_lib.prompts.cache import AnswerCache
@@ -28,6 +24,10 @@ from agt_lib.prompts.chat import Chat, RequestError, ServiceError
 from agt_lib.prompts.divisions import divisions, others
 from agt_lib.prompts.endpoint import Endpoint, base_url
 from agt_lib.prompts.ranking import Rankings
+from agt_lib.workspace import paths
+from agt_lib.workspace.kept import digest
+from agt_lib.workspace.ledger import ABSENT
+from agt_lib.workspace.progress import bar as progress_bar
 
 MODEL_VARIABLE = "OPENAI_MODEL"
 DEFAULT_MODEL = "gpt-4"  # section 2.1 of the paper

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from agt_lib.artefact import digest, write_atomic
-from agt_lib.features import FAILURE_COLUMNS, no_failures
+from agt_lib.features.features import FAILURE_COLUMNS, no_failures
+from agt_lib.workspace.kept import digest, write_atomic
 
 TABLE, FAILURES, MADE_BY = "rankings.csv", "failures.csv", "made_by.json"
 

@@ -10,8 +10,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from agt_lib.corpus import Corpus
-from agt_lib.emotions import EMOTIONS, PROMPT_ORDER
+from agt_lib.corpora.corpus import Corpus
+from agt_lib.corpora.labels import EMOTIONS, PROMPT_ORDER
 
 VERSION = 1  # raised when a prompt's wording changes
 LANGUAGES = ("zh", "en")

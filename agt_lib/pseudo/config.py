@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agt_lib.fusion_config import FusionConfig
-from agt_lib.table1 import LETTERS, capped
+from agt_lib.fusion.config import FusionConfig
+from agt_lib.fusion.table1 import LETTERS, capped
 
 MODELS = ("voice", "baseline", "AGT")
 """The paper's three: HuBERT-only, MER2024's baseline and AGT."""

@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from agt_lib import artefact, fit_cache, saved
-from agt_lib.crossval import out_of_fold
-from agt_lib.fitted import FittedModel
-from agt_lib.fusion_config import FusionConfig
-from agt_lib.fusion_data import FusionData
-from agt_lib.training import FitTask, Joined
+from agt_lib import fusion
+from agt_lib.fusion import fit_cache, saved
+from agt_lib.fusion.config import FusionConfig
+from agt_lib.fusion.crossval import out_of_fold
+from agt_lib.fusion.data import FusionData
+from agt_lib.fusion.fitted import FittedModel
+from agt_lib.fusion.train import FitTask, Joined
+from agt_lib.workspace import kept
 
-CODE = ("crossval.py", "pseudo/fits.py")
 PREDICTIONS = "predictions.npz"
 
 
@@ -63,9 +64,9 @@ class Trainer:
     def predicted(self) -> dict[str, Any]:
         """What all predictions are made from, beside the models."""
         return {
-            "code": artefact.code_digest(*CODE),
+            "version": fusion.VERSION,
             "data": fit_cache.digest(self.data),
-            "folds": artefact.digest(self.folds.tolist()),
+            "folds": kept.digest(self.folds.tolist()),
             "pool": fit_cache.digest(self.pool),
         }
 
@@ -107,7 +108,7 @@ class Trainer:
             return {"joined": len(joined)}
 
         names = {name: [place.name for place in found] for name, found in folders.items()}
-        folder = artefact.made("pseudo", self.predicted | {"models": names}, make)
+        folder = kept.kept("pseudo", self.predicted | {"models": names}, make)
         with np.load(folder / PREDICTIONS, allow_pickle=False) as file:
             held_out = {name: file[f"{name}/out_of_fold"] for name in self.configs}
             pool = {name: file[f"{name}/pool"] for name in self.configs}

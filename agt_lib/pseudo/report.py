@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from agt_lib import evaluation
-from agt_lib.calibration import calibrated_out_of_fold
-from agt_lib.emotions import to_numbers
-from agt_lib.fusion_data import FusionData
+from agt_lib.corpora.labels import to_numbers
+from agt_lib.evaluation.calibration import calibrated_out_of_fold
+from agt_lib.fusion.data import FusionData
+from agt_lib.fusion.table1 import OUT_OF_FOLD, TEST, on_test
 from agt_lib.pseudo.config import PseudoConfig
 from agt_lib.pseudo.rounds import PseudoRounds, Round, fold_models, thresholds_of
 from agt_lib.pseudo.selection import agreement
-from agt_lib.table1 import OUT_OF_FOLD, TEST, on_test
 
 ALL = "all agree"
 INSIDE, OUTSIDE = f"{TEST}, inside the pool", f"{TEST}, outside the pool"

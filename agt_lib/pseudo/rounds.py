@@ -14,11 +14,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from agt_lib import saved
-from agt_lib.calibration import calibrated_out_of_fold, fold_temperatures, with_temperature
-from agt_lib.crossval import CrossValidated, fold_numbers, predict_mean
-from agt_lib.fusion_config import FusionConfig
-from agt_lib.fusion_data import FusionData
+from agt_lib.evaluation.calibration import (
+    calibrated_out_of_fold,
+    fold_temperatures,
+    with_temperature,
+)
+from agt_lib.fusion import saved
+from agt_lib.fusion.config import FusionConfig
+from agt_lib.fusion.crossval import CrossValidated, fold_numbers, predict_mean
+from agt_lib.fusion.data import FusionData
 from agt_lib.pseudo.config import PseudoConfig
 from agt_lib.pseudo.fits import Fits, Trainer
 from agt_lib.pseudo.selection import agreement, select

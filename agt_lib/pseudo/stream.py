@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from agt_lib.features import Features
-from agt_lib.fitted import FittedModel
-from agt_lib.fusion_data import FusionData, assemble
+from agt_lib.features.features import Features
+from agt_lib.fusion.data import FusionData, assemble
+from agt_lib.fusion.fitted import FittedModel
 
 AT_ONCE = 1024
 

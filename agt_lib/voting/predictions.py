@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from agt_lib.crossval import CrossValidated
+from agt_lib.fusion.crossval import CrossValidated
 
 VOICE, BASELINE, AGT = "voice", "baseline", "AGT"
 MODELS = (VOICE, BASELINE, AGT)

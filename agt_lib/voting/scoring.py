@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from agt_lib import evaluation
+from agt_lib.evaluation import scores
 from agt_lib.voting.predictions import VOICE, Predictions
 from agt_lib.voting.rules import PARTNERS, VoteConfig, alone, triggered
 
@@ -86,15 +86,15 @@ class Referee:
         true: np.ndarray,
         groups: np.ndarray | None = None,
         *,
-        n_bootstrap: int = evaluation.N_BOOTSTRAP,
+        n_bootstrap: int = scores.N_BOOTSTRAP,
         n_draws: int = N_DRAWS,
         seed: int = 0,
     ):
-        if groups is not None and len(np.unique(groups.astype(str))) < evaluation.MIN_GROUPS:
+        if groups is not None and len(np.unique(groups.astype(str))) < scores.MIN_GROUPS:
             groups = None
         self.true, self.n_draws, self.seed = true, n_draws, seed
         self.unit = "clips" if groups is None else "speakers"
-        bootstrap = evaluation.bootstrap_weights(len(true), groups, n_bootstrap, seed)
+        bootstrap = scores.bootstrap_weights(len(true), groups, n_bootstrap, seed)
         self.weights = np.concatenate([np.ones((1, len(true))), bootstrap])  # (1 + B, N)
 
     def judge(self, shares: np.ndarray) -> Judged:
@@ -219,6 +219,6 @@ def _fixed_and_broken(
 
 def interval(draws: np.ndarray) -> tuple[float, float]:
     """Bounds of the values behind the first, which is of all clips."""
-    tail = (1 - evaluation.LEVEL) / 2
+    tail = (1 - scores.LEVEL) / 2
     low, high = np.quantile(draws[1:], [tail, 1 - tail])
     return float(low), float(high)

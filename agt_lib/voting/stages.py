@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from agt_lib import priors
-from agt_lib.calibration import calibrated_out_of_fold, fit_temperature, with_temperature
-from agt_lib.crossval import CrossValidated
-from agt_lib.fusion_config import FusionConfig
-from agt_lib.fusion_data import FusionData
+from agt_lib.evaluation.calibration import calibrated_out_of_fold, fit_temperature, with_temperature
+from agt_lib.fusion.config import FusionConfig
+from agt_lib.fusion.crossval import CrossValidated
+from agt_lib.fusion.data import FusionData
+from agt_lib.probing import priors
 from agt_lib.pseudo import PseudoRounds, Round
 from agt_lib.voting.predictions import AGT, MODELS, Predictions
 from agt_lib.voting.priors import corrected

@@ -2,8 +2,8 @@ import codecs
 
 import pytest
 
-from agt_lib.corpora import load
-from agt_lib.corpus import CorpusError
+from agt_lib.corpora.corpus import CorpusError
+from agt_lib.corpora.sources import load
 
 
 @pytest.fixture

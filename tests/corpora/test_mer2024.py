@@ -2,8 +2,9 @@ import shutil
 
 import pytest
 
-from agt_lib.corpora import load, mer2024
-from agt_lib.corpus import CorpusError
+from agt_lib.corpora import mer2024
+from agt_lib.corpora.corpus import CorpusError
+from agt_lib.corpora.sources import load
 
 PARTS = [
     "video-labeled",

@@ -4,9 +4,10 @@ import pickle
 import numpy as np
 import pytest
 
-from agt_lib.corpora import load
-from agt_lib.corpora.mertools import feature_folders, features
-from agt_lib.corpus import CorpusError
+from agt_lib.corpora.corpus import CorpusError
+from agt_lib.corpora.mertools import feature_folders
+from agt_lib.corpora.sources import load
+from agt_lib.features.mertools import read_features as features
 
 UTT, FRA = "voice-UTT", "face_FRA"
 VECTORS = {
@@ -162,13 +163,10 @@ def test_utterance_features_are_rows_in_the_order_asked_for(root):
     assert (found.modality, found.dim, found.lengths) == ("audio", 3, None)
 
 
-def test_frame_features_are_padded_with_zeros_and_keep_their_lengths(root):
+def test_frame_features_are_averaged(root):
     found = features(root, FRA, "video", ["b", "gone", "c"])
-    np.testing.assert_array_equal(found.lengths, [1, 0, 3])
-    np.testing.assert_array_equal(
-        found.values,
-        [[[5, 6], [0, 0], [0, 0]], np.zeros((3, 2)), [[0, 0], [0, 1], [2, 2]]],
-    )
+    np.testing.assert_allclose(found.values, [[5, 6], [0, 0], [2 / 3, 1]])
+    assert found.present.tolist() == [True, False, True]
 
 
 def test_feature_folders_may_lie_in_the_root_itself(tmp_path):

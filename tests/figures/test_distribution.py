@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agt_lib import paper, probing, voting
+from agt_lib import probing, voting
+from agt_lib.evaluation import paper
 from agt_lib.figures import distribution
 
 NOTE = "corpus made up (synthetic: rendered clips, no evidence about people)"

@@ -6,8 +6,8 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from agt_lib import paths
 from agt_lib.figures import distribution, framework, style, tuning
+from agt_lib.workspace import paths
 
 
 @pytest.fixture(autouse=True)

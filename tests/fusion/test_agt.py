@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from agt_lib.fusion import build
 from agt_lib.fusion.amf import AMF
 from agt_lib.fusion.cbt import CBT
 from agt_lib.fusion.dropout import Dropout
+from agt_lib.fusion.networks import build
 
 DIMS = {"audio": 7, "video": 5, "text": 6}
 HEADS, HEAD_WIDTH = 3, 4

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agt_lib import paths, reproduce
+from agt_lib.workspace import paths, story
 
 DATA = Path(os.environ.get("AGT_DATA") or paths.ROOT / "data")
 SMOLLM2 = DATA / "models" / "smollm2-135m-instruct"
@@ -44,7 +44,7 @@ def execute() -> Callable[..., Path]:
 
     def execute(notebook: str, output: Path, **parameters: object) -> Path:
         source = NOTEBOOKS / f"{notebook}.ipynb"
-        reproduce.run_notebook(source, output, {"profile": "smoke"} | parameters)
+        story.run_notebook(source, output, {"profile": "smoke"} | parameters)
         return _results(notebook)
 
     return execute

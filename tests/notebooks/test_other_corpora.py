@@ -5,13 +5,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agt_lib import corpora, evaluation, paths, reproduce, table1
+from agt_lib import corpora, evaluation
 from agt_lib.corpora import mertools
-from agt_lib.crossval import cross_validate
-from agt_lib.emotions import EMOTIONS
-from agt_lib.folds import make_folds
-from agt_lib.fusion_config import FusionConfig
-from agt_lib.fusion_data import from_corpus
+from agt_lib.corpora.folds import make_folds
+from agt_lib.corpora.labels import EMOTIONS
+from agt_lib.fusion import table1
+from agt_lib.fusion.config import FusionConfig
+from agt_lib.fusion.crossval import cross_validate
+from agt_lib.fusion.data import from_corpus
+from agt_lib.workspace import paths, story
 
 SHARED = paths.ROOT.parent / "shared" / "data"
 
@@ -108,7 +110,7 @@ def test_07_votes_where_a_label_was_never_learnt_and_uses_no_prior(tmp_path, mon
 def test_a_corpus_with_problems_stops_the_notebook_with_all_of_them(data_folder, tmp_path, execute):
     (tmp_path / "bad.csv").write_text("name,emotion,text\na/b,happy,hello\nc,furious,hello\n")
     output = tmp_path / "out.ipynb"
-    with pytest.raises(reproduce.NotebookError, match=r"(?s)row 2.*row 3.*furious"):
+    with pytest.raises(story.NotebookError, match=r"(?s)row 2.*row 3.*furious"):
         execute("04_train_agt", output, corpus="manifest", root=str(tmp_path / "bad.csv"))
     failed = nbformat.read(output.with_suffix(".failed.ipynb"), 4)
     assert any("bad.csv" in str(cell.get("outputs")) for cell in failed.cells)
@@ -118,5 +120,5 @@ def test_make_model_is_named_where_the_language_model_is_missing(tmp_path, monke
     monkeypatch.setenv("AGT_DATA", str(tmp_path / "empty"))
     (tmp_path / "clips.csv").write_text("name,emotion,text\na,happy,hello\n")
     options = {"corpus": "manifest", "root": str(tmp_path / "clips.csv"), "audio": "", "video": ""}
-    with pytest.raises(reproduce.NotebookError, match="make model"):
+    with pytest.raises(story.NotebookError, match="make model"):
         execute("01_extract_features", tmp_path / "out.ipynb", **options)

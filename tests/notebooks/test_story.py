@@ -6,8 +6,9 @@ import subprocess
 import pandas as pd
 import pytest
 
-from agt_lib import corpora, evaluation, paths, reproduce
-from agt_lib.emotions import EMOTIONS
+from agt_lib import corpora, evaluation
+from agt_lib.corpora.labels import EMOTIONS
+from agt_lib.workspace import paths, story
 
 
 def test_07_runs_from_nothing_and_leaves_table_2_and_a_submission(
@@ -40,7 +41,7 @@ def test_04_runs_by_papermill_in_its_folder_and_leaves_a_table_with_intervals(
     assert (scores["low"] < scores["waf"]).all()
     assert (scores["waf"] < scores["high"]).all()
     assert scores["corpus"].str.contains("synthetic").all()
-    assert "synthetic" in reproduce.result(output)
+    assert "synthetic" in story.result(output)
 
     truth = corpora.load("smoke").labelled["emotion"]
     predicted = pd.read_csv(results / "predictions_oof.csv").query(
@@ -88,7 +89,7 @@ def test_03_ranks_every_clip_with_words_and_compares_plain_with_ranked(
 def test_05_shows_rounds_of_pseudo_labels(data_folder, tmp_path, execute):
     output = tmp_path / "out.ipynb"
     execute("05_pseudo_label", output)
-    assert "synthetic" in reproduce.result(output)
+    assert "synthetic" in story.result(output)
 
 
 def test_06_recovers_the_counts_of_the_test_labels(data_folder, tmp_path, execute):
@@ -112,7 +113,7 @@ def test_08_draws_from_what_the_others_left_and_keeps_the_checkout_clean(
     figures = {f"figure{i}.{end}" for i in (1, 2) for end in ("png", "pdf")}
     tables = {f"table{i}.{end}" for i in (1, 2) for end in ("csv", "md", "tex")}
     assert figures | tables <= files
-    assert "paper" in reproduce.result(output)
+    assert "paper" in story.result(output)
     assert subprocess.run(status, cwd=paths.ROOT, capture_output=True, text=True).stdout == before
 
 

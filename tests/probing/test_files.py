@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from agt_lib.emotions import EMOTIONS
+from agt_lib.corpora.labels import EMOTIONS
 from agt_lib.probing import Score, infer, read_scores, write_submissions
 
 NAMES = [f"clip{i}" for i in range(5)]

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from agt_lib.emotions import EMOTIONS
+from agt_lib.corpora.labels import EMOTIONS
 from agt_lib.probing import InconsistentScores, Leaderboard, Score, infer, metrics, probe
 
 PRINTED = {

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agt_lib.emotions import EMOTIONS
+from agt_lib.corpora.labels import EMOTIONS
 from agt_lib.probing import Leaderboard, betrayed, distances, paper_prior, prior_table, probe
 
 NAMES = [f"clip{i}" for i in range(290)]

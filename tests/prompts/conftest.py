@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agt_lib.corpus import build
-from agt_lib.emotions import EMOTIONS
-from agt_lib.folds import make_folds
+from agt_lib.corpora.corpus import build
+from agt_lib.corpora.folds import make_folds
+from agt_lib.corpora.labels import EMOTIONS
 
 
 @pytest.fixture

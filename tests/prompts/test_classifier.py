@@ -8,7 +8,7 @@ import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from agt_lib.folds import make_folds
+from agt_lib.corpora.folds import make_folds
 from agt_lib.prompts import ClassifierRanker, Rankings, by_share, mean_reciprocal_rank
 from agt_lib.prompts.classifier import NO_WORDS
 

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agt_lib import plots_prompts
-from agt_lib.extract import SHARD_SIZES, extract
-from agt_lib.fusion_data import from_corpus
-from agt_lib.media import MediaError
+from agt_lib.corpora.media import MediaError
+from agt_lib.evaluation import plots_prompts
+from agt_lib.features.extract import SHARD_SIZES, extract
+from agt_lib.fusion.data import from_corpus
+from agt_lib.fusion.reference import logistic_regression
 from agt_lib.prompts import (
     ClassifierRanker,
     Rankings,
@@ -23,7 +24,6 @@ from agt_lib.prompts import (
     tuned_text,
 )
 from agt_lib.prompts.wording import WORDS
-from agt_lib.reference import logistic_regression
 
 
 class Letters:

@@ -16,9 +16,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from agt_lib import paths
 from agt_lib.prompts import LLMRanker, RankingError
 from agt_lib.prompts.cache import AnswerCache
+from agt_lib.workspace import paths
 
 KEY = "sk-loopback-0123456789abcdef"
 WORDS = ["worry", "happiness", "neutral", "anger", "surprise", "sadness"]
@@ -574,7 +574,7 @@ def test_a_killed_run_pays_for_nothing_twice(server, said, ranker, tmp_path):
     server.script = slowly
     code = (
         "import sys, pandas as pd\n"
-        "from agt_lib.corpus import build\n"
+        "from agt_lib.corpora.corpus import build\n"
         "from agt_lib.prompts import LLMRanker\n"
         "texts = [f'text {i}' for i in range(30)]\n"
         "table = pd.DataFrame({'name': texts, 'text': texts, 'split': 'test'})\n"

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
-from agt_lib.emotions import EMOTIONS
+from agt_lib.corpora.labels import EMOTIONS
 from agt_lib.prompts import TEMPLATES, check_template, compose, language_of
 from agt_lib.prompts.budget import BudgetError, Spending, count_tokens
 from agt_lib.prompts.cache import Answer, AnswerCache

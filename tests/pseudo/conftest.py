@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agt_lib.features import Features
-from agt_lib.fusion_config import FusionConfig
-from agt_lib.fusion_data import assemble
+from agt_lib.features.features import Features
+from agt_lib.fusion.config import FusionConfig
+from agt_lib.fusion.data import assemble
 
 LABELS = ("calm", "cross", "glad")
 DIMS = {"audio": 8, "video": 6}

@@ -3,7 +3,7 @@
 import pytest
 
 from agt_lib import pseudo
-from agt_lib.fusion_config import FusionConfig
+from agt_lib.fusion.config import FusionConfig
 
 
 @pytest.mark.parametrize(

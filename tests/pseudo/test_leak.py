@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from agt_lib import pseudo
-from agt_lib.crossval import fold_numbers
-from agt_lib.features import Features
-from agt_lib.fusion_config import FusionConfig
-from agt_lib.fusion_data import assemble
+from agt_lib.features.features import Features
+from agt_lib.fusion.config import FusionConfig
+from agt_lib.fusion.crossval import fold_numbers
+from agt_lib.fusion.data import assemble
 from agt_lib.pseudo.fits import Trainer
 
 LABELS = ("calm", "cross", "glad")

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agt_lib import fit_cache, pseudo, saved
-from agt_lib.crossval import cross_validate
+from agt_lib import pseudo
+from agt_lib.fusion import fit_cache, saved
+from agt_lib.fusion.crossval import cross_validate
 from agt_lib.pseudo import PseudoConfig, select
 from agt_lib.pseudo.thresholds import fold_thresholds
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from agt_lib.fusion.train import FitTask, fit
 from agt_lib.pseudo import stream
-from agt_lib.training import FitTask, fit
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agt_lib.crossval import CrossValidated
+from agt_lib.fusion.crossval import CrossValidated
 from agt_lib.voting import Predictions
 
 LABELS = ["a", "b"]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agt_lib import paper
+from agt_lib.evaluation import paper
 from agt_lib.voting import (
     Predictions,
     corrected,

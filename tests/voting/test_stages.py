@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agt_lib.calibration import calibrated_out_of_fold, fit_temperature, with_temperature
-from agt_lib.crossval import CrossValidated
-from agt_lib.fusion_config import FusionConfig
-from agt_lib.fusion_data import FusionData
+from agt_lib.evaluation.calibration import calibrated_out_of_fold, fit_temperature, with_temperature
+from agt_lib.fusion.config import FusionConfig
+from agt_lib.fusion.crossval import CrossValidated
+from agt_lib.fusion.data import FusionData
 from agt_lib.pseudo import PseudoConfig, PseudoRounds, Round
 from agt_lib.voting import (
     VoteConfig,

@@ -1,0 +1,199 @@
+"""A corpus: a validated table of clips and its label set.
+
+Columns of `Corpus.clips`, indexed by clip name:
+
+- `split`: train, dev, test or unlabelled;
+- `emotion`: a label of the label set, or missing (always missing in test and unlabelled);
+- `speaker`: or missing;
+- `video`, `audio`: absolute paths, or missing (a missing audio is taken from the video);
+- `text`: the transcript, or missing.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from agt_lib.corpora.labels import EMOTIONS, label_set, normalise
+from agt_lib.workspace.kept import digest
+
+SPLITS = ("train", "dev", "test", "unlabelled")
+COLUMNS = ("split", "emotion", "speaker", "video", "audio", "text")
+SHOWN = 30
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a corpus: `where` (row, file or folder), `column`, what and why."""
+
+    where: str
+    column: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.column}: {self.message}"
+
+
+class CorpusError(ValueError):
+    """All problems of a corpus, listed together before any work starts."""
+
+    def __init__(self, source: str, problems: Sequence[Problem]):
+        self.problems = list(problems)
+        lines = [f"  {problem}" for problem in self.problems[:SHOWN]]
+        if len(self.problems) > SHOWN:
+            lines.append(f"  ... and {len(self.problems) - SHOWN} more")
+        count = f"{len(self.problems)} problem{'s' * (len(self.problems) > 1)}"
+        super().__init__("\n".join([f"{source}: {count}", *lines]))
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Clips with their splits, labels and media.
+
+    `answers` holds the labels of test clips where they are known. They are for scoring alone:
+    nothing that fits or chooses reads them.
+    """
+
+    name: str
+    clips: pd.DataFrame
+    labels: tuple[str, ...] = EMOTIONS
+    answers: pd.Series = field(default_factory=lambda: pd.Series(dtype="str"))
+    synthetic: bool = False
+    notes: tuple[str, ...] = ()
+
+    def split(self, *splits: str) -> pd.DataFrame:
+        """The clips of the splits named, in the corpus' order."""
+        return self.clips[self.clips["split"].isin(splits)]
+
+    @property
+    def labelled(self) -> pd.DataFrame:
+        """The clips of train that have an emotion."""
+        train = self.split("train")
+        return train[train["emotion"].notna()]
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of names, splits, emotions, speakers and texts (not of paths)."""
+        table = self.clips[["split", "emotion", "speaker", "text"]].astype(object)
+        rows = table.where(table.notna(), None).reset_index().values.tolist()
+        return digest({"labels": list(self.labels), "clips": rows})
+
+
+def name_problem(name: object) -> str | None:
+    """What makes `name` unfit as a clip name, or None. A name can't leave its folder."""
+    if normalise(name) is None:
+        return "the clip name is empty"
+    text = str(name)
+    if re.search(r"[/\\\x00-\x1f\x7f]", text) or text.strip() == "." or ".." in text:
+        return f"{text!r} is not a clip name: no '/', '\\', '..' or control characters"
+    if text != text.strip():
+        return f"{text!r} is not a clip name: no outer spaces"
+    return None
+
+
+def build(
+    name: str,
+    table: pd.DataFrame,
+    *,
+    source: str,
+    where: Sequence[str] | None = None,
+    labels: Sequence[str] = EMOTIONS,
+    answers: pd.Series | None = None,
+    synthetic: bool = False,
+    notes: Iterable[str] = (),
+    problems: Iterable[Problem] = (),
+    check_files: bool = True,
+) -> Corpus:
+    """Validate `table` (a `name` column and `COLUMNS`) and return it as a Corpus.
+
+    `where` says for each row where it came from ("row 7"); it defaults to the row's number in a
+    CSV with a header line. `problems` are those the reader found already. Splits and labels are
+    matched in lower case without outer spaces; a note counts the labels that had to be changed.
+    Labels of test rows move to `answers`, where `answers` (labels by clip name) does not replace
+    them; those of unlabelled rows are dropped, with a note. Raises CorpusError with every problem
+    found, ValueError for `labels` that are no label set.
+    """
+    labels = label_set(labels)
+    table = table.reset_index(drop=True)
+    where = list(where) if where is not None else [f"row {i + 2}" for i in range(len(table))]
+    found = list(problems)
+    if table.empty:
+        if not found:
+            found.append(Problem(source, "name", "no clips at all; expected one row per clip"))
+        raise CorpusError(source, found)
+    table = table.reindex(columns=["name", *COLUMNS]).astype(object)
+    table = table.where(table.notna(), None)
+    table["split"] = table["split"].map(normalise).astype(object)
+    found += _row_problems(table, where, labels, check_files)
+    if answers is not None:
+        found += _answer_problems(answers, labels)
+    if found:
+        raise CorpusError(source, found)
+
+    given = table["emotion"]
+    table["emotion"] = given.map(normalise)
+    changed = int((table["emotion"].notna() & (table["emotion"] != given)).sum())
+    notes = list(notes)
+    if changed:
+        notes.append(f"labels that had other case or outer spaces and were normalised: {changed}")
+    table["text"] = [None if normalise(text) is None else str(text) for text in table["text"]]
+    present = table.set_index(table["name"].astype("str")).drop(columns="name")
+    clips = present.astype("str").where(present.notna())
+    hidden = clips["split"].isin(["test", "unlabelled"]) & clips["emotion"].notna()
+    known = clips.loc[hidden & (clips["split"] == "test"), "emotion"]
+    if dropped := int(hidden.sum()) - len(known):
+        notes.append(f"labels of unlabelled clips, which were dropped: {dropped}")
+    clips.loc[hidden, "emotion"] = None
+    if answers is not None:
+        given = answers.map(normalise).dropna().astype("str")
+        known = given.reindex(clips.index[clips["split"] == "test"]).dropna()
+    return Corpus(name, clips, labels, known.rename("emotion"), synthetic, tuple(notes))
+
+
+def _answer_problems(answers: pd.Series, labels: Sequence[str]) -> list[Problem]:
+    found = [
+        Problem(f"answer for {name!r}", "name", "stands there more than once")
+        for name in answers.index[answers.index.duplicated()].unique()
+    ]
+    for name, label in answers.items():
+        if (emotion := normalise(label)) is not None and emotion not in labels:
+            message = f"unknown emotion {label!r}; expected one of {', '.join(labels)}"
+            found.append(Problem(f"answer for {name!r}", "emotion", message))
+    return found
+
+
+def _row_problems(
+    table: pd.DataFrame, where: list[str], labels: Sequence[str], check_files: bool
+) -> list[Problem]:
+    found = []
+    first: dict[str, str] = {}
+    for place, row in zip(where, table.itertuples(index=False), strict=True):
+        name = str(row.name)
+        if message := name_problem(row.name):
+            found.append(Problem(place, "name", message))
+        elif name in first:
+            found.append(Problem(place, "name", f"{name!r} stands in {first[name]} too"))
+        else:
+            first[name] = place
+        if row.split not in SPLITS:
+            given = "the split is empty" if pd.isna(row.split) else f"{row.split!r} is no split"
+            message = f"{given}; expected one of {', '.join(SPLITS)}"
+            found.append(Problem(place, "split", message))
+        emotion = normalise(row.emotion)
+        if emotion is not None and emotion not in labels:
+            message = f"unknown emotion {row.emotion!r}; expected one of {', '.join(labels)}"
+            found.append(Problem(place, "emotion", message))
+        for column in ("video", "audio"):
+            path = getattr(row, column)
+            if check_files and path is not None and not _is_file(path):
+                found.append(Problem(place, column, f"no such file: {path}"))
+    return found
+
+
+def _is_file(path: str | Path) -> bool:
+    try:
+        return Path(path).is_file()
+    except OSError:  # a name too long, a folder without permission
+        return False

@@ -1,0 +1,92 @@
+"""A challenge's submission: `name,discrete`, one line for each candidate clip."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from agt_lib.workspace.kept import write_atomic
+
+NAME, LABEL = "name", "discrete"
+SHOWN = 10
+
+
+def candidates(path: str | Path, known: Collection[str] | None = None) -> list[str]:
+    """The clips that a challenge asks for: the column `name` of a CSV, in its order.
+
+    Raises FileNotFoundError, and ValueError where the column is missing, a name is empty or stands
+    there twice, or, with the names of a corpus' clips as `known`, the corpus does not have a clip.
+    """
+    table = pd.read_csv(path, dtype="str", keep_default_na=False)
+    if NAME not in table:
+        raise ValueError(f"{path}: no column {NAME!r}; found {', '.join(table.columns)}")
+    names = table[NAME]
+    problems = []
+    if empty := [f"row {i + 2}" for i in names.index[names.str.strip() == ""]]:
+        problems.append(f"no name in {_listed(empty)}")
+    if twice := list(names[names.duplicated() & (names != "")].unique()):
+        problems.append(f"more than once: {_listed(twice)}")
+    if known is not None and (unknown := sorted(set(names) - set(known) - {""})):
+        problems.append(f"not among the corpus' clips: {_listed(unknown)}")
+    if names.empty:
+        problems.append("no candidates")
+    if problems:
+        raise ValueError(f"{path}: " + "; ".join(problems))
+    return list(names)
+
+
+def write(
+    path: str | Path, predicted: pd.Series, candidates: Sequence[str], labels: Sequence[str]
+) -> Path:
+    """Write the labels `predicted` (by clip name) of all `candidates`, in their order; the path.
+
+    Raises ValueError listing candidates without a prediction, predictions that are no candidate's,
+    names that stand there twice and labels that are not of `labels`. Nothing but an earlier
+    submission for the same candidates is overwritten: FileExistsError for any other file.
+    """
+    path = Path(path)
+    given, wanted = predicted.index, pd.Index(candidates)
+    problems = [
+        f"{what}: {_listed(found)}"
+        for what, found in (
+            ("candidates named more than once", wanted[wanted.duplicated()].unique()),
+            ("clips predicted more than once", given[given.duplicated()].unique()),
+            ("candidates without a prediction", wanted.difference(given)),
+            ("predictions for clips that are no candidates", given.difference(wanted)),
+            (
+                f"labels that are none of {', '.join(labels)}",
+                predicted[~predicted.isin(list(labels))].map(repr).unique(),
+            ),
+        )
+        if len(found)
+    ]
+    if wanted.empty:
+        problems.append("no candidates")
+    if problems:
+        raise ValueError(f"no submission was written to {path}. " + "; ".join(problems))
+    if path.exists() and not _is_submission(path, wanted, labels):
+        raise FileExistsError(
+            f"{path} is there and is no submission for these candidates: it is left alone; "
+            "name another file or remove it"
+        )
+    table = pd.DataFrame({NAME: wanted, LABEL: predicted.loc[wanted].to_numpy()})
+    write_atomic(path, table.to_csv(index=False, lineterminator="\n"))
+    return path
+
+
+def _is_submission(path: Path, candidates: pd.Index, labels: Sequence[str]) -> bool:
+    try:
+        table = pd.read_csv(path, dtype="str", keep_default_na=False)
+    except (ValueError, OSError):  # no text, no CSV, a folder
+        return False
+    return (
+        list(table.columns) == [NAME, LABEL]
+        and sorted(table[NAME]) == sorted(candidates)
+        and set(table[LABEL]) <= set(labels)
+    )
+
+
+def _listed(found: Sequence) -> str:
+    shown = ", ".join(map(str, found[:SHOWN]))
+    more = len(found) - SHOWN
+    return shown + (f" and {more} more" if more > 0 else "")

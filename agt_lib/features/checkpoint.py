@@ -1,0 +1,270 @@
+"""Open transformers' checkpoints: from a folder, a GGUF file, or by name from the hub.
+
+No code of a checkpoint is ever run: weights are safetensors, GGUF, or `.bin` files read with
+`weights_only` (transformers' default), and an architecture that transformers does not know is
+refused.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import model_info
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers.utils import logging
+
+from agt_lib.features.encoder import CheckpointError
+from agt_lib.features.weights import Weights, weight_files
+from agt_lib.workspace import paths
+from agt_lib.workspace.kept import digest, file_digest
+
+# For a repository with `.bin` weights only, transformers would ask the hub for another's conversion
+# of them, and take it the next time: other files than those named.
+os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
+
+HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
+HUB_SECONDS = 10
+PREPROCESSING = (
+    "config.json",
+    "preprocessor_config.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "vocab.json",
+    "merges.txt",
+)
+UNUSED = {"masked_spec_embed"}
+"""Parameters that act in training only; many checkpoints lack them."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a model's files are: a `folder` here (or a `gguf_file` in it), or the hub."""
+
+    name: str
+    folder: Path | None
+    gguf_file: str | None = None
+
+    @classmethod
+    def find(cls, model: str | Path) -> "Checkpoint":
+        """The checkpoint that `model` names: folder, GGUF file or hub name.
+
+        A name is looked for in `data/models/OWNER--NAME` before the hub is asked.
+        Raises CheckpointError for a path where nothing is, or a folder that lacks a shard.
+        """
+        path = Path(model).expanduser()
+        if path.suffix == ".gguf" and path.is_file():
+            return cls(path.name, path.parent, path.name)
+        for folder in (path, paths.models() / str(model).replace("/", "--")):
+            if folder.is_dir():
+                found = cls(folder.resolve().name, folder.resolve())
+                with found.reading("weights"):
+                    weight_files(found.folder)
+                return found
+        if path.suffix == ".gguf" or not HUB_NAME.fullmatch(str(model)):
+            raise CheckpointError(
+                f"{model}: no such folder or file; expected the folder of a checkpoint "
+                f"(config.json and weights), a GGUF file, or a model's name on the hub"
+            )
+        return cls(str(model), None)
+
+    def read(self, loader: Callable[..., Any], part: str, **arguments: Any) -> Any:
+        """What `loader` (a `from_pretrained`) makes of the checkpoint's `part`.
+
+        Looks on disc first and asks the hub only for what is not there. Raises CheckpointError.
+        """
+        arguments |= {"trust_remote_code": False}
+        if self.gguf_file:
+            arguments["gguf_file"] = self.gguf_file
+        try:
+            with _quiet():
+                return loader(self.folder or self.name, local_files_only=True, **arguments)
+        except Exception as error:  # a damaged file raises whatever its parser trips over
+            if self.folder is not None or not isinstance(error, OSError):
+                raise self._unreadable(part, error) from error
+        self._ask_hub()
+        try:
+            return loader(self.name, **arguments)
+        except Exception as error:
+            raise self._unreadable(part, error) from error
+
+    def config(self, kind: str, fits: Callable[[PreTrainedConfig], bool]) -> PreTrainedConfig:
+        """The model's configuration; raises CheckpointError unless it `fits` the `kind` wanted."""
+        config = self.read(AutoConfig.from_pretrained, "configuration")
+        if not fits(config):
+            raise CheckpointError(
+                f"{self._where}: the checkpoint is of type {config.model_type!r}; expected {kind}"
+            )
+        return config
+
+    def network(self, config: PreTrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
+        """The model without its head, in evaluation mode, its weights in `dtype`.
+
+        Weights in bfloat16 are as accurate as autocast over float32 ones (HuBERT-large: features
+        differ from float32's by .0074 and .0075 of their norm) and take half the memory.
+        Raises CheckpointError where weights are damaged, missing or of another shape.
+        """
+        if self.gguf_file:
+            model, report = self._from_gguf(config, dtype)
+        else:
+            model, report = self.read(
+                AutoModel.from_pretrained,
+                "weights",
+                config=config,
+                dtype=dtype,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # to say which, below
+            )
+        self.check_fit(config, report["missing_keys"], report["unexpected_keys"])
+        self.check_shapes((name, there, here) for name, there, here in report["mismatched_keys"])
+        return model.eval().requires_grad_(False)
+
+    def weights(self) -> Weights:
+        """The tensors themselves, to be read one by one; raises CheckpointError without them."""
+        if self.gguf_file:
+            raise CheckpointError(f"{self._where}: tensors of a GGUF file are read all at once")
+        return self.read(Weights.find, "weights")
+
+    def check_fit(
+        self, config: PreTrainedConfig, missing: Iterable[str], unexpected: Iterable[str]
+    ) -> None:
+        """Raises CheckpointError where the checkpoint lacks parameters that the model has.
+
+        Those that the model does not have help to tell which model's they are.
+        """
+        missing = sorted(key for key in missing if key.split(".")[-1] not in UNUSED)
+        if missing:
+            others = sorted(unexpected)
+            instead = f"; instead they hold {_some(others)}" if others else ""
+            raise CheckpointError(
+                f"{self._where}: the weights lack {len(missing)} parameters of a "
+                f"{config.model_type!r} model: {_some(missing)}{instead}. They belong to another "
+                f"architecture, or the checkpoint is incomplete. {self._advice}"
+            )
+
+    def check_shapes(self, mismatched: Iterable[tuple[str, Sequence[int], Sequence[int]]]) -> None:
+        """Raises CheckpointError for parameters (name, shape there, shape of the model's)."""
+        wrong = [f"{name} {tuple(a)} instead of {tuple(b)}" for name, a, b in sorted(mismatched)]
+        if wrong:
+            raise self._unreadable("weights", ValueError(f"other shapes: {_some(wrong)}"))
+
+    @contextmanager
+    def reading(self, part: str) -> Iterator[None]:
+        """Whatever goes wrong inside is a CheckpointError that names the checkpoint's `part`."""
+        try:
+            yield
+        except Exception as error:
+            raise self._unreadable(part, error) from error
+
+    def revision(self, config: PreTrainedConfig) -> str:
+        """What identifies the weights: the hub's commit, or a hash of the files."""
+        if self.folder is None:
+            return str(config._commit_hash)
+        if self.gguf_file:
+            return file_digest(self.folder / self.gguf_file)
+        parts = [self.folder / name for name in PREPROCESSING]
+        files = [*weight_files(self.folder), *(part for part in parts if part.is_file())]
+        return digest({file.name: file_digest(file) for file in files})
+
+    def _from_gguf(
+        self, config: PreTrainedConfig, dtype: torch.dtype
+    ) -> tuple[PreTrainedModel, dict[str, Any]]:
+        # from_pretrained(gguf_file=...) does the same, but wants the package accelerate for it.
+        from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
+
+        def loader(folder: Path, gguf_file: str, **_: Any) -> tuple[PreTrainedModel, dict]:
+            model = AutoModel.from_config(config, dtype=dtype)
+            tensors = load_gguf_checkpoint(
+                str(folder / gguf_file), return_tensors=True, model_to_load=model, torch_dtype=dtype
+            )["tensors"]
+            keys = model.load_state_dict(tensors, strict=False)
+            return model, keys._asdict() | {"mismatched_keys": []}
+
+        return self.read(loader, "weights")
+
+    def _ask_hub(self) -> None:
+        # Asked once and briefly: transformers itself would retry for 20 seconds offline.
+        try:
+            model_info(self.name, timeout=HUB_SECONDS)
+        except Exception as error:  # the client's own, httpx's and OSError, by version
+            raise CheckpointError(
+                f"{self.name}: not found here (neither as {self._place} nor in the hub's cache), "
+                f"and the hub did not give it ({_first_line(error)}). {self._advice}"
+            ) from error
+
+    def _unreadable(self, part: str, error: Exception) -> CheckpointError:
+        return CheckpointError(
+            f"{self._where}: can't read the {part}: {_first_line(error)}. The checkpoint may be "
+            f"incomplete or damaged, or need code of its own, which is never run. {self._advice}"
+        )
+
+    @property
+    def _where(self) -> str:
+        if self.folder is None:
+            return self.name
+        return paths.relative(self.folder / (self.gguf_file or ""))
+
+    @property
+    def _place(self) -> str:
+        return paths.relative(paths.models() / self.name.replace("/", "--"))
+
+    @property
+    def _advice(self) -> str:
+        if self.folder is not None:
+            return "Download it again, whole."
+        return (
+            f"Where there is a network, run: hf download {self.name} --local-dir {self._place}; "
+            f"or copy its files (config.json, weights, preprocessor or tokenizer) to {self._place}"
+        )
+
+
+def check_layers(layers: Sequence[int], config: PreTrainedConfig) -> tuple[int, ...]:
+    """`layers` counted from the first hidden state (0, the input of layer 1); negatives allowed.
+
+    Raises ValueError for layers that the model does not have, or none.
+    """
+    states = config.num_hidden_layers + 1
+    if not layers or any(not -states <= layer < states for layer in layers):
+        raise ValueError(
+            f"layers {list(layers)}: this {config.model_type!r} model has hidden states 0 to "
+            f"{states - 1} (or -{states} to -1); name at least one"
+        )
+    return tuple(sorted(layer % states for layer in layers))
+
+
+def sum_layers(output: Any, layers: Sequence[int]) -> torch.Tensor:
+    """The sum of a model's hidden states over `layers`, float32 (B, T, D).
+
+    The last one is `last_hidden_state`, after the model's final normalisation: transformers 5
+    gives speech models' `hidden_states[-1]` before it, transformers 4 and the field's features
+    have it after.
+    """
+    states = (*output.hidden_states[:-1], output.last_hidden_state)
+    return torch.stack([states[layer].float() for layer in layers]).sum(dim=0)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps transformers' bars and load reports out of the log; `network` checks what they say."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + f" and {len(names) - 3} more" * (len(names) > 3)

@@ -1,0 +1,282 @@
+"""CLIP's image tower (Radford et al. 2021) over a clip's frames, through open_clip.
+
+B clips, T frames of a clip, U different frames among them, D features.
+"""
+
+import json
+import pickle
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip
+import pandas as pd
+import torch
+from huggingface_hub import model_info, try_to_load_from_cache
+from open_clip.pretrained import download_pretrained, get_pretrained_cfg
+from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
+from PIL import Image
+from safetensors import SafetensorError
+
+from agt_lib.corpora.media import MAX_SECONDS, MediaError, decode_frames
+from agt_lib.corpora.media import VERSION as MEDIA_VERSION
+from agt_lib.features.clip_resnet import encode_image
+from agt_lib.features.encoder import CheckpointError, assemble, check_level
+from agt_lib.workspace import paths
+from agt_lib.workspace.kept import digest, file_digest
+from agt_lib.workspace.machine import pick_device, pick_precision
+
+LOCAL = "local-dir:"
+CONFIG = "open_clip_config.json"
+WEIGHTS = (
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
+)
+"""In the order in which open_clip itself prefers them."""
+VERSION = 2  # raised when the same clip gives other numbers
+BATCH_FRAMES = 64
+HUB_SECONDS = 10
+DAMAGE = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    StopIteration,
+    pickle.UnpicklingError,
+    SafetensorError,
+)
+"""What open_clip, torch and safetensors raise for weights that are none or don't fit."""
+
+Item = tuple[torch.Tensor, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a CLIP comes from: open_clip's name of the architecture and a file of weights."""
+
+    name: str
+    architecture: str  # a name open_clip knows, or local-dir:FOLDER
+    config: dict[str, Any]
+    preprocessing: PreprocessCfg
+    weights: Path
+
+    @classmethod
+    def find(cls, model: str, weights: str | Path | None) -> "Source":
+        """The CLIP named by `ClipEncoder`'s arguments; raises CheckpointError or ValueError."""
+        if model.startswith(LOCAL):
+            return cls._in_folder(Path(model.removeprefix(LOCAL)).expanduser())
+        architecture, _, tag = model.partition("/")
+        weights = weights or tag
+        config = open_clip.get_model_config(architecture)
+        if config is None:
+            raise ValueError(
+                f"open_clip knows no architecture {architecture!r}; expected one of "
+                f"open_clip.list_models(), as ARCHITECTURE/WEIGHTS, or {LOCAL}FOLDER"
+            )
+        if not weights:
+            known = ", ".join(open_clip.list_pretrained_tags_by_model(architecture)) or "none"
+            raise ValueError(
+                f"clip model {model!r} names no weights; expected {architecture}/WEIGHTS or a file "
+                f"as `weights`. open_clip knows: {known}"
+            )
+        if Path(weights).expanduser().is_file():
+            file, published = Path(weights).expanduser(), {}
+            name = f"{architecture}/{file.name}"
+        else:
+            name = f"{architecture}/{weights}"
+            published = get_pretrained_cfg(architecture, str(weights))
+            if not published:
+                known = ", ".join(open_clip.list_pretrained_tags_by_model(architecture)) or "none"
+                raise CheckpointError(
+                    f"{weights}: neither a file nor weights that open_clip knows for "
+                    f"{architecture}; it knows: {known}"
+                )
+            folder = paths.models() / f"{architecture}-{weights}"
+            if folder.is_dir():
+                return cls._in_folder(folder)
+            file = _from_hub(name, published, folder)
+        # open_clip only warns where weights trained with one activation run with another.
+        config["quick_gelu"] = config.get("quick_gelu", False) or published.get("quick_gelu", False)
+        return cls(name, architecture, config, _preprocessing(config, published), file)
+
+    @classmethod
+    def _in_folder(cls, folder: Path) -> "Source":
+        where = paths.relative(folder.resolve())
+        expected = f"expected a folder with {CONFIG} and {WEIGHTS[0]}"
+        if not (folder / CONFIG).is_file():
+            found = "no such folder" if not folder.is_dir() else f"no {CONFIG} in it"
+            raise CheckpointError(f"{where}: {found}; {expected}. {_advice(folder)}")
+        try:
+            content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+            config = content["model_cfg"]
+            preprocessing = _preprocessing(config, content.get("preprocess_cfg", {}))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(
+                f"{where}/{CONFIG}: not a configuration of open_clip ({error!r}). {_advice(folder)}"
+            ) from error
+        weights = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
+        if weights is None:
+            raise CheckpointError(f"{where}: no {' or '.join(WEIGHTS)} in it. {_advice(folder)}")
+        return cls(folder.resolve().name, f"{LOCAL}{folder}", config, preprocessing, weights)
+
+    def network(self, dtype: torch.dtype) -> torch.nn.Module:
+        """The model in evaluation mode; raises CheckpointError for weights that don't fit."""
+        local = self.architecture.startswith(LOCAL)
+        try:
+            model = open_clip.create_model(
+                self.architecture,
+                pretrained=None if local else str(self.weights),
+                force_quick_gelu=bool(self.config.get("quick_gelu", False)),
+                weights_only=True,
+                require_pretrained=True,
+            )
+        except DAMAGE as error:
+            raise CheckpointError(
+                f"{paths.relative(self.weights.resolve())}: can't be read as weights of "
+                f"{self.name} ({_reason(error)}): they are damaged or of another architecture. "
+                f"{_advice(self.weights)}"
+            ) from error
+        return model.to(dtype).eval().requires_grad_(False)
+
+
+class ClipEncoder:
+    """A frozen CLIP: its projected image embeddings of `n_frames` frames of a clip.
+
+    The paper's visual feature V (section 2.1) with `ViT-L-14/openai`: 768 wide, averaged over
+    frames at utterance level. As in the field's toolkits embeddings are not scaled to length 1,
+    neither before the mean nor after.
+
+    `model` is `ARCHITECTURE/TAG` as in `open_clip.list_pretrained()`, or `local-dir:FOLDER` with
+    `open_clip_config.json` and weights; for an architecture alone `weights` names a tag or a file.
+    Tags are looked for in `data/models/ARCHITECTURE-TAG`, then in the hub's cache, then on the
+    hub. Weights are safetensors or read by torch with `weights_only`. Frames are segment centres,
+    preprocessed as open_clip does for evaluation. `precision`: auto (bfloat16 where it is native),
+    float32 or bfloat16.
+
+    Raises CheckpointError (missing, damaged or another architecture; weights are read at the
+    first `encode`) and ValueError (unknown architecture, no weights named).
+    """
+
+    modality = "video"
+
+    def __init__(
+        self,
+        model: str,
+        weights: str | Path | None = None,
+        *,
+        n_frames: int = 8,
+        level: str = "utterance",
+        device: str = "auto",
+        precision: str = "auto",
+        max_seconds: float = MAX_SECONDS,
+    ):
+        if n_frames < 1:
+            raise ValueError(f"n_frames must be at least 1; got {n_frames}")
+        self.level = check_level(level)
+        self._arguments = (model, weights)
+        self._max_seconds = max_seconds
+        self._n_frames, self._device = n_frames, pick_device(device)
+        self._dtype = pick_precision(precision, self._device)
+        self._source = Source.find(model, weights)
+        self._preprocess = image_transform_v2(self._source.preprocessing, is_train=False)
+        self.dim = self._source.config["embed_dim"]
+        self.fingerprint = {
+            "encoder": "clip",
+            "version": [VERSION, MEDIA_VERSION],
+            "model": self._source.name,
+            "architecture": digest(self._source.config),
+            "weights": file_digest(self._source.weights),
+            "n_frames": n_frames,
+            "pooling": "mean" if level == "utterance" else "none",
+            "preprocessing": {
+                key: list(value) if isinstance(value, tuple) else value
+                for key, value in vars(self._source.preprocessing).items()
+            },
+            "precision": str(self._dtype).removeprefix("torch."),
+        }
+
+    def load(self, clip: pd.Series) -> Item:
+        """The clip's different frames, preprocessed, (U, 3, S, S), and which of them each one is.
+
+        A video shorter than `n_frames` repeats frames; each is encoded once.
+        """
+        if pd.isna(clip["video"]):
+            raise MediaError("absent", "the clip has no video file")
+        frames = decode_frames(clip["video"], self._n_frames, self._max_seconds)  # (T, H, W, 3)
+        new = [True] + [not np.array_equal(a, b) for a, b in zip(frames, frames[1:], strict=False)]
+        pixels = [self._preprocess(Image.fromarray(frame)) for frame in frames[new]]
+        return torch.stack(pixels), np.cumsum(new) - 1
+
+    def encode(self, items: list[Item]) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Features of what `load` returned: (B, D), or (B, T, D) with lengths (B,)."""
+        pixels = torch.cat([frames for frames, _ in items])  # (all U, 3, S, S)
+        embeddings = [self._embed(batch) for batch in pixels.split(BATCH_FRAMES)]
+        ends = np.cumsum([len(frames) for frames, _ in items])[:-1]
+        clips = np.split(np.concatenate(embeddings), ends)  # each (U, D)
+        return assemble(
+            [clip[place] for clip, (_, place) in zip(clips, items, strict=True)], self.level
+        )
+
+    def reference(self) -> "ClipEncoder | None":
+        """The same encoder in float32, or None where this one is."""
+        if self._dtype == torch.float32:
+            return None
+        return ClipEncoder(
+            *self._arguments,
+            n_frames=self._n_frames,
+            level=self.level,
+            device=str(self._device),
+            precision="float32",
+            max_seconds=self._max_seconds,
+        )
+
+    @cached_property
+    def _network(self) -> torch.nn.Module:
+        return self._source.network(self._dtype).to(self._device)
+
+    @torch.inference_mode()
+    def _embed(self, pixels: torch.Tensor) -> np.ndarray:
+        """(F, 3, S, S) to float32 (F, D)."""
+        embeddings = encode_image(self._network, pixels.to(self._device, self._dtype))
+        return embeddings.float().cpu().numpy()
+
+
+def _preprocessing(config: dict[str, Any], published: dict[str, Any]) -> PreprocessCfg:
+    """open_clip's evaluation preprocessing: its defaults, what was published, the tower's size."""
+    size = config["vision_cfg"].get("image_size", PreprocessCfg.size)
+    return PreprocessCfg(**merge_preprocess_dict(PreprocessCfg(), {**published, "size": size}))
+
+
+def _from_hub(name: str, published: dict[str, Any], folder: Path) -> Path:
+    """The file of published weights: the hub's cache, else the hub. Raises CheckpointError."""
+    repository, _, file = published["hf_hub"].rpartition("/")
+    for candidate in (file,) if file else WEIGHTS:
+        if isinstance(cached := try_to_load_from_cache(repository, candidate), str):
+            return Path(cached)
+    try:
+        # Asked once and briefly: the download itself would retry for a minute offline.
+        model_info(repository, timeout=HUB_SECONDS)
+        return Path(download_pretrained(published))
+    except Exception as error:  # the client's own, httpx's and OSError, by version
+        raise CheckpointError(
+            f"{name}: not in {paths.relative(folder)}, not in the hub's cache, and the hub did not "
+            f"give it ({_reason(error)}). Where there is a network, run: hf download {repository} "
+            f"--include 'open_clip_*' --local-dir {paths.relative(folder)}; or copy {CONFIG} and "
+            f"{WEIGHTS[0]} there"
+        ) from error
+
+
+def _advice(path: Path) -> str:
+    if path.resolve().is_relative_to(paths.SMALL_CLIP):
+        return f"Restore it: git checkout -- {paths.relative(paths.SMALL_CLIP)}"
+    return "Download it again, whole, or name the architecture it belongs to."
+
+
+def _reason(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2])[:300].rstrip(".:") or type(error).__name__

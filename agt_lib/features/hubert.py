@@ -1,0 +1,154 @@
+"""Speech encoders of transformers: HuBERT (Hsu et al. 2021) and its relatives.
+
+B clips, S samples, T frames (20 ms each), D features.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from transformers import PreTrainedConfig, PreTrainedModel, Wav2Vec2FeatureExtractor
+
+from agt_lib.corpora.media import MAX_SECONDS, SAMPLE_RATE
+from agt_lib.corpora.media import VERSION as MEDIA_VERSION
+from agt_lib.features.checkpoint import Checkpoint, check_layers, sum_layers
+from agt_lib.features.encoder import (
+    LAST_FOUR,
+    CheckpointError,
+    assemble,
+    batches,
+    check_level,
+    load_waveform,
+)
+from agt_lib.workspace.machine import pick_device, pick_precision
+
+VERSION = 1  # raised when the same clip gives other numbers
+TYPES = ("hubert", "wav2vec2", "wavlm", "data2vec-audio")
+BATCH_SAMPLES = 60 * SAMPLE_RATE
+"""Padded samples in one forward pass: a minute, about 2 GB in a large model's first layers."""
+
+
+class HubertEncoder:
+    """A frozen speech encoder: HuBERT, wav2vec2, WavLM or data2vec-audio.
+
+    The paper's audio feature A (section 2.1) with `TencentGameMate/chinese-hubert-large`.
+    A clip's feature is the sum of the hidden states `layers` (the last four by default; 0 is the
+    input of the first layer), averaged over the clip's frames at utterance level.
+
+    `model` is a folder or a name on the hub. Clips of different length share a batch where a mask
+    keeps padding out of the numbers, which a test holds; where it can't, only clips of equal
+    length do. `precision`: auto (bfloat16 where it is native), float32 or bfloat16.
+
+    Raises CheckpointError (missing, damaged or another architecture; the weights are read at the
+    first `encode`) and ValueError (layers that the model does not have).
+    """
+
+    modality = "audio"
+
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        layers: Sequence[int] = LAST_FOUR,
+        level: str = "utterance",
+        device: str = "auto",
+        precision: str = "auto",
+        max_seconds: float = MAX_SECONDS,
+    ):
+        self.level = check_level(level)
+        self._model, self._device = model, pick_device(device)
+        self._max_seconds = max_seconds
+        self._dtype = pick_precision(precision, self._device)
+        self._checkpoint = Checkpoint.find(model)
+        self._config = self._checkpoint.config(
+            f"a speech encoder ({', '.join(TYPES)})", lambda config: config.model_type in TYPES
+        )
+        # An adapter would shorten the last hidden state only, so that it fits no other.
+        self._config.add_adapter = False
+        self._extractor = self._checkpoint.read(
+            Wav2Vec2FeatureExtractor.from_pretrained, "preprocessor (preprocessor_config.json)"
+        )
+        if self._extractor.sampling_rate != SAMPLE_RATE:
+            raise CheckpointError(
+                f"{self._checkpoint.name}: made for {self._extractor.sampling_rate} Hz; "
+                f"expected {SAMPLE_RATE} Hz"
+            )
+        self._layers = check_layers(layers, self._config)
+        self._equal_length = sees_padding(self._config)
+        self.dim = self._config.hidden_size
+        self.fingerprint = {
+            "encoder": "hubert",
+            "version": [VERSION, MEDIA_VERSION],
+            "model": self._checkpoint.name,
+            "revision": self._checkpoint.revision(self._config),
+            "layers": list(self._layers),
+            "pooling": "mean" if level == "utterance" else "none",
+            "normalised": bool(self._extractor.do_normalize),
+            "precision": str(self._dtype).removeprefix("torch."),
+        }
+
+    def load(self, clip: pd.Series) -> np.ndarray:
+        """The clip's waveform at 16 kHz, normalised over its own length as the checkpoint asks."""
+        waveform = load_waveform(clip, self._max_seconds)
+        return self._extractor(waveform, sampling_rate=SAMPLE_RATE)["input_values"][0]
+
+    def encode(self, items: list[np.ndarray]) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Features of each waveform: (B, D), or (B, T, D) with lengths (B,); see `base.Encoder`."""
+        samples = [len(item) for item in items]
+        frames: list[np.ndarray] = [np.empty(0)] * len(items)
+        for batch in batches(samples, BATCH_SAMPLES, equal_length=self._equal_length):
+            states = self._hidden_states([items[i] for i in batch])
+            for i, clip in zip(batch, states, strict=True):
+                frames[i] = clip
+        return assemble(frames, self.level)
+
+    def reference(self) -> "HubertEncoder | None":
+        """The same encoder in float32, or None where this one is."""
+        if self._dtype == torch.float32:
+            return None
+        return HubertEncoder(
+            self._model,
+            layers=self._layers,
+            level=self.level,
+            device=str(self._device),
+            precision="float32",
+            max_seconds=self._max_seconds,
+        )
+
+    @cached_property
+    def _network(self) -> PreTrainedModel:
+        return self._checkpoint.network(self._config, self._dtype).to(self._device)
+
+    @torch.inference_mode()
+    def _hidden_states(self, waveforms: list[np.ndarray]) -> list[np.ndarray]:
+        """The summed layers of each waveform, (T, D) without padding."""
+        lengths = torch.tensor([len(waveform) for waveform in waveforms])
+        values = torch.nn.utils.rnn.pad_sequence(
+            [torch.from_numpy(waveform) for waveform in waveforms], batch_first=True
+        )  # (B, S)
+        mask = torch.arange(values.shape[1]) < lengths[:, None]  # (B, S)
+        output = self._network(
+            values.to(self._device, self._dtype),
+            attention_mask=None if mask.all() else mask.to(self._device),
+            output_hidden_states=True,
+        )
+        states = sum_layers(output, self._layers).cpu().numpy()  # (B, T, D)
+        frames = self._network._get_feat_extract_output_lengths(lengths).tolist()
+        return [clip[:length] for clip, length in zip(states, frames, strict=True)]
+
+
+def sees_padding(config: PreTrainedConfig) -> bool:
+    """Whether padding changes a clip's features in this architecture, mask or not.
+
+    It does where a norm runs over time before the mask applies ("group" norm of the first
+    convolution), and where layers that shift zeros (a norm, a bias) stand between the mask and a
+    convolution over time (data2vec's stacked position layers, a batch norm before HuBERT's).
+    """
+    return (
+        getattr(config, "feat_extract_norm", "layer") == "group"
+        or config.model_type == "data2vec-audio"
+        or getattr(config, "conv_pos_batch_norm", False)
+    )

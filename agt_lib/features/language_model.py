@@ -1,0 +1,233 @@
+"""Causal language models as sentence encoders: transformers' own, and Baichuan-13B.
+
+B clips, T tokens, D features.
+"""
+
+import warnings
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+)
+
+from agt_lib.corpora.media import MediaError
+from agt_lib.features import baichuan, layerwise
+from agt_lib.features.checkpoint import Checkpoint, check_layers, sum_layers
+from agt_lib.features.encoder import LAST_FOUR, CheckpointError, assemble, batches, check_level
+from agt_lib.workspace import kept
+from agt_lib.workspace.machine import pick_device, pick_precision
+
+VERSION = 1  # raised when the same text gives other numbers
+SUMS = "sums.npy"
+STREAMED_TEXTS = 20_000
+"""Texts in one pass over a streamed model's weights: reading 26 GB then takes seconds of hours."""
+BATCH_TOKENS = 1024
+"""Padded tokens in one forward pass: larger ones leave a CPU's caches and are padded more."""
+
+
+class CausalLMEncoder:
+    """A frozen causal language model: the sum of hidden states, averaged over a clip's own tokens.
+
+    The paper's text feature T (section 2.1) with Baichuan-13B. `layers`: which hidden states are
+    summed (the last four by default; 0 is the embedding; the last is after the final norm).
+
+    A causal model's first token gathers attention whatever it is, and its hidden state dwarfs the
+    others. With `sink` the BOS token (else EOS) stands in front and is left out of the mean;
+    without it the sentence stands alone and its first token is in the mean, as in MERTools.
+
+    `model` is a folder, a GGUF file, or a name on the hub. Texts longer than the model's context
+    are cut with a warning and counted in `cut`. `precision`: auto (bfloat16 where it is native),
+    float32 or bfloat16.
+
+    `stream`: whether layers are read one by one, each for all texts of a call of `encode` (see
+    `streaming`); by default where the weights don't fit into the memory that is free. The features
+    are the same to rounding. Give `encode` as many texts as `shard_size` says then.
+
+    Raises CheckpointError (missing, damaged or another architecture; the weights are read at the
+    first `encode`) and ValueError (layers that the model does not have, or can't be streamed).
+    """
+
+    modality = "text"
+
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        layers: Sequence[int] = LAST_FOUR,
+        sink: bool = True,
+        level: str = "utterance",
+        device: str = "auto",
+        precision: str = "auto",
+        stream: bool | None = None,
+    ):
+        self.level = check_level(level)
+        self._model, self._device = model, pick_device(device)
+        self._dtype = pick_precision(precision, self._device)
+        self._checkpoint = Checkpoint.find(model)
+        self._config = self._checkpoint.config("a causal language model", is_causal_lm)
+        self._tokenizer = self._read_tokenizer()
+        self._sink = [self._sink_token()] if sink else []
+        text = self._config.get_text_config()
+        self._layers = check_layers(layers, text)
+        self._context = getattr(text, "max_position_embeddings", None)
+        self._stream, self.streams = stream, self._streams(stream)
+        self.shard_size = STREAMED_TEXTS if self.streams else None
+        self.cut = 0
+        self.dim = text.hidden_size
+        self.fingerprint = {
+            "encoder": "causal_lm",
+            "version": VERSION,
+            "model": self._checkpoint.name,
+            "revision": self._checkpoint.revision(self._config),
+            "layers": list(self._layers),
+            "sink": self._sink,
+            "pooling": "mean" if level == "utterance" else "none",
+            "precision": str(self._dtype).removeprefix("torch."),
+        }
+
+    def load(self, clip: pd.Series) -> np.ndarray:
+        """The token ids of the clip's text, int64 (T,), without special tokens.
+
+        Raises MediaError where the clip has no words.
+        """
+        text = "" if pd.isna(clip["text"]) else clip["text"].strip()
+        ids = self._tokenizer.encode(text, add_special_tokens=False, verbose=False)
+        if not ids:
+            raise MediaError("absent", "the clip has no words")
+        room = len(ids) if self._context is None else self._context - len(self._sink)
+        if len(ids) > room:
+            self.cut += 1
+            warnings.warn(
+                f"{clip.name}: {len(ids)} tokens of text, cut to the {room} that "
+                f"{self._checkpoint.name} takes",
+                stacklevel=2,
+            )
+        return np.array(ids[:room], dtype=np.int64)
+
+    def encode(self, items: list[np.ndarray]) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Features of each text: (B, D), or (B, T, D) with lengths (B,); see `base.Encoder`."""
+        if self.streams:
+            return self._encode_streamed(items)
+        tokens: list[np.ndarray] = [np.empty(0)] * len(items)
+        for batch in batches([len(item) + len(self._sink) for item in items], BATCH_TOKENS):
+            states = self._hidden_states([items[i] for i in batch])
+            for i, clip in zip(batch, states, strict=True):
+                tokens[i] = clip
+        return assemble(tokens, self.level)
+
+    def reference(self) -> "CausalLMEncoder | None":
+        """The same encoder in float32, or None where this one is."""
+        if self._dtype == torch.float32:
+            return None
+        return CausalLMEncoder(
+            self._model,
+            layers=self._layers,
+            sink=bool(self._sink),
+            level=self.level,
+            device=str(self._device),
+            precision="float32",
+            stream=self._stream,
+        )
+
+    def _read_tokenizer(self) -> Any:
+        if self._config.model_type != baichuan.MODEL_TYPE:
+            return self._checkpoint.read(AutoTokenizer.from_pretrained, "tokenizer")
+        read = baichuan.BaichuanTokenizer.from_pretrained
+        tokenizer = self._checkpoint.read(read, "tokenizer")
+        baichuan.check(self._config, tokenizer, self._checkpoint.name)
+        return tokenizer
+
+    def _streams(self, wanted: bool | None) -> bool:
+        possible = layerwise.can_stream(self._config) and self._checkpoint.gguf_file is None
+        if wanted and not possible:
+            raise ValueError(
+                f"stream=True: {self._checkpoint.name} is of type {self._config.model_type!r}; "
+                f"layers are streamed of {', '.join(layerwise.ARCHITECTURES)}, all of one kind, "
+                f"from safetensors or .bin files"
+            )
+        if wanted is None and possible:
+            return layerwise.must_stream(self._config, self._dtype, self._device)
+        return bool(wanted)
+
+    def _sink_token(self) -> int:
+        for token in (self._tokenizer.bos_token_id, self._tokenizer.eos_token_id):
+            if token is not None:
+                return token
+        raise CheckpointError(
+            f"{self._checkpoint.name}: its tokenizer has no BOS and no EOS token to use as a sink; "
+            f"use sink=False"
+        )
+
+    @cached_property
+    def _network(self) -> PreTrainedModel:
+        return self._checkpoint.network(self._config, self._dtype).to(self._device)
+
+    def _encode_streamed(self, items: list[np.ndarray]) -> Any:
+        """As `encode`, layer by layer; kept as an artefact, since it may be a day's work."""
+        texts = [np.array([*self._sink, *item]) for item in items]
+
+        def make(folder: Path) -> dict[str, Any]:
+            model = layerwise.StreamedModel(
+                self._checkpoint, self._config, self._dtype, self._device
+            )
+            sums = layerwise.sum_layers(
+                model,
+                texts,
+                self._layers,
+                skip=len(self._sink),
+                pooled=self.level == "utterance",
+                budget=BATCH_TOKENS,
+                folder=folder,
+            )
+            np.save(folder / SUMS, sums)
+            layerwise.clear(folder)
+            return {"texts": len(texts)}
+
+        texts_digest = kept.digest([text.tolist() for text in texts])
+        made_from = {
+            "encoder": self.fingerprint,
+            "texts": texts_digest,
+            "layout": [layerwise.VERSION, BATCH_TOKENS],
+        }
+        sums = np.load(kept.kept("streamed", made_from, make) / SUMS)
+        if self.level == "utterance":
+            return sums
+        ends = np.cumsum([len(item) for item in items])
+        return assemble(np.split(sums, ends[:-1]), self.level)
+
+    @torch.inference_mode()
+    def _hidden_states(self, items: list[np.ndarray]) -> list[np.ndarray]:
+        """The summed layers of each text's own tokens, (T, D) without sink and padding."""
+        ids = [torch.tensor([*self._sink, *item]) for item in items]
+        lengths = torch.tensor([len(row) for row in ids])
+        # Padded on the right, where no earlier token of a causal model can see it.
+        padded = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True)  # (B, T)
+        mask = torch.arange(padded.shape[1]) < lengths[:, None]  # (B, T)
+        output = self._network(
+            input_ids=padded.to(self._device),
+            attention_mask=mask.long().to(self._device),
+            output_hidden_states=True,
+            use_cache=False,
+        )
+        states = sum_layers(output, self._layers).cpu().numpy()  # (B, T, D)
+        start = len(self._sink)
+        return [row[start:length] for row, length in zip(states, lengths.tolist(), strict=True)]
+
+
+def is_causal_lm(config: PreTrainedConfig) -> bool:
+    """Whether the configuration is of a decoder; BERT and its kind see both sides."""
+    kind = config.model_type
+    known = kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or kind == baichuan.MODEL_TYPE
+    return (
+        known
+        and kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+        and not getattr(config, "is_encoder_decoder", False)
+    )

@@ -1,0 +1,100 @@
+"""Features that MERTools made, one .npy file a clip (see `agt_lib.corpora.mertools`)."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from agt_lib.corpora.corpus import CorpusError, Problem, name_problem
+from agt_lib.corpora.mertools import LEVELS, endings, feature_folders
+from agt_lib.features.features import FAILURE_COLUMNS, Features
+from agt_lib.workspace.kept import digest
+
+
+def read_features(root: str | Path, folder: str, modality: str, names: Sequence[str]) -> Features:
+    """Read the features `folder` of the clips `names`: (N, D); frames (T, D) are averaged.
+
+    A clip without a file, or whose features are all zero (which is what MERTools writes where it
+    could read nothing), is absent and listed in `failures`. The fingerprint hashes what was read:
+    read all clips at once and `select` from them, so that parts keep the same one.
+
+    Raises CorpusError for an unknown folder, names that are unfit, no file at all, and, listing
+    every file at fault, for files that are no numeric .npy, or hold NaN, infinity, another number
+    of dimensions than the folder's name says, or another width than most files.
+    """
+    root, names = Path(root).absolute(), list(names)
+    source = f"features {folder!r} at {root}"
+    folders = feature_folders(root)
+    if folder not in folders:
+        available = ", ".join(folders) or f"none; expected folders ending {endings()}"
+        message = f"no such feature folder; available: {available}"
+        raise CorpusError(source, [Problem(folder, modality, message)])
+    unfit = [Problem("names", "name", message) for name in names if (message := name_problem(name))]
+    if unfit:
+        raise CorpusError(source, unfit)
+
+    n_dims = 1 if LEVELS[folder[-4:]] == "utterance" else 2
+    arrays: dict[str, np.ndarray] = {}
+    problems, failures = [], []
+    for name in names:
+        path = folders[folder] / f"{name}.npy"
+        try:
+            array = _read(path, n_dims)
+        except FileNotFoundError:
+            failures.append((name, "file", f"no such file: {path}"))
+        except ValueError as error:
+            problems.append(Problem(path.name, modality, str(error)))
+        else:
+            if array.any():
+                arrays[name] = array
+            else:
+                failures.append((name, "file", f"all values are zero: {path}"))
+    if not arrays and not problems:
+        message = f"none of {len(names)} clips has features here"
+        problems.append(Problem(str(folders[folder]), modality, message))
+    widths = Counter(array.shape[-1] for array in arrays.values())
+    dim = widths.most_common(1)[0][0] if widths else 0
+    for name, array in arrays.items():
+        if array.shape[-1] != dim:
+            message = f"width {array.shape[-1]}; expected {dim}, as in {widths[dim]} other files"
+            problems.append(Problem(f"{name}.npy", modality, message))
+    if problems:
+        raise CorpusError(source, problems)
+    content = {name: hashlib.sha256(array).hexdigest() for name, array in arrays.items()}
+    values = np.zeros((len(names), dim), dtype=np.float32)
+    for i, name in enumerate(names):
+        values[i] = arrays.get(name, 0)
+    return Features(
+        modality=modality,
+        names=tuple(names),
+        values=values,
+        present=np.array([name in arrays for name in names]),
+        fingerprint=digest({"mertools": folder, "dim": dim, "content": content}),
+        failures=pd.DataFrame(failures, columns=list(FAILURE_COLUMNS), dtype="str"),
+    )
+
+
+def _read(path: Path, n_dims: int) -> np.ndarray:
+    """One file as float32 (D,), frames averaged.
+
+    ValueError says what is wrong with it, FileNotFoundError that it is missing.
+    """
+    with path.open("rb") as file:
+        try:
+            array = np.lib.format.read_array(file, allow_pickle=False)
+        except Exception as error:  # NumPy's parser raises of all kinds over a damaged header
+            raise ValueError(f"no numeric .npy file: {error}") from error
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"holds {array.dtype}; expected numbers")
+    if array.ndim != n_dims or not array.size:
+        expected = "(D,), one vector" if n_dims == 1 else "(T, D), one vector for each frame"
+        raise ValueError(f"shape {array.shape}; expected {expected}")
+    with np.errstate(over="ignore"):  # what overflows becomes infinite and is told below
+        array = np.ascontiguousarray(array, dtype=np.float32)
+    if not np.isfinite(array).all():
+        kinds = [("NaN", np.isnan(array).sum()), ("infinity", np.isinf(array).sum())]
+        raise ValueError(" and ".join(f"{kind} in {n} values" for kind, n in kinds if n))
+    return array if n_dims == 1 else array.mean(0)  # (T, D) -> (D,)

@@ -1,0 +1,69 @@
+"""Acoustic functionals: the extended Geneva set (Eyben et al. 2016), by openSMILE.
+
+openSMILE's licence allows research and private use, not commercial products
+(https://github.com/audeering/opensmile-python#license).
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import opensmile
+import pandas as pd
+
+from agt_lib.corpora.media import MAX_SECONDS, SAMPLE_RATE
+from agt_lib.corpora.media import VERSION as MEDIA_VERSION
+from agt_lib.features.encoder import load_waveform
+
+VERSION = 1  # raised when the same clip gives other numbers
+FULL_SCALE = 32767 / 32768
+"""opensmile multiplies by 32768 and casts to int16 without clipping: 1.0 would become -1.0."""
+
+
+class OpenSmileEncoder:
+    """eGeMAPSv02 functionals: 88 numbers a clip on pitch, loudness, spectrum, voice and rhythm.
+
+    Computed on 16 kHz mono, quantised to 16 bits by openSMILE. Silence gives finite numbers.
+    Runs on `workers` threads (all cores by default): openSMILE releases Python's lock.
+    Research use only, see the module's first lines.
+    """
+
+    modality = "audio"
+    level = "utterance"
+
+    def __init__(self, workers: int | None = None, max_seconds: float = MAX_SECONDS):
+        self._smile = opensmile.Smile(
+            opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals
+        )
+        self._workers = workers or os.cpu_count() or 1
+        self._max_seconds = max_seconds
+        self.dim = self._smile.num_features
+        self.fingerprint = {
+            "encoder": "opensmile",
+            "version": [VERSION, MEDIA_VERSION],
+            "model": "eGeMAPSv02",
+            "opensmile": opensmile.__version__,
+            "pooling": "functionals",
+            "sample_rate": SAMPLE_RATE,
+        }
+
+    @property
+    def feature_names(self) -> list[str]:
+        """The names of the 88 functionals, in the order of the columns."""
+        return list(self._smile.feature_names)
+
+    def load(self, clip: pd.Series) -> np.ndarray:
+        """The clip's waveform, float32 (samples,) at 16 kHz."""
+        return load_waveform(clip, self._max_seconds)
+
+    def encode(self, items: list[np.ndarray]) -> np.ndarray:
+        """Functionals of each waveform, float32 (B, 88)."""
+        with ThreadPoolExecutor(min(self._workers, len(items))) as pool:
+            return np.stack(list(pool.map(self._functionals, items)))
+
+    def reference(self) -> None:
+        """None: openSMILE has one precision."""
+
+    def _functionals(self, waveform: np.ndarray) -> np.ndarray:
+        # (1, 88, 1) -> (88,)
+        return self._smile(waveform.clip(-1, FULL_SCALE), SAMPLE_RATE).reshape(-1)

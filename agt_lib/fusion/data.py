@@ -1,0 +1,167 @@
+"""Aligned features and labels, as fusion trains on them and predicts from them.
+
+Letters: N clips, T time, D feature, M modalities.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from agt_lib.corpora.corpus import Corpus
+from agt_lib.corpora.labels import MISSING, to_numbers
+from agt_lib.features.features import Features
+from agt_lib.fusion.networks import MODALITIES
+
+
+@dataclass(frozen=True)
+class FusionData:
+    """N clips, their features by modality (in the order audio, video, text) and their labels.
+
+    `features` are float32 (N, D), or (N, T, D) with `lengths` (N,); `present` (N, M) bool follows
+    their order. `labels` (N,) number the label set, -1 where missing. `groups` (N,) are speakers,
+    or None where they are not known for every clip. Raises ValueError where these disagree, or
+    where a value that is present is not finite.
+    """
+
+    names: tuple[str, ...]
+    features: dict[str, np.ndarray]
+    present: np.ndarray
+    labels: np.ndarray
+    label_set: tuple[str, ...]
+    fingerprints: dict[str, str]
+    lengths: dict[str, np.ndarray] = field(default_factory=dict)
+    groups: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.names)
+        if list(self.features) != [m for m in MODALITIES if m in self.features]:
+            raise ValueError(f"modalities stand in the order {MODALITIES}; got {[*self.features]}")
+        shapes = {m: x.shape for m, x in self.features.items()}
+        if (
+            any(shape[0] != n or len(shape) not in (2, 3) for shape in shapes.values())
+            or self.present.shape != (n, len(shapes))
+            or self.labels.shape != (n,)
+        ):
+            raise ValueError(
+                f"{n} names, features {shapes}, present {self.present.shape}, labels "
+                f"{self.labels.shape}: these must agree"
+            )
+        for m, x in self.features.items():
+            if (x.ndim == 3) != (m in self.lengths):
+                raise ValueError(f"{m}: frames (N, T, D) need lengths, and only frames have them")
+            bad = ~np.isfinite(x).all(tuple(range(1, x.ndim))) & self.is_present(m)
+            if bad.any():
+                name = self.names[int(bad.argmax())]
+                raise ValueError(
+                    f"{m} features of {bad.sum()} clips are not finite, the first is {name!r}: "
+                    "extract them again or mark these clips as absent"
+                )
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities, in order."""
+        return tuple(self.features)
+
+    @property
+    def dims(self) -> dict[str, int]:
+        """The feature width D of each modality."""
+        return {m: x.shape[-1] for m, x in self.features.items()}
+
+    def is_present(self, modality: str) -> np.ndarray:
+        """Which clips have `modality`, (N,) bool."""
+        return self.present[:, self.modalities.index(modality)]
+
+    def groups_of(self, names: Sequence[str]) -> np.ndarray | None:
+        """The speakers of the clips `names`, (n,), or None where `groups` are not known."""
+        if self.groups is None:
+            return None
+        return pd.Series(self.groups, index=list(self.names)).reindex(list(names)).to_numpy()
+
+    def only(self, modalities: Sequence[str]) -> "FusionData":
+        """The same clips with `modalities` alone. Raises ValueError for one that is not here."""
+        if missing := sorted(set(modalities) - set(self.modalities)):
+            raise ValueError(f"no {', '.join(missing)} features; there are {self.modalities}")
+        kept = [m for m in self.modalities if m in modalities]
+        return replace(
+            self,
+            features={m: self.features[m] for m in kept},
+            present=self.present[:, [self.modalities.index(m) for m in kept]],
+            fingerprints={m: self.fingerprints[m] for m in kept},
+            lengths={m: self.lengths[m] for m in kept if m in self.lengths},
+        )
+
+    def rows(self, index: np.ndarray) -> "FusionData":
+        """The clips at `index`, in that order."""
+        return replace(
+            self,
+            names=tuple(self.names[i] for i in index),
+            features={m: x[index] for m, x in self.features.items()},
+            present=self.present[index],
+            labels=self.labels[index],
+            lengths={m: x[index] for m, x in self.lengths.items()},
+            groups=None if self.groups is None else self.groups[index],
+        )
+
+    def without(self, *modalities: str) -> "FusionData":
+        """The same clips with `modalities` absent from all of them."""
+        gone = np.isin(self.modalities, modalities)
+        return replace(self, present=self.present & ~gone)
+
+    def with_noise(self, modality: str, sd: float, seed: int = 0) -> "FusionData":
+        """The same clips with Gaussian noise of `sd` standard deviations of each feature added."""
+        x = self.features[modality]
+        scale = x[self.is_present(modality)].reshape(-1, x.shape[-1]).std(0)
+        noise = np.random.default_rng(seed).standard_normal(x.shape, dtype=np.float32)
+        noisy = x + np.float32(sd) * scale * noise
+        return replace(self, features=self.features | {modality: noisy})
+
+
+def from_corpus(
+    corpus: Corpus, features: Mapping[str, Features], splits: Sequence[str] = ("train",)
+) -> FusionData:
+    """The clips of `splits`, aligned with `features` by name; of train and dev only the labelled.
+
+    A clip that has no features of a modality is absent there. Test clips carry no label, whether
+    or not the corpus knows their answers.
+    """
+    clips = corpus.split(*splits)
+    clips = clips[clips["emotion"].notna() | clips["split"].isin(["test", "unlabelled"])]
+    return assemble(
+        clips.index,
+        features,
+        labels=to_numbers(clips["emotion"], corpus.labels),
+        label_set=corpus.labels,
+        groups=None if clips["speaker"].isna().any() else clips["speaker"].to_numpy(dtype=object),
+    )
+
+
+def assemble(
+    names: Sequence[str],
+    features: Mapping[str, Features],
+    *,
+    label_set: Sequence[str],
+    labels: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+) -> FusionData:
+    """Align `features` (modality -> Features) to the clips `names`; without `labels`, all missing.
+
+    Raises ValueError where two clips share a name or no modality is given.
+    """
+    names = tuple(names)
+    if not pd.Index(names).is_unique:
+        raise ValueError("clip names must differ from one another")
+    if not features:
+        raise ValueError(f"no features: give at least one of {MODALITIES}")
+    chosen = {m: features[m].select(names) for m in MODALITIES if m in features}
+    return FusionData(
+        names=names,
+        features={m: part.values for m, part in chosen.items()},
+        present=np.stack([part.present for part in chosen.values()], 1),
+        labels=np.full(len(names), MISSING) if labels is None else np.asarray(labels, np.int64),
+        label_set=tuple(label_set),
+        fingerprints={m: part.fingerprint for m, part in chosen.items()},
+        lengths={m: part.lengths for m, part in chosen.items() if part.lengths is not None},
+        groups=groups,
+    )

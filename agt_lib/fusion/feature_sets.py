@@ -1,0 +1,98 @@
+"""Each modality's features of a corpus: raw, and tuned on emotions (section 2.1 of the paper).
+
+The guide, the voice, is frozen in the paper: only the face (V*, a tuned CLIP) and the words (T*,
+ranked prompts) have tuned features.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from agt_lib.corpora.corpus import Corpus
+from agt_lib.corpora.folds import make_folds
+from agt_lib.features import encoders
+from agt_lib.features.features import Features
+from agt_lib.workspace import paths
+
+if TYPE_CHECKING:
+    from agt_lib.clip_tuning import TuneConfig
+
+LLM_BUDGET = 5.0
+"""Dollars that ranking may cost where notebook 03 did not pay for it before; it sets its own."""
+LLM_PRICES = (30.0, 60.0)
+"""Dollars per million tokens in and out that this budget counts, whatever the model: GPT-4's, which
+few exceed."""
+
+
+def tuned(
+    corpus: Corpus,
+    folds: pd.Series,
+    specs: Mapping[str, str],
+    *,
+    ranker: str = "classifier",
+    splits: Sequence[str] | None = None,
+    max_failures: float = 0.05,
+    max_epochs: int | None = None,
+    seed: int = 0,
+) -> dict[str, Features]:
+    """Cross-fitted tuned features of the modalities among `specs` that can be tuned.
+
+    The face where its encoder is a CLIP; the words, with emotions ranked by `ranker` (see
+    `prompts.build`). Each labelled clip's come from a model that never saw its label; what none of
+    them has is not tuned. What was made before (by notebooks 02 and 03, for one) is read.
+    """
+    # Imported here: they bring heavy libraries that a notebook on raw features does without.
+    from agt_lib import prompts
+    from agt_lib.clip_tuning import tuned_features
+
+    options = {"splits": splits, "max_failures": max_failures}
+    found = {}
+    there = corpus.clips.loc[folds.index, ["video", "text"]].notna().any()
+    if there["video"] and is_clip(specs.get("video", "")):
+        model, config = clip_to_tune(specs["video"], max_epochs)
+        inner = tuning_folds(corpus, folds)
+        found["video"] = tuned_features(corpus, inner, model, config, seed=seed, **options)
+    if there["text"] and "text" in specs:
+        asked = prompts.build(
+            ranker,
+            language=prompts.language_of(corpus),
+            budget=LLM_BUDGET,
+            prices=LLM_PRICES,
+            seed=seed,
+        )
+        encoder = encoders.build(specs["text"])
+        found["text"] = prompts.tuned_text(corpus, folds, encoder, ranker=asked, **options)
+    return found
+
+
+def tuning_folds(corpus: Corpus, folds: pd.Series) -> pd.Series:
+    """`folds`, or where they hold out a dev split of the corpus' own, folds of its training clips.
+
+    A training clip that no fold holds out would have its feature from a model that saw its label.
+    At most five, fewer where a class or the speakers are fewer.
+    """
+    if (folds >= 0).all():
+        return folds
+    clips = corpus.labelled
+    most = [5, clips["emotion"].value_counts().min()]
+    if clips["speaker"].notna().all():
+        most.append(clips["speaker"].nunique())
+    return make_folds(corpus, max(2, int(min(most))))
+
+
+def is_clip(spec: str) -> bool:
+    """Whether an encoder's specification names a CLIP."""
+    return spec.partition(":")[0] == "clip"
+
+
+def clip_to_tune(spec: str, max_epochs: int | None = None) -> "tuple[str, TuneConfig]":
+    """The model that the specification of a CLIP names, and how it is tuned by default."""
+    from agt_lib.clip_tuning import TuneConfig
+
+    model = spec.partition(":")[2]
+    config = TuneConfig() if model else TuneConfig.small()
+    if max_epochs is not None:
+        config = replace(config, epochs=min(config.epochs, max_epochs))
+    return model or f"local-dir:{paths.SMALL_CLIP}", config

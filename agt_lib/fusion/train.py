@@ -1,0 +1,249 @@
+"""Fitting fusion models, many at once.
+
+Letters: N clips, n clips that join them, C classes.
+"""
+
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, one_hot
+
+from agt_lib.corpora.folds import inner_split
+from agt_lib.fusion.batches import Clips, hide, mix
+from agt_lib.fusion.config import FusionConfig
+from agt_lib.fusion.data import FusionData
+from agt_lib.fusion.fitted import HISTORY, FittedModel, check_fingerprints, one_thread
+from agt_lib.fusion.networks import build
+from agt_lib.fusion.scaling import fit_scalers
+from agt_lib.workspace.machine import pick_device, pick_precision
+from agt_lib.workspace.progress import bar
+
+INNER_SEED = 0
+"""Fixed: a task's seed varies initialisation and order, never which clips choose the epoch."""
+WARMUP = 0.1
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Clips of a pool that join a training fold: rows (n,) and their shares of each class (n, C).
+
+    They never choose the epoch and never fit a scaler: labelled clips alone do.
+    """
+
+    index: np.ndarray
+    targets: np.ndarray
+
+
+@dataclass(frozen=True)
+class FitTask:
+    """One model to fit: its configuration, the rows of its training fold and its seed.
+
+    `joined` clips train with them; `start` are weights to go on from.
+    """
+
+    config: FusionConfig
+    train_index: np.ndarray
+    seed: int = 0
+    joined: Joined | None = None
+    start: Mapping[str, Tensor] | None = None
+
+
+def fit(data: FusionData, tasks: Sequence[FitTask], **options: Any) -> list[FittedModel]:
+    """Fit one model per task and return them in the order of `tasks`; as `fit_each`."""
+    return list(fit_each(data, tasks, **options))
+
+
+def fit_each(
+    data: FusionData,
+    tasks: Sequence[FitTask],
+    *,
+    pool: FusionData | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    progress: bool = True,
+) -> Iterator[FittedModel]:
+    """Fit one model per task; each is given as soon as it and those before it are fitted.
+
+    A model's epoch is the best, by `config.choose_by`, on an inner fifth of its training fold
+    (stratified by emotion, grouped where `data` has groups); it trains on the rest of the fold and
+    keeps the weights of that epoch. Clips with none of its modalities are left out. `workers`
+    processes share the tasks: by default one per core on the CPU, this process alone on a GPU.
+    Each fit runs on one thread with its own seed, so it does not depend on the workers or on the
+    other tasks: the same data, task and machine give the same bits. `pool` holds the clips that
+    join. Raises ValueError for training clips without a label or a fold without any of the
+    modalities, FingerprintError where the pool's features were made in another way, and
+    FloatingPointError where the loss was never finite.
+    """
+    target = pick_device(device)
+    for number, task in enumerate(tasks):
+        missing = np.flatnonzero(data.labels[task.train_index] < 0)
+        if len(missing):
+            name = data.names[task.train_index[missing[0]]]
+            raise ValueError(
+                f"task {number}: {len(missing)} training clips have no label, the first is "
+                f"{name!r}: leave them out of train_index"
+            )
+    if pool is not None:
+        check_fingerprints(data.fingerprints, pool.fingerprints)
+    if workers is None:
+        workers = (os.cpu_count() or 1) if target.type == "cpu" else 1
+    calls = (joblib.delayed(_fit_one)(data, task, target, pool) for task in tasks)
+    parallel = joblib.Parallel(n_jobs=max(1, min(workers, len(tasks))), return_as="generator")
+    with bar(len(tasks), "fit", "model", shown=progress) as shown:
+        for model in parallel(calls):
+            shown.update()
+            yield model
+
+
+@contextmanager
+def _alone(seed: int, device: torch.device) -> Iterator[None]:
+    """One thread and generators seeded by `seed`, and all as before afterwards."""
+    with one_thread(), torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def _fit_one(
+    data: FusionData, task: FitTask, device: torch.device, pool: FusionData | None
+) -> FittedModel:
+    config = task.config
+    data = data.only(config.modalities)
+    train, inner = _divide(data, task.train_index)
+    scalers = fit_scalers(data, data.modalities, train, config.scale)
+    with _alone(task.seed, device):
+        network = build(config.model, data.dims, len(data.label_set), **config.network).to(device)
+        if task.start is not None:
+            network.load_state_dict(task.start)
+        training, choosing = (Clips.of(data, rows, scalers, device) for rows in (train, inner))
+        targets = one_hot(training.labels, len(data.label_set)).float()
+        if task.joined is not None and len(task.joined.index):
+            chosen = pool.rows(task.joined.index).only(config.modalities)
+            everyone = np.arange(len(chosen.names))
+            training = training.beside(Clips.of(chosen, everyone, scalers, device))
+            joined = torch.as_tensor(task.joined.targets, dtype=targets.dtype, device=device)
+            targets = torch.cat([targets, joined])
+        state, epoch, history = _run(network, config, training, targets, choosing)
+    return FittedModel(
+        config=config,
+        dims=data.dims,
+        label_set=data.label_set,
+        fingerprints=data.fingerprints,
+        scalers=scalers,
+        state={name: value.cpu() for name, value in state.items()},
+        seed=task.seed,
+        epoch=epoch,
+        history=history,
+    )
+
+
+def _divide(data: FusionData, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to train on, and rows of the same fold that choose the epoch."""
+    rows = np.asarray(index)[data.present[index].any(1)]
+    if not len(rows):
+        raise ValueError(f"no clip of a training fold has any of {data.modalities}: leave them out")
+    groups = None if data.groups is None else data.groups[rows]
+    inner = inner_split(data.labels[rows], groups, INNER_SEED)
+    return rows[~inner], rows[inner]
+
+
+def _run(
+    network: nn.Module, config: FusionConfig, training: Clips, targets: Tensor, choosing: Clips
+) -> tuple[dict[str, Tensor], int, pd.DataFrame]:
+    """Train towards `targets` (N, C); return the weights of the epoch chosen, its number from 1,
+    and the history."""
+    n = len(training.labels)
+    steps = math.ceil(n / config.batch_size)
+    optimizer = _optimizer(network, config)
+    schedule = _schedule(optimizer, config, steps * config.epochs)
+    best, best_epoch, best_state, history = -math.inf, 0, {}, []
+    for epoch in range(1, config.epochs + 1):
+        network.train()
+        total = 0.0
+        order = torch.randperm(n, device=training.labels.device)
+        for rows in order.tensor_split(steps):
+            clips, wanted = training[rows], targets[rows]
+            if config.mixup:
+                clips, wanted = mix(clips, wanted, config.mixup)
+            present = hide(clips.present, config.modality_dropout)
+            logits = _forward(network, clips, present, config)
+            loss = cross_entropy(logits, wanted, label_smoothing=config.label_smoothing)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            total += loss.detach() * len(rows)
+        inner_loss, inner_waf = _score(network, choosing, config)
+        history.append((float(total) / n, inner_loss, inner_waf))
+        score = inner_waf if config.choose_by == "waf" else -inner_loss
+        if math.isfinite(inner_loss) and score > best:
+            best, best_epoch = score, epoch
+            best_state = {name: value.clone() for name, value in network.state_dict().items()}
+        elif config.patience is not None and epoch - best_epoch >= config.patience:
+            break
+    if not best_state:
+        raise FloatingPointError(
+            f"the loss was never finite in {len(history)} epochs of {config.model}: lower the "
+            f"learning rate ({config.learning_rate}), or standardise the features (scale=True)"
+        )
+    index = pd.RangeIndex(1, len(history) + 1, name="epoch")
+    return best_state, best_epoch, pd.DataFrame(history, index=index, columns=HISTORY)
+
+
+def _forward(network: nn.Module, clips: Clips, present: Tensor, config: FusionConfig) -> Tensor:
+    device = clips.labels.device
+    dtype = pick_precision(config.precision, device)
+    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        return network(clips.inputs, present, clips.lengths).float()
+
+
+@torch.no_grad()
+def _score(network: nn.Module, clips: Clips, config: FusionConfig) -> tuple[float, float]:
+    """Cross-entropy and WAF."""
+    network.eval()
+    logits = _forward(network, clips, clips.present, config)
+    true, predicted = clips.labels.cpu().numpy(), logits.argmax(-1).cpu().numpy()
+    by_class = (
+        np.bincount(which, minlength=logits.shape[-1])
+        for which in (true, predicted, true[true == predicted])
+    )
+    support, chosen, hits = by_class  # (C,) each; scikit-learn's F1 takes as long as a step
+    waf = (2 * hits / np.maximum(support + chosen, 1) * support).sum() / len(true)
+    return float(cross_entropy(logits, clips.labels)), float(waf)
+
+
+def _optimizer(network: nn.Module, config: FusionConfig) -> torch.optim.Optimizer:
+    params = list(network.parameters())
+    fused = params[0].device.type in ("cpu", "cuda")
+    if config.optimizer == "adam":
+        return torch.optim.Adam(
+            params, lr=config.learning_rate, weight_decay=config.weight_decay, fused=fused
+        )
+    groups = [
+        {"params": [p for p in params if p.dim() > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in params if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=fused)
+
+
+def _schedule(
+    optimizer: torch.optim.Optimizer, config: FusionConfig, total: int
+) -> torch.optim.lr_scheduler.LambdaLR:
+    warmup = max(1, round(WARMUP * total))
+
+    def factor(step: int) -> float:
+        if config.schedule == "constant":
+            return 1.0
+        if step < warmup:
+            return (step + 1) / warmup
+        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)

@@ -1,0 +1,191 @@
+"""Keeping things: folders named by the hash of what made them, whole once their manifest exists.
+
+`manifest.json` is written last and atomically. A folder without one is unfinished: its owner
+resumes it or makes it again. A folder whose files are not those of its manifest is made again.
+"""
+
+import hashlib
+import importlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psutil
+from filelock import FileLock
+
+from agt_lib.workspace import paths
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+LOCK = ".lock"
+PACKAGES = ("numpy", "torch", "transformers", "open_clip_torch", "scikit-learn", "av", "opensmile")
+
+
+def digest(value: Any, length: int = 16) -> str:
+    """A hexadecimal hash of any JSON-able value; the order of keys does not matter."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def file_digest(path: str | Path, length: int = 16) -> str:
+    """A hexadecimal hash of a file's bytes; `path` may begin with ~, as pandas takes it."""
+    with Path(path).expanduser().open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:length]
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write `content` so that `path` holds all of it or what it held before."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a finished artefact, or None where it is missing.
+
+    Raises ValueError where the file is there but is no manifest of this schema.
+    """
+    path = Path(folder) / MANIFEST
+    if not path.is_file():
+        return None
+    try:
+        manifest = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is damaged ({error}); delete its folder to make it again"
+        ) from error
+    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+        raise ValueError(
+            f"{path} is no manifest of schema {SCHEMA}; delete its folder to make it again"
+        )
+    return manifest
+
+
+def write_manifest(folder: Path, content: Mapping[str, Any], started: float) -> dict[str, Any]:
+    """Finish an artefact: add schema, versions, wall time and peak memory, and write it.
+
+    `started` is `time.monotonic()` from when the work began.
+    """
+    manifest = {
+        **content,
+        "schema": SCHEMA,
+        "versions": versions(),
+        "seconds": round(time.monotonic() - started, 3),
+        "peak_memory_mb": peak_memory_mb(),
+    }
+    text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    write_atomic(Path(folder) / MANIFEST, text + "\n")
+    return manifest
+
+
+def folder_of(kind: str, made_from: Mapping[str, Any]) -> Path:
+    """Where the artefact that `made_from` names lies, made or not."""
+    return paths.derived() / f"{kind}-{digest(dict(made_from))}"
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether `folder` has a manifest and all the files that it lists, in the sizes it lists."""
+    try:
+        manifest = read_manifest(folder)
+    except ValueError:
+        return False
+    files = {} if manifest is None else manifest.get("files", {})
+    return manifest is not None and files == _sizes(folder, files)
+
+
+def kept(
+    kind: str, made_from: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]]
+) -> Path:
+    """The folder of what `made_from` names; made first where it is not there, or not whole.
+
+    `made_from` is JSON-able: inputs' hashes, configuration, and the room's `VERSION`. `make` gets
+    the folder, writes its files there and returns what else the manifest should say. It is called
+    again on the same folder where it was stopped before, so it can go on with what lies there. What
+    is damaged (files cut short or gone) is deleted, said on stderr, and made anew. A second process
+    waits for the first.
+    """
+    folder = folder_of(kind, made_from)
+    if not is_whole(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / LOCK):
+            if (folder / MANIFEST).is_file() and not is_whole(folder):
+                discard(folder, "is damaged: files are missing or cut short")
+            if not is_whole(folder):
+                started = time.monotonic()
+                content = dict(make(folder))
+                found = [p for p in folder.rglob("*") if p.is_file() and p.name != LOCK]
+                names = [p.relative_to(folder).as_posix() for p in found]
+                about = {"kind": kind, "made_from": made_from, "files": _sizes(folder, names)}
+                write_manifest(folder, about | content, started)
+    return folder
+
+
+def discard(folder: Path, why: str) -> None:
+    """Delete what lies in a kept `folder`, but for its lock, and say on stderr `why`."""
+    print(f"{paths.relative(folder)} {why}; it is made again", file=sys.stderr)
+    (folder / MANIFEST).unlink(missing_ok=True)
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()
+
+
+def _sizes(folder: Path, names: Iterable[str]) -> dict[str, int]:
+    """The bytes of each file that is there."""
+    files = {name: folder / name for name in names}
+    return {name: path.stat().st_size for name, path in files.items() if path.is_file()}
+
+
+def room_versions() -> dict[str, int]:
+    """The `VERSION` of each room of the library and of the rendered corpus: what decides numbers.
+
+    A room raises it when its numbers change, so a comment in a plot makes nothing anew.
+    """
+    return dict(_room_versions())
+
+
+@cache
+def _room_versions() -> dict[str, int]:
+    rooms = sorted(path.parent.name for path in paths.LIBRARY.glob("*/__init__.py"))
+    modules = [f"agt_lib.{room}" for room in rooms] + ["mini_corpus"]
+    found = {name: importlib.import_module(name) for name in modules}
+    return {name: module.VERSION for name, module in found.items() if hasattr(module, "VERSION")}
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages whose code changes numbers."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version()} | {
+        name: importlib.metadata.version(name) for name in PACKAGES
+    }
+
+
+def peak_memory_mb() -> int:
+    """The largest resident memory of this process so far, in MiB."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows, where psutil knows the peak
+        return psutil.Process().memory_info().peak_wset >> 20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak / (2**20 if sys.platform == "darwin" else 2**10))

@@ -1,0 +1,113 @@
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from agt_lib.corpora.corpus import build
+from agt_lib.corpora.folds import inner_split, make_folds
+
+
+def corpus(emotions, speakers=None):
+    table = pd.DataFrame({"name": [f"c{i}" for i in range(len(emotions))], "emotion": emotions})
+    table = table.assign(split="train", speaker=speakers)
+    return build("test", table, source="a table")
+
+
+def balanced(per_class):
+    return ["happy", "sad", "angry"] * per_class
+
+
+def test_every_labelled_training_clip_is_in_exactly_one_fold():
+    table = pd.DataFrame(
+        {
+            "name": [f"c{i}" for i in range(34)],
+            "split": ["train"] * 31 + ["dev", "test", "unlabelled"],
+            "emotion": [*balanced(10), None, "sad", None, None],
+        }
+    )
+    folds = make_folds(build("test", table, source="a table"))
+    assert folds.index.tolist() == [f"c{i}" for i in range(30)]
+    assert sorted(folds.unique()) == [0, 1, 2, 3, 4]
+
+
+def test_each_fold_has_its_share_of_every_emotion():
+    emotions = ["happy"] * 50 + ["sad"] * 20 + ["angry"] * 5
+    folds = make_folds(corpus(emotions))
+    counts = pd.crosstab(folds.to_numpy(), np.array(emotions))
+    assert (counts == {"happy": 10, "sad": 4, "angry": 1}).all(axis=None)
+
+
+def test_no_speaker_is_in_two_folds():
+    rng = np.random.default_rng(0)
+    speakers = [f"s{i}" for i in rng.integers(0, 12, 300)]
+    folds = make_folds(corpus(balanced(100), speakers))
+    assert (folds.groupby(np.array(speakers)).nunique() == 1).all()
+    assert sorted(folds.unique()) == [0, 1, 2, 3, 4]
+
+
+def test_clips_are_not_grouped_when_one_has_no_speaker():
+    folds = make_folds(corpus(balanced(10), [None, *["s1"] * 29]))
+    assert folds.value_counts().tolist() == [6] * 5
+
+
+def test_the_fold_seed_alone_decides():
+    first, again, other = (make_folds(corpus(balanced(20)), fold_seed=seed) for seed in (3, 3, 4))
+    pd.testing.assert_series_equal(first, again)
+    assert not first.equals(other)
+
+
+def test_too_few_clips_of_a_class_are_named():
+    with pytest.raises(ValueError, match="too few of angry: 3"):
+        make_folds(corpus([*["happy"] * 9, *["angry"] * 3]))
+
+
+def test_too_few_speakers_are_counted():
+    with pytest.raises(ValueError, match="5 folds need 5 speakers; the corpus has 3"):
+        make_folds(corpus(balanced(10), ["s1", "s2", "s3"] * 10))
+
+
+def test_a_corpus_without_labels_has_nothing_to_fold():
+    with pytest.raises(ValueError, match="no labelled training clips"):
+        make_folds(corpus([None, None]))
+
+
+def test_the_inner_part_is_a_fifth_of_each_class():
+    emotions = np.array(["happy"] * 50 + ["sad"] * 20)
+    part = inner_split(emotions, None, seed=0)
+    assert part.dtype == bool
+    assert (part[:50].sum(), part[50:].sum()) == (10, 4)
+
+
+def test_the_inner_part_shares_no_speaker_with_the_rest():
+    speakers = np.array([f"s{i % 10}" for i in range(200)], dtype=object)
+    part = inner_split(np.array(balanced(67)[:200]), speakers, seed=0)
+    assert 0 < part.sum() < 200
+    assert not set(speakers[part]) & set(speakers[~part])
+
+
+@pytest.mark.parametrize("speakers", [["s1", "s2"] * 15, [None, "s1", "s2"] * 10, [np.nan] * 30])
+def test_the_inner_part_is_not_grouped_by_speakers_too_few_or_unknown(speakers):
+    part = inner_split(np.array(balanced(10)), np.array(speakers, dtype=object), seed=0)
+    assert part.sum() == 6
+
+
+def test_a_rare_class_neither_stops_nor_warns_the_inner_split():
+    emotions = np.array(["happy"] * 30 + ["surprise"] * 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        part = inner_split(emotions, None, seed=0)
+    assert part[:30].sum() == 6
+
+
+def test_classes_that_are_all_rare_have_fewer_parts():
+    part = inner_split(np.array(["happy", "sad"] * 3), None, seed=0)
+    assert part.sum() == 2
+
+
+def test_numbered_classes_split_like_named_ones():
+    names = np.array(balanced(20))
+    numbers = np.unique(names, return_inverse=True)[1]
+    np.testing.assert_array_equal(
+        inner_split(names, None, seed=1), inner_split(numbers, None, seed=1)
+    )

@@ -1,0 +1,64 @@
+import numpy as np
+import pandas as pd
+
+from agt_lib.corpora import corpus, looks
+from agt_lib.features.features import Features
+
+
+def build(tmp_path):
+    rows = [
+        ("a", "train", "happy", "s1", "Hello"),
+        ("b", "train", "sad", "s2", None),
+        ("c", "train", "happy", "s1", "Again"),
+        ("d", "test", None, "s3", "Here"),
+    ]
+    table = pd.DataFrame(rows, columns=["name", "split", "emotion", "speaker", "text"])
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"this is no video")
+    table["video"] = [str(broken), None, None, None]
+    answers = pd.Series({"d": "angry"})
+    return corpus.build("test", table, source="test", answers=answers)
+
+
+def test_clips_of_different_emotions_come_first_and_unlabelled_ones_last(tmp_path):
+    made = build(tmp_path)
+    names = looks.choose(made, 4)
+    assert set(made.clips.loc[names[:2], "emotion"]) == {"happy", "sad"}
+    assert names[-1] == "d"
+
+
+def test_a_clip_that_can_not_be_decoded_is_shown_as_such(tmp_path):
+    first = looks.clips(build(tmp_path), ["a"])[0]
+    assert first["frames"] is None
+    assert "unreadable" in first["title"]
+
+
+def test_a_clip_without_media_is_shown_by_its_words(tmp_path):
+    shown = looks.clips(build(tmp_path), ["c"])[0]
+    assert (shown["frames"], shown["waveform"], shown["text"]) == (None, None, "Again")
+
+
+def test_counts_do_not_show_the_labels_of_test_clips(tmp_path):
+    table = looks.counts(build(tmp_path))
+    assert table.loc["test", "no label"] == 1
+    assert table.loc["test", "angry"] == 0
+    assert table.loc["train", ["happy", "sad", "clips", "speakers", "with text"]].tolist() == [
+        2, 1, 3, 2, 2,
+    ]  # fmt: skip
+
+
+def test_clips_with_equal_features_share_a_point_and_different_ones_do_not(tmp_path):
+    names = tuple(f"c{i}" for i in range(8))
+    table = pd.DataFrame({"name": names, "split": "train", "emotion": "sad", "text": "the same"})
+    made = corpus.build("test", table, source="test")
+    values = {"text": np.ones((8, 5)), "audio": np.random.default_rng(0).normal(size=(8, 5))}
+    features = {
+        modality: Features(modality, names, x.astype(np.float32), np.ones(8, bool), "made")
+        for modality, x in values.items()
+    }
+    points = looks.in_two_dimensions(made, features)
+    distinct = points.groupby("modality")[["x", "y"]].apply(
+        lambda part: len(part.drop_duplicates())
+    )
+    assert distinct.to_dict() == {"text": 1, "audio": 8}
+    assert np.isfinite(points[["x", "y"]]).all(axis=None)

@@ -1,0 +1,230 @@
+import json
+import shutil
+
+import huggingface_hub
+import numpy as np
+import pytest
+import torch
+import transformers
+from gguf import GGUFWriter
+from safetensors.torch import load_file, save_file
+
+from agt_lib.features import checkpoint
+from agt_lib.features.encoders import CheckpointError
+from agt_lib.features.hubert import HubertEncoder
+from agt_lib.features.language_model import CausalLMEncoder
+from agt_lib.workspace import paths
+
+WEIGHTS = "model.safetensors"
+IDS = [np.array([4, 6, 7, 10])]
+
+
+def unreachable(*_, **__):
+    raise ConnectionError("name or service not known")
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    """A machine without a network, whatever this one has."""
+    monkeypatch.setattr(checkpoint, "model_info", unreachable)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+
+
+def test_a_model_that_is_not_here_says_what_to_download_and_where_to_put_it(offline):
+    with pytest.raises(CheckpointError) as error:
+        HubertEncoder("nobody/no-such-hubert")
+    place = paths.relative(paths.models() / "nobody--no-such-hubert")
+    assert f"hf download nobody/no-such-hubert --local-dir {place}" in str(error.value)
+    assert "name or service not known" in str(error.value)
+
+
+def test_a_model_put_where_the_message_says_is_found_by_its_hub_name(speech_checkpoint, offline):
+    paths.models().mkdir(parents=True)
+    shutil.move(speech_checkpoint(), paths.models() / "somebody--small-hubert")
+    made = HubertEncoder("somebody/small-hubert").fingerprint
+    assert made["model"] == "somebody--small-hubert"
+    with pytest.raises(CheckpointError):  # another owner's model of that name is another model
+        HubertEncoder("nobody/small-hubert")
+
+
+@pytest.mark.parametrize("model", ["/no/such/folder", "./no-such-folder", "no-such-model.gguf"])
+def test_a_path_where_nothing_is_is_refused_without_asking_the_hub(model, monkeypatch):
+    monkeypatch.setattr(checkpoint, "model_info", lambda *_, **__: pytest.fail("asked the hub"))
+    with pytest.raises(CheckpointError, match="no such folder or file"):
+        CausalLMEncoder(model)
+
+
+def test_an_empty_folder_names_what_is_missing(tmp_path):
+    with pytest.raises(CheckpointError, match="can't read the configuration"):
+        HubertEncoder(tmp_path)
+
+
+def test_a_missing_preprocessor_is_named(speech_checkpoint):
+    folder = speech_checkpoint()
+    (folder / "preprocessor_config.json").unlink()
+    with pytest.raises(CheckpointError, match=r"preprocessor_config\.json"):
+        HubertEncoder(folder)
+
+
+def test_missing_weights_are_named(llama_checkpoint):
+    folder = llama_checkpoint()
+    (folder / WEIGHTS).unlink()
+    with pytest.raises(CheckpointError, match="can't read the weights"):
+        CausalLMEncoder(folder).encode(IDS)
+
+
+def test_truncated_weights_are_refused(llama_checkpoint):
+    weights = llama_checkpoint() / WEIGHTS
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(CheckpointError, match="can't read the weights.*Download it again"):
+        CausalLMEncoder(weights.parent).encode(IDS)
+
+
+def test_weights_of_another_architecture_are_refused(speech_checkpoint, llama_checkpoint):
+    folder = speech_checkpoint()
+    shutil.copy(llama_checkpoint() / WEIGHTS, folder / WEIGHTS)
+    with pytest.raises(CheckpointError, match="lack .* parameters of a 'hubert' model"):
+        HubertEncoder(folder).encode([np.zeros(1_600, np.float32)])
+
+
+def test_weights_of_another_width_are_refused(llama_checkpoint):
+    folder = llama_checkpoint()
+    shutil.copy(llama_checkpoint(name="wide", hidden_size=64) / WEIGHTS, folder / WEIGHTS)
+    with pytest.raises(CheckpointError, match="can't read the weights"):
+        CausalLMEncoder(folder).encode(IDS)
+
+
+def test_a_checkpoint_without_one_of_its_parameters_is_refused(llama_checkpoint):
+    weights = llama_checkpoint() / WEIGHTS
+    tensors = load_file(weights)
+    del tensors["model.norm.weight"]
+    save_file(tensors, weights, metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match="lack 1 parameters .*norm.weight"):
+        CausalLMEncoder(weights.parent).encode(IDS)
+
+
+def test_code_inside_a_checkpoint_is_never_run(llama_checkpoint, tmp_path):
+    folder = llama_checkpoint()
+    trace = tmp_path / "trace"
+    (folder / "own.py").write_text(f"open({str(trace)!r}, 'w')\nclass OwnConfig: pass\n")
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "own", "auto_map": {"AutoConfig": "own.OwnConfig"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="never run"):
+        CausalLMEncoder(folder)
+    assert not trace.exists()
+
+
+def test_a_pickle_that_runs_code_is_refused(llama_checkpoint, tmp_path):
+    class Attack:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "trace"), "w"))
+
+    folder = llama_checkpoint()
+    (folder / WEIGHTS).unlink()
+    torch.save({"model.norm.weight": Attack()}, folder / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match="can't read the weights"):
+        CausalLMEncoder(folder).encode(IDS)
+    assert not (tmp_path / "trace").exists()
+
+
+def test_weights_in_a_bin_file_give_the_same_as_in_safetensors(llama_checkpoint):
+    folder = llama_checkpoint()
+    expected = CausalLMEncoder(folder, precision="float32").encode(IDS)
+    torch.save(load_file(folder / WEIGHTS), folder / "pytorch_model.bin")
+    (folder / WEIGHTS).unlink()
+    np.testing.assert_array_equal(
+        CausalLMEncoder(folder, precision="float32").encode(IDS), expected
+    )
+
+
+def test_a_gguf_file_gives_what_the_folder_it_was_made_from_gives(llama_checkpoint, tmp_path):
+    folder = llama_checkpoint()
+    expected = CausalLMEncoder(folder, precision="float32").encode(IDS)
+    config = transformers.AutoConfig.from_pretrained(folder)
+    file = tmp_path / "tiny.gguf"
+    write_gguf(file, config, load_file(folder / WEIGHTS))
+    encoder = CausalLMEncoder(file, precision="float32")
+    np.testing.assert_allclose(encoder.encode(IDS), expected, rtol=1e-5, atol=1e-5)
+    assert encoder.fingerprint["model"] == "tiny.gguf"
+
+
+def test_a_damaged_gguf_file_is_refused(tmp_path):
+    (tmp_path / "tiny.gguf").write_bytes(b"GGUF, or so it says")
+    with pytest.raises(CheckpointError, match="can't read the configuration"):
+        CausalLMEncoder(tmp_path / "tiny.gguf")
+
+
+def test_the_revision_of_a_folder_changes_with_its_weights_and_not_with_other_files(
+    llama_checkpoint,
+):
+    folder = llama_checkpoint()
+    known = CausalLMEncoder(folder).fingerprint
+    (folder / "manifest.json").write_text("{}")
+    assert CausalLMEncoder(folder).fingerprint == known
+    tensors = load_file(folder / WEIGHTS)
+    tensors["model.norm.weight"][0] += 1
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    assert CausalLMEncoder(folder).fingerprint["revision"] != known["revision"]
+
+
+def test_weights_in_a_bin_file_beside_other_tensors_are_part_of_the_revision(llama_checkpoint):
+    folder = llama_checkpoint()
+    tensors = load_file(folder / WEIGHTS)
+    (folder / WEIGHTS).rename(folder / "adapter_model.safetensors")  # which nobody reads
+    torch.save(tensors, folder / "pytorch_model.bin")
+    known = CausalLMEncoder(folder).fingerprint
+    tensors["model.norm.weight"][0] += 1
+    torch.save(tensors, folder / "pytorch_model.bin")
+    assert CausalLMEncoder(folder).fingerprint["revision"] != known["revision"]
+
+
+def write_gguf(path, config, tensors):
+    """A tiny Llama in the layout of llama.cpp, whose rotary halves are interleaved."""
+    writer = GGUFWriter(path, "llama")
+    writer.add_name("tiny")
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_rope_dimension_count(config.head_dim)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_vocab_size(config.vocab_size)
+    tokens = ["t", "0", "t0", *(f"t{i}" for i in range(3, config.vocab_size))]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([1] * len(tokens))
+    writer.add_token_merges(["t 0"])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(1)
+    names = {
+        "embed_tokens": "token_embd",
+        "norm": "output_norm",
+        "self_attn.q_proj": "attn_q",
+        "self_attn.k_proj": "attn_k",
+        "self_attn.v_proj": "attn_v",
+        "self_attn.o_proj": "attn_output",
+        "mlp.gate_proj": "ffn_gate",
+        "mlp.up_proj": "ffn_up",
+        "mlp.down_proj": "ffn_down",
+        "input_layernorm": "attn_norm",
+        "post_attention_layernorm": "ffn_norm",
+        "lm_head": "output",
+    }
+    heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}
+    for key, tensor in tensors.items():
+        weight = tensor.float().numpy()
+        *prefix, part = key.removeprefix("model.").removesuffix(".weight").split(".", 2)
+        if part.split(".")[-1] in heads:
+            count = heads[part.split(".")[-1]]
+            shape = weight.shape
+            weight = weight.reshape(count, 2, -1, shape[1]).swapaxes(1, 2).reshape(shape)
+        block = f"blk.{prefix[1]}." if prefix else ""
+        writer.add_tensor(f"{block}{names[part]}.weight", np.ascontiguousarray(weight))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()

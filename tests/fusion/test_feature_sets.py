@@ -1,0 +1,59 @@
+"""Which features of a corpus are tuned, and with what."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from agt_lib import clip_tuning, prompts
+from agt_lib.corpora.corpus import build
+from agt_lib.features import encoders
+from agt_lib.fusion import feature_sets
+
+
+@pytest.fixture
+def corpus():
+    rows = [
+        {"name": f"clip{i}", "split": "train", "emotion": ("sad", "happy")[i % 2], "text": "so"}
+        for i in range(4)
+    ]
+    return build("x", pd.DataFrame(rows), source="x")
+
+
+@pytest.mark.parametrize("model", ["", "a-model-of-ones-own"])
+def test_a_language_model_of_unknown_price_ranks_within_a_budget_too(corpus, monkeypatch, model):
+    monkeypatch.setenv("OPENAI_MODEL", model)
+    asked = []
+    monkeypatch.setattr(encoders, "build", lambda spec: spec)
+    monkeypatch.setattr(prompts, "tuned_text", lambda *_, ranker, **__: asked.append(ranker))
+    folds = pd.Series([0, 0, 1, 1], index=corpus.clips.index)
+    feature_sets.tuned(corpus, folds, {"text": "an encoder"}, ranker="llm")
+    assert asked[0].model == (model or "gpt-4")
+    assert asked[0].budget == feature_sets.LLM_BUDGET
+    assert asked[0].prices[0] > 0
+
+
+def test_what_no_labelled_clip_has_is_not_tuned(corpus):
+    clips = corpus.clips.copy()
+    clips.loc["test", ["split", "video", "text"]] = "test", "test.mp4", "so"
+    clips.loc[corpus.clips.index, "text"] = None
+    folds = pd.Series([0, 0, 1, 1], index=corpus.clips.index)
+    specs = {"video": "clip", "text": "an encoder"}
+    assert feature_sets.tuned(replace(corpus, clips=clips), folds, specs) == {}
+
+
+def test_with_a_dev_split_clip_is_tuned_on_folds_of_the_training_clips(corpus, monkeypatch):
+    clips = corpus.clips.copy()
+    clips.loc["dev", ["split", "emotion"]] = "dev", "sad"
+    clips["video"] = [f"{name}.mp4" for name in clips.index]
+    own = replace(corpus, clips=clips)
+    dev = pd.Series([-1, -1, -1, -1, 0], index=clips.index)
+    asked = []
+    monkeypatch.setattr(
+        clip_tuning, "tuned_features", lambda _, folds, *a, **k: asked.append(folds)
+    )
+    feature_sets.tuned(own, dev, {"video": "clip"})
+    assert asked[0].index.tolist() == corpus.clips.index.tolist()  # no dev clip is tuned on
+    assert sorted(asked[0]) == [0, 0, 1, 1]
+    feature_sets.tuned(own, pd.Series([0, 0, 1, 1], index=corpus.clips.index), {"video": "clip"})
+    assert asked[1].tolist() == [0, 0, 1, 1]

@@ -1,0 +1,128 @@
+"""The fit cache: the same bits as a fit, done once, and again when anything it reads changes."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from agt_lib.fusion import fit_cache
+from agt_lib.fusion.crossval import cross_validate
+from agt_lib.fusion.train import FitTask, Joined, fit
+from agt_lib.workspace import paths
+
+ROWS = np.arange(60)
+
+
+@pytest.fixture
+def fits_done(monkeypatch):
+    """How many fits were really done, call by call."""
+    done, fit_each = [], fit_cache.fit_each
+
+    def counting(data, tasks, **options):
+        done.append(len(tasks))
+        return fit_each(data, tasks, **options)
+
+    monkeypatch.setattr(fit_cache, "fit_each", counting)
+    return done
+
+
+def models(data, *tasks, **options):
+    options = {"workers": 1, "progress": False} | options
+    return [model for model, _ in fit_cache.fit_or_load(data, tasks, **options)]
+
+
+def same(a, b):
+    return all(torch.equal(a.state[name], b.state[name]) for name in a.state)
+
+
+def test_a_kept_fit_is_the_fit_bit_by_bit_and_is_not_done_again(data_of, small, fits_done):
+    data, task = data_of(), FitTask(small(), ROWS, seed=3)
+    (plain,) = fit(data, [task], workers=1, progress=False)
+    (first,) = models(data, task)
+    (loaded,) = models(data, task)
+    assert same(plain, first)
+    assert same(plain, loaded)
+    np.testing.assert_array_equal(plain.predict(data), loaded.predict(data))
+    assert loaded.history.equals(plain.history)
+    assert fits_done == [1, 0]
+
+
+def test_only_what_is_missing_is_fitted_and_the_order_is_that_of_the_tasks(
+    data_of, small, fits_done
+):
+    data = data_of()
+    a, b, c = (FitTask(small(), ROWS, seed=seed) for seed in range(3))
+    models(data, b)
+    found = models(data, a, b, c)
+    assert [model.seed for model in found] == [0, 1, 2]
+    assert fits_done == [1, 2]
+
+
+def test_another_modality_beside_those_of_the_fit_changes_nothing(data_of, small, fits_done):
+    data, task = data_of(), FitTask(small("unimodal", ("audio",)), ROWS)
+    models(data, task)
+    models(data.only(("audio",)), task)
+    assert fits_done == [1, 0]
+
+
+def test_none_that_join_share_the_fit_without_a_pool(data_of, small, fits_done):
+    data = data_of()
+    none = Joined(np.array([], int), np.zeros((0, 3), np.float32))
+    models(data, FitTask(small(), ROWS))
+    models(data, FitTask(small(), ROWS, joined=none), pool=data_of(30, seed=9))
+    assert fits_done == [1, 0]
+
+
+def relabelled(data):
+    return replace(data, labels=np.roll(data.labels, 1))
+
+
+def moved(data):
+    features = {m: x + np.float32(1e-3) for m, x in data.features.items()}
+    return replace(data, features=features)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda data, task: (relabelled(data), task),
+        lambda data, task: (moved(data), task),
+        lambda data, task: (data, replace(task, seed=1)),
+        lambda data, task: (data, replace(task, train_index=ROWS[1:])),
+        lambda data, task: (data, replace(task, config=replace(task.config, epochs=4))),
+    ],
+    ids=["labels", "features", "seed", "rows", "config"],
+)
+def test_whatever_a_fit_reads_makes_it_another(data_of, small, fits_done, changed):
+    data, task = data_of(), FitTask(small(), ROWS)
+    models(data, task)
+    other, other_task = changed(data, task)
+    models(other, other_task)
+    assert fits_done == [1, 1]
+
+
+def test_what_joins_and_the_weights_to_start_from_make_it_another(data_of, small, fits_done):
+    data, pool, task = data_of(), data_of(30, seed=9), FitTask(small(), ROWS)
+    (first,) = models(data, task)
+    targets = np.eye(3, dtype=np.float32)[[0, 1]]
+    joined = Joined(np.array([0, 1]), targets)
+    models(data, replace(task, joined=joined), pool=pool)
+    models(data, replace(task, joined=replace(joined, targets=targets[::-1].copy())), pool=pool)
+    models(data, replace(task, joined=joined), pool=moved(pool))
+    models(data, replace(task, start=first.state))
+    assert fits_done == [1, 1, 1, 1, 1]
+
+
+def test_cross_validation_keeps_its_fits_unless_it_is_told_not_to(data_of, small, fits_done):
+    data = data_of()
+    folds = pd.Series(np.arange(len(data.names)) % 3, index=list(data.names))
+    options = {"seeds": (0,), "workers": 1, "progress": False}
+    kept = cross_validate(data, folds, {"AGT": small()}, **options)["AGT"]
+    cross_validate(data, folds, {"AGT": small()}, **options)
+    assert fits_done == [3, 0]
+    there = sorted(paths.derived().iterdir())
+    loose = cross_validate(data, folds, {"AGT": small()}, keep=False, **options)["AGT"]
+    np.testing.assert_array_equal(kept.out_of_fold, loose.out_of_fold)
+    assert sorted(paths.derived().iterdir()) == there

@@ -1,0 +1,46 @@
+"""A configuration is plain data, whole and checked."""
+
+import json
+
+import pytest
+
+from agt_lib.fusion.config import FusionConfig
+from agt_lib.fusion.networks import NETWORKS
+
+
+@pytest.mark.parametrize("model", NETWORKS)
+def test_every_network_has_a_default_that_survives_json(model):
+    config = FusionConfig.default(model, ("audio",))
+    assert FusionConfig(**json.loads(json.dumps(config.plain()))) == config
+
+
+def test_modalities_stand_in_one_order_whatever_the_order_given():
+    assert FusionConfig(modalities=("text", "audio")).modalities == ("audio", "text")
+
+
+def test_a_changed_network_option_leaves_the_others_and_the_default_alone():
+    before = FusionConfig.default("agt")
+    changed = FusionConfig.default("agt", network={"layout": "channel"})
+    assert changed.network == {**before.network, "layout": "channel"}
+    assert FusionConfig.default("agt") == before
+
+
+def test_the_baseline_trains_as_the_toolkit_does():
+    config = FusionConfig.default("attention")
+    assert (config.optimizer, config.weight_decay, config.batch_size, config.epochs) == (
+        "adam",
+        1e-5,
+        32,
+        100,
+    )
+    assert config.network["hidden"] in {64, 128, 256}
+    assert config.network["dropout"] in {0.2, 0.3, 0.4, 0.5}
+    assert config.learning_rate in {1e-3, 1e-4}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"model": "x"}, {"optimizer": "x"}, {"schedule": "x"}, {"modalities": ("smell",)}]
+)
+def test_an_unknown_name_is_refused_with_those_there_are(wrong):
+    with pytest.raises(ValueError, match="one"):
+        FusionConfig(**wrong)

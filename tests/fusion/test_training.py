@@ -1,0 +1,206 @@
+"""Fitting: repeatable bit by bit, blind to the fold it is scored on, able to learn."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import f1_score
+
+from agt_lib.corpora.folds import inner_split
+from agt_lib.fusion.train import Clips, FitTask, fit, hide, mix
+
+
+def fit_here(data, *tasks):
+    return fit(data, tasks, workers=1, progress=False)
+
+
+def same(a, b):
+    return all(torch.equal(a.state[name], b.state[name]) for name in a.state)
+
+
+@pytest.mark.parametrize("model", ["agt", "attention"])
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(data_of, small, model):
+    data, rows = data_of(), np.arange(60)
+    task = FitTask(small(model), rows, seed=3)
+    first, again, other = fit_here(data, task, task, FitTask(small(model), rows, seed=4))
+    np.testing.assert_array_equal(first.predict(data), again.predict(data))
+    assert same(first, again)
+    assert not same(first, other)
+
+
+def test_a_fit_does_not_depend_on_the_tasks_beside_it_nor_on_the_workers(data_of, small):
+    data, rows = data_of(), np.arange(60)
+    task = FitTask(small(), rows, seed=3)
+    (alone,) = fit_here(data, task)
+    torch.manual_seed(99)
+    tasks = [FitTask(small("attention"), np.arange(20, 80)), task]
+    crowded = fit(data, tasks, workers=2, progress=False)[1]
+    assert same(alone, crowded)
+    np.testing.assert_array_equal(alone.predict(data), crowded.predict(data))
+
+
+def test_fitting_and_predicting_leave_the_callers_generator_as_it_was(data_of, small):
+    threads = torch.get_num_threads()
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    (fitted,) = fit_here(data_of(), FitTask(small(epochs=1), np.arange(60)))
+    fitted.predict(data_of())
+    assert torch.equal(torch.rand(3), expected)
+    assert torch.get_num_threads() == threads
+
+
+def test_what_is_outside_the_training_fold_changes_nothing(data_of, small):
+    data, rows = data_of(), np.arange(60)
+    garbage = {m: x.copy() for m, x in data.features.items()}
+    for x in garbage.values():
+        x[60:] = 1e6
+    labels = data.labels.copy()
+    labels[60:] = 0
+    other = replace(data, features=garbage, labels=labels)
+    (a,), (b,) = (fit_here(d, FitTask(small(), rows)) for d in (data, other))
+    assert same(a, b)
+    np.testing.assert_array_equal(a.scalers["audio"].mean, b.scalers["audio"].mean)
+
+
+@pytest.mark.parametrize("model", ["agt", "attention"])
+def test_a_separable_task_is_learned(data_of, small, model):
+    data = data_of(n=150, signal=8.0)
+    (fitted,) = fit_here(data, FitTask(small(model, epochs=25, learning_rate=3e-3), np.arange(100)))
+    predicted = fitted.predict(data)[100:].argmax(1)
+    assert f1_score(data.labels[100:], predicted, average="weighted") > 0.95
+
+
+@pytest.mark.parametrize(("by", "best"), [("inner_loss", "idxmin"), ("inner_waf", "idxmax")])
+def test_the_epoch_is_chosen_by_loss_or_by_waf_as_asked(data_of, small, by, best):
+    config = small(epochs=12, learning_rate=1e-2, choose_by=by.removeprefix("inner_"))
+    (fitted,) = fit_here(data_of(signal=1.0), FitTask(config, np.arange(90)))
+    assert fitted.epoch == getattr(fitted.history[by], best)()
+
+
+def test_a_loss_that_is_never_finite_is_said_with_what_to_change(data_of, small):
+    task = FitTask(small(learning_rate=1e38, scale=False), np.arange(60))
+    with pytest.raises(FloatingPointError, match="lower the learning rate"):
+        fit_here(data_of(), task)
+
+
+def test_the_weights_kept_are_those_of_the_epoch_with_the_lowest_inner_loss(data_of, small):
+    data, rows = data_of(signal=1.0), np.arange(90)
+    (fitted,) = fit_here(data, FitTask(small(epochs=12, learning_rate=1e-2), rows))
+    assert fitted.epoch == fitted.history["inner_loss"].idxmin()
+    inner = inner_split(data.labels, None, 0)
+    probabilities = fitted.predict(data)[inner]
+    loss = -np.log(probabilities[np.arange(inner.sum()), data.labels[inner]]).mean()
+    row = fitted.history.loc[fitted.epoch]
+    assert loss == pytest.approx(row["inner_loss"], rel=1e-5)
+    waf = f1_score(data.labels[inner], probabilities.argmax(1), average="weighted")
+    assert waf == pytest.approx(row["inner_waf"], rel=1e-9)
+
+
+def test_the_scaler_has_seen_neither_the_inner_clips_nor_the_held_out_ones(data_of, small):
+    data, rows = data_of(), np.arange(60)
+    (fitted,) = fit_here(data, FitTask(small(epochs=1), rows))
+    training = rows[~inner_split(data.labels[rows], None, 0)]
+    mean = data.features["audio"][training].mean(0)
+    np.testing.assert_allclose(fitted.scalers["audio"].mean, mean, rtol=1e-5)
+
+
+def test_patience_ends_a_fit_that_no_longer_improves(data_of, small):
+    task = FitTask(small(epochs=200, patience=3, learning_rate=0.05), np.arange(60))
+    (fitted,) = fit_here(data_of(signal=0.0), task)
+    assert len(fitted.history) == fitted.epoch + 3
+
+
+def test_hidden_modalities_are_as_many_as_asked_for_and_never_all_of_a_clip():
+    torch.manual_seed(0)
+    present = torch.ones(20_000, 3, dtype=torch.bool)
+    present[:5000, 0] = False
+    hidden = hide(present, 0.3)
+    assert hidden.any(-1).all()
+    assert not (hidden & ~present).any()
+    # all three fall with .027, and then one is spared: (3 * .3 - .027) / 3 = .291
+    share = 1 - hidden[5000:].float().mean().item()
+    assert share == pytest.approx(0.291, abs=5 * (0.3 * 0.7 / 45_000) ** 0.5)
+
+
+def test_clips_without_any_of_the_modalities_are_left_out(data_of, small):
+    data = data_of()
+    present = data.present.copy()
+    present[:6] = False
+    rows = np.arange(60)
+    (with_absent,) = fit_here(replace(data, present=present), FitTask(small(), rows))
+    (without,) = fit_here(data, FitTask(small(), rows[6:]))
+    assert same(with_absent, without)
+
+
+def test_a_training_clip_without_label_is_named(data_of, small):
+    data = data_of()
+    data.labels[7] = -1
+    with pytest.raises(ValueError, match=r"task 0: 1 training clips.*'clip7'"):
+        fit_here(data, FitTask(small(), np.arange(60)))
+
+
+@pytest.mark.parametrize("modalities", [("audio",), ("video",), ("audio", "video")])
+def test_a_fit_uses_the_modalities_of_its_configuration_alone(data_of, small, modalities):
+    data = data_of()
+    (fitted,) = fit_here(data, FitTask(small(modalities=modalities, epochs=1), np.arange(60)))
+    assert tuple(fitted.dims) == modalities
+    others = data.without(*({"audio", "video"} - set(modalities)))
+    np.testing.assert_array_equal(fitted.predict(data), fitted.predict(others))
+
+
+def test_probabilities_sum_to_one_and_the_gate_has_one_row_per_clip(data_of, small):
+    data = data_of()
+    agt, baseline = fit_here(
+        data, *(FitTask(small(m, epochs=1), np.arange(60)) for m in ("agt", "attention"))
+    )
+    np.testing.assert_allclose(agt.predict(data).sum(1), 1, rtol=1e-5)
+    assert agt.gate(data).kept.shape == (90, 2)
+    with pytest.raises(TypeError, match="attention has no gate"):
+        baseline.gate(data)
+
+
+@pytest.mark.parametrize("model", ["agt", "attention"])
+def test_what_lies_behind_a_clips_end_changes_neither_fit_nor_prediction(data_of, small, model):
+    data = data_of()
+    lengths = np.random.default_rng(0).integers(1, 4, 90)
+    frames = np.repeat(data.features["audio"][:, None], 4, 1)
+    inside = np.arange(4) < lengths[:, None]
+    task = FitTask(small(model, epochs=2, mixup=0.5), np.arange(60))
+    predictions = []
+    for filler in (0.0, 1e3):
+        padded = np.where(inside[..., None], frames, np.float32(filler))
+        changed = {"audio": padded, "video": data.features["video"]}
+        framed = replace(data, features=changed, lengths={"audio": lengths})
+        (fitted,) = fit_here(framed, task)
+        predictions.append(fitted.predict(framed))
+    np.testing.assert_array_equal(*predictions)
+
+
+def test_mixup_blends_values_and_targets_by_one_share():
+    torch.manual_seed(0)
+    n = 6
+    values = torch.eye(n)
+    clips = Clips({"audio": values}, torch.ones(n, 1, dtype=torch.bool), {}, torch.arange(n))
+    mixed, targets = mix(clips, torch.eye(n), 1.0)
+    torch.testing.assert_close(mixed.inputs["audio"], targets)
+    torch.testing.assert_close(targets.sum(1), torch.ones(n))
+    assert (targets.argmax(1) == torch.arange(n)).all()
+    assert (targets.max(1).values < 1).any()
+
+
+def test_mixup_leaves_alone_what_the_partner_lacks():
+    n = 8
+    present = torch.ones(n, 2, dtype=torch.bool)
+    present[:, 1] = torch.arange(n) == 0
+    audio = torch.arange(float(n)).view(n, 1, 1).expand(n, 3, 1)
+    video = torch.full((n, 1), torch.nan)
+    video[0] = 5.0
+    lengths = {"audio": torch.ones(n, dtype=torch.int64)}
+    torch.manual_seed(1)
+    clips = Clips({"audio": audio, "video": video}, present, lengths, torch.arange(n))
+    mixed, targets = mix(clips, torch.eye(n), 1.0)
+    assert mixed.inputs["video"][0].item() == 5.0
+    torch.testing.assert_close(mixed.inputs["audio"][:, 0, 0], targets @ torch.arange(float(n)))
+    torch.testing.assert_close(mixed.inputs["audio"][:, 1:], audio[:, 1:])

@@ -1,0 +1,178 @@
+"""What a notebook's parameters become."""
+
+import nbformat
+import numpy as np
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from agt_lib import corpora, fusion
+from agt_lib.features.features import Features
+from agt_lib.workspace import kept, paths, run
+from agt_lib.workspace.story import finished
+
+
+def start(notebook="99_test", **parameters):
+    return run.start(notebook, {"profile": "smoke"} | parameters)
+
+
+def resolve(notebook="99_test", **parameters):
+    """A run that was told its corpus, as a notebook's second cell leaves it."""
+    resolved = start(notebook, **parameters)
+    corpora.of_run(resolved)
+    return resolved
+
+
+def test_auto_takes_the_profiles_values_and_an_empty_one_leaves_the_modality_out():
+    assert dict(start().encoders) == {"audio": "opensmile", "video": "clip", "text": "smollm2"}
+    assert dict(start(text="", audio="hubert:x").encoders) == {
+        "audio": "hubert:x",
+        "video": "clip",
+    }
+
+
+def test_zero_folds_and_seeds_are_the_profiles():
+    assert start().profile.n_folds == 5
+    assert start(n_folds=3, n_seeds=2, seed=7).seeds == [7, 8]
+    assert start(n_folds=3).profile.n_folds == 3
+
+
+def test_the_line_names_versions_device_and_all_that_was_resolved(capsys):
+    start(text="")
+    line = capsys.readouterr().out
+    for part in ("torch", "cpu", "profile smoke", "corpus smoke", "audio opensmile", "seeds [0]"):
+        assert part in line
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"profile": "huge"}, "there are smoke, mini, base, paper"),
+        ({"profile": "paper"}, "give the parameters corpus .* and root"),
+        ({"audio": "", "video": "", "text": ""}, "every modality was left out"),
+        ({"labels": "joy, anger"}, "has its own label set"),
+    ],
+)
+def test_parameters_that_can_not_be_are_refused_with_what_to_give(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        resolve(**parameters)
+
+
+def test_mertools_without_folders_lists_those_there_are(tmp_path):
+    (tmp_path / "label-disdim.csv").write_text("name,discrete\na,happy\n")
+    (tmp_path / "features" / "hubert-UTT").mkdir(parents=True)
+    with pytest.raises(ValueError, match="not given: video, text. Folders: hubert-UTT"):
+        resolve(corpus="mertools", root=str(tmp_path), audio="hubert-UTT")
+
+
+def test_a_label_set_of_ones_own_reaches_the_corpus(tmp_path):
+    path = tmp_path / "clips.csv"
+    path.write_text("name,emotion,text\na,joy,hello\nb,anger,no\n")
+    told = start(corpus="manifest", root=str(path), labels="Joy, anger")
+    assert corpora.of_run(told).labels == ("joy", "anger")
+
+
+def test_a_modality_that_no_labelled_clip_has_is_left_out_and_said(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "clips.csv"
+    path.write_text("name,split,emotion,text\na,train,happy,hello\nb,train,happy,oh\nc,test,,no\n")
+    told = start(corpus="manifest", root=str(path), audio="opensmile", video="", text="", n_folds=2)
+    names = ("a", "b", "c")
+
+    def made(modality, present):
+        there = np.full(3, present)
+        return Features(modality, names, np.ones((3, 2), np.float32), there, "made")
+
+    both = {"audio": made("audio", False), "text": made("text", True)}
+    monkeypatch.setattr("agt_lib.fusion.runs.raw_features", lambda *_: dict(both))
+    given = fusion.of_run(told, corpora.of_run(told))
+    assert given.data.modalities == ("text",)
+    assert given.test.modalities == ("text",)
+    assert "no labelled clip has audio" in capsys.readouterr().out
+
+
+def test_files_that_a_parameter_names_are_told_apart_by_their_contents(tmp_path):
+    (tmp_path / "scores.csv").write_text("label,score\n")
+    before = start(scores=str(tmp_path / "scores.csv")).own
+    (tmp_path / "scores.csv").write_text("label,score\nsad,0.1\n")
+    assert start(scores=str(tmp_path / "scores.csv")).own != before
+
+
+def test_results_of_a_notebook_are_found_by_another_with_the_same_settings_alone(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "clips.csv").write_text("name,emotion,text\na,happy,hello\nb,sad,oh\n")
+    mine = {"corpus": "manifest", "root": str(tmp_path / "clips.csv")}
+    earlier = resolve("98_earlier", **mine)
+    assert finished(resolve(**mine), "98_earlier") is None
+    assert finished(resolve(**mine), "98_earlier") is None, "not finished yet"
+    earlier.finish()
+    assert finished(resolve(**mine), "98_earlier") == earlier.folder
+    assert finished(resolve(**mine, seed=1), "98_earlier") is None
+    assert finished(resolve(**mine, text=""), "98_earlier") is None
+    assert finished(resolve(**mine, max_failures=0.5), "98_earlier") is None
+    with monkeypatch.context() as patch:
+        patch.setattr(kept, "versions", lambda: {"torch": "another"})
+        assert finished(resolve(**mine), "98_earlier") is None
+    monkeypatch.setattr(kept, "room_versions", lambda: {"fusion": 0})
+    assert finished(resolve(**mine), "98_earlier") is None
+
+
+def test_results_of_an_older_notebook_are_not_found_but_parameters_are_settings_of_a_run(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "clips.csv").write_text("name,emotion,text\na,happy,hello\nb,sad,oh\n")
+    mine = {"corpus": "manifest", "root": str(tmp_path / "clips.csv")}
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    (tmp_path / "notebooks").mkdir()
+
+    def write(code, default=1):
+        parameters = new_code_cell(f"x = {default}", metadata={"tags": ["parameters"]})
+        notebook = new_notebook(cells=[parameters, new_code_cell(code)])
+        nbformat.write(notebook, tmp_path / "notebooks" / "98_earlier.ipynb")
+
+    write("print(x)")
+    earlier = resolve("98_earlier", **mine)
+    earlier.finish()
+    assert finished(resolve(**mine), "98_earlier") == earlier.folder
+    write("print(x)", default=2)
+    assert finished(resolve(**mine), "98_earlier") == earlier.folder
+    write("print(x + 1)")
+    assert finished(resolve(**mine), "98_earlier") is None
+    assert resolve("98_earlier", **mine).folder != earlier.folder
+
+
+def test_results_scored_by_other_test_answers_are_not_found(tmp_path, monkeypatch):
+    path = tmp_path / "clips.csv"
+    mine = {"corpus": "manifest", "root": str(path)}
+    path.write_text("name,split,emotion,text\na,train,happy,hello\nb,test,sad,oh\n")
+    earlier = resolve(**mine)
+    earlier.finish()
+    assert finished(resolve(**mine), "99_test") == earlier.folder
+    path.write_text("name,split,emotion,text\na,train,happy,hello\nb,test,angry,oh\n")
+    corrected = resolve(**mine)
+    assert corrected.facts["corpus"]["fingerprint"] == earlier.facts["corpus"]["fingerprint"]
+    assert finished(corrected, "99_test") is None
+    assert corrected.folder != earlier.folder
+
+
+def test_results_from_other_features_in_the_same_folder_are_not_found(tmp_path):
+    (tmp_path / "label-disdim.csv").write_text("name,discrete\na,happy\nb,sad\n")
+    folder = tmp_path / "features" / "hubert-UTT"
+    folder.mkdir(parents=True)
+    for name, value in (("a", 1.0), ("b", 2.0)):
+        np.save(folder / f"{name}.npy", np.full(3, value, np.float32))
+    mine = {"corpus": "mertools", "root": str(tmp_path)}
+    mine |= {"audio": "hubert-UTT", "video": "", "text": ""}
+    earlier = resolve(**mine)
+    earlier.finish()
+    assert finished(resolve(**mine), "99_test") == earlier.folder
+    np.save(folder / "b.npy", np.full(3, 3.0, np.float32))
+    assert finished(resolve(**mine), "99_test") is None
+
+
+def test_a_notebooks_own_parameters_are_on_record_and_make_another_folder(tmp_path, monkeypatch):
+    (tmp_path / "clips.csv").write_text("name,emotion,text\na,happy,hello\nb,sad,oh\n")
+    mine = {"corpus": "manifest", "root": str(tmp_path / "clips.csv")}
+    strict, lax = (resolve(**mine, threshold=t) for t in (0.9, 0.5))
+    assert strict.folder != lax.folder
+    lax.finish()
+    assert kept.read_manifest(lax.folder)["settings"]["own"]["threshold"] == 0.5

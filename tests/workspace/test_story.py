@@ -1,0 +1,105 @@
+"""The notebook runner, on small notebooks the tests write."""
+
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from agt_lib.workspace import kept, story
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a notebook whose parameters cell is `x = 1`, followed by the cells given."""
+
+    def write(*sources, tags=()):
+        cells = [new_code_cell("x = 1", metadata={"tags": ["parameters"]})]
+        cells += [new_code_cell(source, metadata={"tags": list(tags)}) for source in sources]
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        path = tmp_path / "01_test.ipynb"
+        nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+        return path
+
+    return write
+
+
+def test_a_notebook_runs_once_and_again_only_when_something_changed(write, tmp_path):
+    source, output = write("print('x is', x)", tags=["result"]), tmp_path / "out" / "01.ipynb"
+    assert story.run_notebook(source, output, {"x": 3})
+    assert story.result(output).strip() == "x is 3"
+    assert not story.run_notebook(source, output, {"x": 3})
+    assert story.run_notebook(source, output, {"x": 4})
+    assert story.result(output).strip() == "x is 4"
+
+
+def test_a_notebook_whose_results_were_deleted_or_are_not_whole_runs_again(write, tmp_path):
+    output = tmp_path / "out" / "01.ipynb"
+    results = story.paths.runs() / "01_test-smoke-1"
+    source = write(
+        f"from agt_lib.workspace import kept\nkept.write_manifest({str(results)!r}, {{}}, 0)"
+    )
+    kept.write_manifest(story.paths.runs() / "01_test-smoke-0", {}, 0.0)  # of another run
+    assert story.run_notebook(source, output, {})
+    (story.paths.runs() / "01_test-smoke-0" / kept.MANIFEST).unlink()
+    assert not story.run_notebook(source, output, {})
+    (results / kept.MANIFEST).unlink()
+    assert story.run_notebook(source, output, {})
+    assert (results / kept.MANIFEST).is_file()
+    assert not story.run_notebook(source, output, {})
+
+
+def test_a_parameter_that_the_notebook_does_not_have_is_refused(write, tmp_path):
+    with pytest.raises(story.NotebookError, match=r"no parameters \['epohcs'\]; it has"):
+        story.run_notebook(write("x"), tmp_path / "out.ipynb", {"epohcs": 3})
+    assert not (tmp_path / "out.ipynb").exists()
+
+
+def test_a_cell_that_raises_fails_and_leaves_what_ran_under_another_name(write, tmp_path):
+    output = tmp_path / "out.ipynb"
+    with pytest.raises(story.NotebookError, match="no clips here"):
+        story.run_notebook(write("1 + 1", "raise ValueError('no clips here')"), output, {})
+    assert not output.exists()
+    assert (tmp_path / "out.failed.ipynb").exists()
+
+
+def test_a_kernel_that_dies_is_a_failure(write, tmp_path):
+    with pytest.raises(story.NotebookError):
+        story.run_notebook(
+            write("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "1"),
+            tmp_path / "out.ipynb",
+            {},
+        )
+    assert not (tmp_path / "out.ipynb").exists()
+
+
+def test_results_that_were_deleted_are_made_again(write, tmp_path, monkeypatch):
+    made = tmp_path / "made"
+    source = write(f"from pathlib import Path\nPath({str(made)!r}).mkdir(exist_ok=True)")
+    (tmp_path / "notebooks").mkdir()
+    source.rename(tmp_path / "notebooks" / source.name)
+    monkeypatch.setattr(story.paths, "ROOT", tmp_path)
+    monkeypatch.setattr(story, "finished", lambda *_: made if made.exists() else None)
+    run = SimpleNamespace(
+        folder=tmp_path / "run",
+        settings={"encoders": {}}, profile=SimpleNamespace(name="smoke", n_folds=2, n_seeds=1),
+        source="mini", root=None, labels=(), max_failures=0.05, seed=0,
+    )  # fmt: skip
+    assert story.results(run, "01_test") == made
+    made.rmdir()  # its executed notebook still lies in the run's folder
+    assert story.results(run, "01_test") == made
+    assert made.exists()
+
+
+def test_parameters_that_a_notebook_was_given_are_said_and_its_own_are_not(
+    write, tmp_path, monkeypatch
+):
+    (tmp_path / "notebooks").mkdir()
+    write("x").rename(tmp_path / "notebooks" / "01_test.ipynb")
+    monkeypatch.setattr(story.paths, "ROOT", tmp_path)
+    folders = {}
+    for x in (1, 3):
+        folders[x] = tmp_path / f"run{x}"
+        kept.write_manifest(folders[x], {"settings": {"own": {"x": x}}}, 0.0)
+    assert story.departures({"01_test": folders[1]}) == ""
+    assert "01_test with x=3" in story.departures({"01_test": folders[3]})
