@@ -23,8 +23,8 @@ from agt_lib.corpora.media import VERSION as MEDIA_VERSION
 from agt_lib.corpora.media import MediaError, decode_frames
 from agt_lib.features.features import FAILURE_COLUMNS
 from agt_lib.workspace import kept, paths
-from agt_lib.workspace.ledger import ABSENT, check_share
 from agt_lib.workspace.progress import bar
+from agt_lib.workspace.shards import ABSENT, check_share
 
 VERSION = 1  # raised when the same clip gives other pictures
 SHARD = 64

@@ -23,8 +23,8 @@ from agt_lib.features.features import FAILURE_COLUMNS, Features
 from agt_lib.features.store import FeatureStore
 from agt_lib.workspace import paths
 from agt_lib.workspace.kept import digest, read_manifest, write_manifest
-from agt_lib.workspace.ledger import ABSENT, LEDGER, check_share
 from agt_lib.workspace.progress import bar as progress_bar
+from agt_lib.workspace.shards import ABSENT, LEDGER, check_share
 
 SOURCES = {"audio": ("audio", "video"), "video": ("video",), "text": ("text",)}
 """The columns of a corpus that may hold a modality, the first that is filled counts."""

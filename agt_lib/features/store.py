@@ -30,7 +30,7 @@ from safetensors.numpy import save
 from agt_lib.features.features import Features
 from agt_lib.workspace import paths
 from agt_lib.workspace.kept import digest, read_manifest, write_atomic
-from agt_lib.workspace.ledger import LEDGER, LEDGER_COLUMNS
+from agt_lib.workspace.shards import LEDGER, LEDGER_COLUMNS
 
 
 class StoreError(RuntimeError):

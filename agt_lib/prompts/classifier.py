@@ -17,7 +17,7 @@ from agt_lib.corpora.corpus import Corpus
 from agt_lib.prompts.divisions import divisions, others
 from agt_lib.prompts.ranking import Rankings
 from agt_lib.workspace.kept import digest
-from agt_lib.workspace.ledger import ABSENT
+from agt_lib.workspace.shards import ABSENT
 
 VERSION = 1  # raised when the same words and labels give other rankings
 NO_WORDS = "the clip has no words"

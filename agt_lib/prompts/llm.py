@@ -26,8 +26,8 @@ from agt_lib.prompts.endpoint import Endpoint, base_url
 from agt_lib.prompts.ranking import Rankings
 from agt_lib.workspace import paths
 from agt_lib.workspace.kept import digest
-from agt_lib.workspace.ledger import ABSENT
 from agt_lib.workspace.progress import bar as progress_bar
+from agt_lib.workspace.shards import ABSENT
 
 MODEL_VARIABLE = "OPENAI_MODEL"
 DEFAULT_MODEL = "gpt-4"  # section 2.1 of the paper

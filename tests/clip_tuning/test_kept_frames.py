@@ -3,7 +3,7 @@ import pytest
 
 from agt_lib.clip_tuning import TuneConfig, frames
 from agt_lib.corpora.media import decode_frames
-from agt_lib.workspace.ledger import ExtractionError
+from agt_lib.workspace.shards import ExtractionError
 
 CONFIG = TuneConfig(n_frames=2, frames_per_segment=3, crop=0.5)
 

@@ -19,7 +19,7 @@ from agt_lib.corpora.corpus import Corpus, build
 from agt_lib.corpora.media import MediaError, decode_audio, decode_frames
 from agt_lib.features.extract import extract
 from agt_lib.features.store import StoreError
-from agt_lib.workspace.ledger import ExtractionError
+from agt_lib.workspace.shards import ExtractionError
 
 TESTS = Path(__file__).parent
 

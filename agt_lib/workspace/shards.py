@@ -1,0 +1,174 @@
+"""Shards: an append-only folder of arrays by key, and the ledger of what could not be made.
+
+- `shard-00000.safetensors`, ...: one tensor for each key of some items;
+- `failures.csv`: key, name, stage and reason of each item that could not be made.
+
+Every file appears whole or not at all: a process killed at any moment loses at most the shard it
+was working on. A shard that is damaged is deleted, and said: its items are made again.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from agt_lib.workspace import paths
+from agt_lib.workspace.kept import LOCK, write_atomic
+
+LEDGER = "failures.csv"
+LEDGER_COLUMNS = ("key", "name", "stage", "reason")
+
+ABSENT = "absent"
+"""The stage of clips that never had the modality: absent with a reason, but no failures."""
+
+
+class StoreError(RuntimeError):
+    """A shard that the disk does not take."""
+
+
+class ExtractionError(RuntimeError):
+    """More clips could not be read than the caller allows; the message counts the reasons."""
+
+
+class Shards:
+    """The arrays in `folder`, each under a key that names what it was made from."""
+
+    def __init__(self, folder: Path):
+        self.folder = Path(folder)
+        self._places: dict[str, Path] = {}
+        self._scanned: set[Path] = set()
+
+    def keys(self) -> set[str]:
+        """The keys in whole shards, those of other processes included."""
+        for path in sorted(set(self.folder.glob("shard-*.safetensors")) - self._scanned):
+            try:
+                with safe_open(path, framework="numpy") as shard:
+                    self._places |= dict.fromkeys(shard.keys(), path)
+            except (SafetensorError, OSError) as error:
+                self._discard(path, error)
+            else:
+                self._scanned.add(path)
+        return set(self._places)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the right to write; waits, saying so, while another process has it.
+
+        The operating system holds the lock: it ends with its process, however that ends.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            where = paths.relative(self.folder)
+            print(f"another process is writing to {where}: waiting for it", file=sys.stderr)
+            lock.acquire()
+        try:
+            for partial in self.folder.glob(".*.partial"):
+                partial.unlink()
+            yield
+        finally:
+            lock.release()
+
+    def append(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write `arrays` by key as one shard, under the lock: all of it or nothing.
+
+        Raises StoreError where the disk does not take it.
+        """
+        if not arrays:
+            return
+        numbers = (int(path.stem.split("-")[1]) for path in self.folder.glob("shard-*.safetensors"))
+        name = f"shard-{1 + max(numbers, default=-1):05d}.safetensors"
+        self._write(name, save({key: np.ascontiguousarray(x) for key, x in arrays.items()}))
+
+    def read(self, keys: Sequence[str]) -> dict[str, np.ndarray]:
+        """The arrays under those of `keys` that are there, each shard opened once.
+
+        Those of a shard that turns out to be damaged are not there any more.
+        """
+        there, found = self.keys(), {}
+        wanted: dict[Path, list[str]] = {}
+        for key in keys:
+            if key in there:
+                wanted.setdefault(self._places[key], []).append(key)
+        for path, inside in wanted.items():
+            try:
+                with safe_open(path, framework="numpy") as shard:
+                    found |= {key: shard.get_tensor(key) for key in inside}
+            except (SafetensorError, OSError) as error:
+                self._discard(path, error)
+        return found
+
+    def failures(self) -> pd.DataFrame:
+        """The ledger: key, name, stage and reason of each item that could not be made."""
+        path = self.folder / LEDGER
+        if not path.is_file():
+            return pd.DataFrame(columns=list(LEDGER_COLUMNS), dtype="str")
+        return pd.read_csv(path, dtype="str", keep_default_na=False)
+
+    def record(self, failures: Sequence[Mapping[str, str]]) -> None:
+        """Add `failures` (dicts of key, name, stage, reason) to the ledger, under the lock."""
+        if failures:
+            added = pd.DataFrame(failures, columns=list(LEDGER_COLUMNS), dtype="str")
+            ledger = pd.concat([self.failures(), added]).drop_duplicates("key", keep="last")
+            self._write(LEDGER, ledger.to_csv(index=False))
+
+    def forget(self, keys: Sequence[str]) -> None:
+        """Take what the ledger says of `keys` back, under the lock: they are tried again."""
+        ledger = self.failures()
+        still = ledger[~ledger["key"].isin(keys)]
+        if len(still) < len(ledger):
+            self._write(LEDGER, still.to_csv(index=False))
+
+    def _discard(self, path: Path, error: Exception) -> None:
+        print(f"{paths.relative(path)} is damaged ({error}); it is made again", file=sys.stderr)
+        path.unlink(missing_ok=True)
+        self._scanned.discard(path)
+        self._places = {key: place for key, place in self._places.items() if place != path}
+
+    def _write(self, name: str, content: str | bytes) -> None:
+        path = self.folder / name
+        try:
+            write_atomic(path, content)
+        except OSError as error:
+            raise StoreError(
+                f"{path} could not be written: {error.strerror or error}. What was made before "
+                f"({len(self.keys())} items) is safe. Free some space, or point AGT_DATA to a disk "
+                "that has it, and run the same again: it goes on from there."
+            ) from error
+
+
+def check_share(
+    ledger: pd.DataFrame, n_clips: int, max_failures: float, modality: str, where: str
+) -> None:
+    """Raise ExtractionError when more than the share `max_failures` of `n_clips` failed.
+
+    `ledger` has a row of name, stage and reason for each; clips that lack the modality don't
+    count. The message groups equal reasons, the most frequent first, and names the file `where`
+    all of them stand.
+    """
+    failed = ledger[ledger["stage"] != ABSENT]
+    if len(failed) <= max_failures * n_clips:
+        return
+    lines = [
+        f"{modality}: {len(failed)} of {n_clips} clips could not be read "
+        f"({len(failed) / n_clips:.1%}; max_failures allows {max_failures:.1%}):"
+    ]
+    # Numbers differ from clip to clip where the reason is the same.
+    alike = failed["stage"] + failed["reason"].str.replace(r"\d+(\.\d+)?", "#", regex=True)
+    for _, group in sorted(failed.groupby(alike), key=lambda pair: -len(pair[1])):
+        examples = ", ".join(group["name"].head(3)) + ", ..." * (len(group) > 3)
+        first = group.iloc[0]
+        lines.append(f"  {len(group)} x {first['stage']}: {first['reason']} ({examples})")
+    lines.append(
+        f"All of them: {where}. Mend these files (a file that changed is read anew), take the "
+        "clips out of the corpus, or raise max_failures. What was extracted is kept."
+    )
+    raise ExtractionError("\n".join(lines))
