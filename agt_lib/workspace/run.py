@@ -14,7 +14,7 @@ import torch
 from matplotlib.figure import Figure
 
 import agt_lib
-from agt_lib.workspace import kept, machine, paths, profiles
+from agt_lib.workspace import kept, machine, paths, profiles, times
 
 AUTO = "auto"
 ENCODERS = ("audio", "video", "text")
@@ -129,6 +129,8 @@ class Run:
             "facts": self.facts,
         }
         manifest = kept.write_manifest(self.folder, made_of | content, self.started)
+        if self.source == self.profile.corpus:
+            times.record(self.notebook, self.profile.name, manifest["seconds"])
         print(
             f"{manifest['seconds']:.0f} s, {manifest['peak_memory_mb']} MiB at most. Results: "
             f"{paths.relative(self.folder)}"

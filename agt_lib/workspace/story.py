@@ -1,7 +1,7 @@
 """Run the numbered notebooks in order, headless, each once: `python -m agt_lib.workspace.story`.
 
-An executed notebook is kept beside a record of what it was made from (its source, the library's,
-the parameters) and of the results it left; while these stay it is not run again.
+An executed notebook is kept under what it was made from (its source, the rooms' versions, the
+parameters), with the names of the results it left. While these stay it is not run again.
 """
 
 import argparse
@@ -35,30 +35,42 @@ def notebooks() -> list[Path]:
     return sorted((paths.ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 
 
-def run_notebook(source: Path, output: Path, parameters: Mapping[str, object]) -> bool:
+def run_notebook(
+    source: Path, output: Path, parameters: Mapping[str, object], *, again: bool = False
+) -> bool:
     """Execute `source` into `output` unless that was done from the same inputs; True if it ran.
 
-    It runs again where the results that it left in `paths.runs()` are gone or no longer whole.
+    It runs again where the results that it left in `paths.runs()` are gone, and where `again`.
     Raises NotebookError for a parameter the notebook does not have, for a cell that raises and for
     a kernel that dies; what was executed until then lies in `output` with `.failed` in its name.
     """
     known = papermill.inspect_notebook(source)
     if unknown := sorted(set(parameters) - set(known)):
         raise NotebookError(f"{source.name} has no parameters {unknown}; it has {sorted(known)}")
-    record = output.with_suffix(".json")
-    made_from = kept.digest(
-        {"notebook": kept.file_digest(source), "rooms": kept.room_versions()}
-        | {"parameters": dict(parameters), "versions": kept.versions()}
-    )
-    done = json.loads(record.read_bytes()) if output.is_file() and record.is_file() else {}
-    if done.get("made_from") == made_from and all(
-        (paths.runs() / name / kept.MANIFEST).is_file() for name in done["results"]
-    ):
-        return False
+    made_from = {
+        "notebook": kept.file_digest(source),
+        "parameters": dict(parameters),
+        "rooms": kept.room_versions(),
+        "versions": kept.versions(),
+    }
+    folder = kept.folder_of("notebook", made_from)
+    done = kept.read_manifest(folder) if kept.is_whole(folder) else None
+    left = [] if done is None else [paths.runs() / name for name in done["results"]]
+    if done is not None and (again or not all(map(kept.is_whole, left))):
+        kept.discard(folder, "is asked for again" if again else "has lost its results")
+        done = None
+    failed = output.with_suffix(".failed.ipynb")
+    failed.parent.mkdir(parents=True, exist_ok=True)
+    folder = kept.kept("notebook", made_from, lambda it: _execute(source, it, failed, parameters))
+    shutil.copy(folder / source.name, output)
+    return done is None
 
-    record.unlink(missing_ok=True)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    failed, began = output.with_suffix(".failed.ipynb"), time.time()
+
+def _execute(
+    source: Path, folder: Path, failed: Path, parameters: Mapping[str, object]
+) -> dict[str, list[str]]:
+    """Execute `source` as `failed`, move it into `folder`, and name the results that it left."""
+    began = time.time()
     try:
         papermill.execute_notebook(
             source,
@@ -75,11 +87,9 @@ def run_notebook(source: Path, output: Path, parameters: Mapping[str, object]) -
     cells = [cell for cell in nbformat.read(failed, 4).cells if cell.cell_type == "code"]
     if any(cell.execution_count is None for cell in cells):
         raise NotebookError(f"{source.name}: not all cells ran; see {paths.relative(failed)}")
-    failed.replace(output)
+    shutil.move(failed, folder / source.name)
     manifests = paths.runs().glob(f"{source.stem}-*/{kept.MANIFEST}")
-    left = sorted(path.parent.name for path in manifests if path.stat().st_mtime > began)
-    kept.write_atomic(record, json.dumps({"made_from": made_from, "results": left}) + "\n")
-    return True
+    return {"results": sorted(p.parent.name for p in manifests if p.stat().st_mtime > began)}
 
 
 def finished(run: Run, notebook: str) -> Path | None:
@@ -120,8 +130,8 @@ def results(run: Run, notebook: str) -> Path:
     known = papermill.inspect_notebook(source)
     output = run.folder / "notebooks" / source.name
     print(f"{notebook} has no results of this corpus, library and notebook yet: running it")
-    output.with_suffix(".json").unlink(missing_ok=True)  # executed before, but its results are gone
-    run_notebook(source, output, {k: v for k, v in parameters.items() if k in known})
+    given = {name: value for name, value in parameters.items() if name in known}
+    run_notebook(source, output, given, again=True)
     found = finished(run, notebook)
     if found is None:
         raise NotebookError(f"{source.name} left no finished results; see {paths.relative(output)}")

@@ -148,3 +148,29 @@ def test_making_that_was_stopped_goes_on_in_the_same_folder(data_folder):
     found = []
     kept.kept("ranks", {"seed": 0}, lambda folder: {"had": found.append(folder / "half.txt")})
     assert found[0].read_text() == "1"
+
+
+@pytest.mark.parametrize("damage", ["cut short", "gone", "manifest"])
+def test_what_is_damaged_is_made_again_and_said(data_folder, capsys, damage):
+    made = []
+
+    def make(folder):
+        assert not (folder / "part" / "numbers.txt").exists()
+        (folder / "part").mkdir()
+        (folder / "part" / "numbers.txt").write_text("1 2 3")
+        made.append(folder)
+        return {}
+
+    folder = kept.kept("ranks", {"seed": 0}, make)
+    numbers = folder / "part" / "numbers.txt"
+    {
+        "cut short": lambda: numbers.write_text("1 2"),
+        "gone": numbers.unlink,
+        "manifest": lambda: (folder / kept.MANIFEST).write_text('{"schema": 1'),
+    }[damage]()
+    assert not kept.is_whole(folder)
+    assert kept.kept("ranks", {"seed": 0}, make) == folder
+    assert len(made) == 2
+    assert numbers.read_text() == "1 2 3"
+    assert "it is made again" in capsys.readouterr().err
+    assert kept.is_whole(folder)

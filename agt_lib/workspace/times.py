@@ -1,0 +1,62 @@
+"""How long notebooks took: a table that every finished run writes into and README shows.
+
+`python -m agt_lib.workspace.times` puts it into README, between two marks.
+"""
+
+import os
+import platform
+
+import pandas as pd
+from filelock import FileLock
+
+from agt_lib.workspace import paths
+from agt_lib.workspace.kept import write_atomic
+
+COLUMNS = ["notebook", "profile", "seconds", "cores", "processor"]
+START, END = "<!-- run times -->\n", "<!-- end of run times -->"
+
+
+def record(notebook: str, profile: str, seconds: float) -> None:
+    """Write the last run of `notebook` in `profile` into the table of this data folder."""
+    path = paths.data() / "run_times.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cores, processor = os.cpu_count(), platform.machine()
+    line = pd.DataFrame([[notebook, profile, round(seconds), cores, processor]], columns=COLUMNS)
+    with FileLock(path.with_name(".run_times.lock")):
+        both = pd.concat([read(), line]).drop_duplicates(["notebook", "profile"], keep="last")
+        write_atomic(path, both.sort_values(["notebook", "profile"]).to_csv(index=False))
+
+
+def read() -> pd.DataFrame:
+    """The table: a row a notebook and profile, empty where no run was finished."""
+    path = paths.data() / "run_times.csv"
+    return pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=COLUMNS)
+
+
+def as_text(table: pd.DataFrame) -> str:
+    """Seconds by notebook and profile, in Markdown, and what they were measured on."""
+    wide = table.pivot(index="notebook", columns="profile", values="seconds")
+    wide = wide.reindex(columns=[name for name in ("smoke", "mini") if name in wide])
+    lines = ["| notebook | " + " | ".join(f"{name}, s" for name in wide) + " |"]
+    lines.append("| --- |" + " ---: |" * wide.shape[1])
+    for notebook, row in wide.iterrows():
+        cells = ["" if pd.isna(value) else f"{value:.0f}" for value in row]
+        lines.append(f"| {notebook} | " + " | ".join(cells) + " |")
+    machines = table[["cores", "processor"]].drop_duplicates().itertuples(index=False)
+    measured = "; ".join(f"{cores} cores, {processor}" for cores, processor in machines)
+    return "\n".join([*lines, "", f"Measured on {measured}, no GPU."]) + "\n"
+
+
+def main() -> None:
+    """Put the table into README. Raises ValueError where no run was finished here."""
+    table = read()
+    if table.empty:
+        raise ValueError(f"no run was finished in {paths.data()}: make reproduce")
+    readme = paths.ROOT / "README.md"
+    before, _, rest = readme.read_text().partition(START)
+    _, _, after = rest.partition(END)
+    readme.write_text(before + START + as_text(table) + END + after)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""The table of run times, and README's copy of it."""
+
+import pytest
+
+from agt_lib.workspace import paths, times
+
+
+def test_the_last_run_of_a_notebook_in_a_profile_counts():
+    times.record("01_a", "smoke", 5.4)
+    times.record("01_a", "mini", 50.0)
+    times.record("01_a", "smoke", 7.0)
+    table = times.read()
+    assert table[["notebook", "profile", "seconds"]].to_numpy().tolist() == [
+        ["01_a", "mini", 50],
+        ["01_a", "smoke", 7],
+    ]
+
+
+def test_readme_gets_the_table_between_its_marks_and_nothing_else_changes(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{times.START}old\n{times.END}\nafter\n")
+    times.record("01_a", "smoke", 5.0)
+    times.record("02_b", "mini", 61.0)
+    times.main()
+    text = readme.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("\nafter\n")
+    assert "| 01_a | 5 |  |" in text
+    assert "| 02_b |  | 61 |" in text
+    assert "old" not in text
+    times.main()
+    assert readme.read_text() == text
+
+
+def test_without_a_finished_run_readme_stays_as_it_is():
+    with pytest.raises(ValueError, match="make reproduce"):
+        times.main()
