@@ -141,7 +141,8 @@ def start(notebook: str, parameters: Mapping[str, Any]) -> Run:
     """Resolve a notebook's parameters and print them in one line with versions and device.
 
     `parameters` are the notebook's names after its parameters cell: `locals()`. Of `SHARED`,
-    "auto" takes the profile's value. An empty encoder leaves its modality out. `labels` names
+    "auto" takes the profile's value. An empty encoder leaves its modality out, as does one
+    that the notebook has no parameter for. `labels` names
     another label set than the six emotions, separated by commas. 0 folds or seeds are the
     profile's. `max_failures` is the share of unreadable clips that stops an extraction. All other
     literals are the notebook's own: they stand in its record and name its folder, as do the
@@ -167,7 +168,7 @@ def start(notebook: str, parameters: Mapping[str, Any]) -> Run:
             f"profile {preset.name!r} runs on your own corpus: give the parameters corpus (see "
             "agt_lib.corpora.SOURCES) and root"
         )
-    asked = {modality: given.get(modality, AUTO) for modality in ENCODERS}
+    asked = {modality: given.get(modality, "") for modality in ENCODERS}
     # MERTools' features have folders, which no profile names.
     own_folders = source == "mertools"
     encoders = {

@@ -12,7 +12,9 @@ from agt_lib.workspace.story import finished
 
 
 def start(notebook="99_test", **parameters):
-    return run.start(notebook, {"profile": "smoke"} | parameters)
+    return run.start(
+        notebook, {"profile": "smoke"} | dict.fromkeys(run.ENCODERS, "auto") | parameters
+    )
 
 
 def resolve(notebook="99_test", **parameters):
@@ -28,6 +30,11 @@ def test_auto_takes_the_profiles_values_and_an_empty_one_leaves_the_modality_out
         "audio": "hubert:x",
         "video": "clip",
     }
+
+
+def test_a_modality_that_a_notebook_has_no_parameter_for_is_left_out():
+    told = run.start("99_test", {"profile": "smoke", "text": "auto"})
+    assert dict(told.encoders) == {"text": "smollm2"}
 
 
 def test_zero_folds_and_seeds_are_the_profiles():
