@@ -11,7 +11,7 @@ Columns of `Corpus.clips`, indexed by clip name:
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -66,6 +66,13 @@ class Corpus:
     def split(self, *splits: str) -> pd.DataFrame:
         """The clips of the splits named, in the corpus' order."""
         return self.clips[self.clips["split"].isin(splits)]
+
+    def only(self, *splits: str) -> "Corpus":
+        """This corpus without the clips, and the answers, of all other splits."""
+        clips = self.split(*splits)
+        return replace(
+            self, clips=clips, answers=self.answers[self.answers.index.isin(clips.index)]
+        )
 
     @property
     def labelled(self) -> pd.DataFrame:

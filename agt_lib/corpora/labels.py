@@ -1,4 +1,4 @@
-"""The six emotions of MER2024 and their two orders."""
+"""The six emotions of MER2024 and their two orders; the names of the three modalities."""
 
 from collections.abc import Sequence
 
@@ -10,6 +10,15 @@ EMOTIONS = ("neutral", "angry", "happy", "sad", "worried", "surprise")
 
 PROMPT_ORDER = ("worried", "happy", "neutral", "angry", "surprise", "sad")
 """The order of the paper's text prompt (section 2.1), where worry is 0 and sadness 5."""
+
+MODALITIES = ("audio", "video", "text")
+"""The order of every table and network: the guide, which is the voice, first."""
+
+LETTERS = {"audio": "A", "video": "V", "text": "T"}
+"""What the paper calls the modalities in the names of rows, such as "A+V"."""
+
+TITLES = {"audio": "voice", "video": "face", "text": "words"}
+"""What is seen or heard of a person in each modality: for readers."""
 
 MISSING = -1
 """The number of an absent label."""

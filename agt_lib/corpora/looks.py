@@ -1,19 +1,15 @@
-"""A corpus and its features for a reader's eyes: counts, a few clips, two dimensions."""
+"""A corpus for a reader's eyes: counts and a few clips."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.manifold import TSNE
-from sklearn.preprocessing import StandardScaler
 
 from agt_lib.corpora.corpus import Corpus
 from agt_lib.corpora.media import MediaError, decode_audio, decode_frames
-from agt_lib.features.features import Features
 
 NO_LABEL = "no label"
-MOST_POINTS = 2000
 
 
 def choose(corpus: Corpus, n: int = 6, seed: int = 0) -> list[str]:
@@ -61,34 +57,3 @@ def counts(corpus: Corpus) -> pd.DataFrame:
     table["speakers"] = by_split["speaker"].nunique()
     table["with text"] = by_split["text"].count()
     return table.astype(np.int64)
-
-
-def in_two_dimensions(
-    corpus: Corpus, features: Mapping[str, Features], seed: int = 0
-) -> pd.DataFrame:
-    """t-SNE of each modality's standardised features: columns modality, name, emotion, x, y.
-
-    Of the labelled clips, or of all where none is labelled; of 2000 at most, drawn by `seed`.
-    """
-    clips = corpus.clips if corpus.labelled.empty else corpus.labelled
-    clips = clips.sample(min(len(clips), MOST_POINTS), random_state=seed)
-    tables = [_project(part.select(clips.index), seed) for part in features.values()]
-    points = pd.concat(tables, ignore_index=True)
-    points.insert(2, "emotion", clips["emotion"].fillna(NO_LABEL).loc[points["name"]].to_numpy())
-    return points
-
-
-def _project(features: Features, seed: int) -> pd.DataFrame:
-    values = features.values[features.present]
-    if features.lengths is not None:  # (n, T, D) -> (n, D); zeros lie behind each clip's end
-        values = values.sum(1) / features.lengths[features.present, None]
-    names = np.array(features.names, dtype=object)[features.present]
-    points = np.zeros((len(names), 2))
-    # With few clips there are no neighbourhoods; equal ones (one sentence for all) crash t-SNE.
-    if len(names) > 3 and not np.allclose(values, values[0], rtol=1e-4):
-        perplexity = min(30.0, (len(names) - 1) / 3)
-        tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed)
-        points = tsne.fit_transform(StandardScaler().fit_transform(values))
-    return pd.DataFrame(
-        {"modality": features.modality, "name": names, "x": points[:, 0], "y": points[:, 1]}
-    )

@@ -9,6 +9,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from agt_lib.corpora.labels import TITLES
 from agt_lib.corpora.media import SAMPLE_RATE
 
 # Okabe and Ito's colours, told apart by colour-blind readers; grey for neutral.
@@ -21,7 +22,6 @@ COLOURS = {
     "surprise": "#009e73",
 }
 LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c8c8c")
-TITLES = {"audio": "Voice", "video": "Face", "text": "Words"}
 
 
 def use_style() -> None:

@@ -11,6 +11,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "encoders": ["build"],
         "extract": ["extract"],
         "features": ["Features"],
-        "runs": ["of_run", "summary"],
+        "runs": ["in_two_dimensions", "of_run", "summary"],
     },
 )

@@ -1,15 +1,21 @@
-"""The raw features of a notebook's run, and a table that says what they are."""
+"""The raw features of a notebook's run: a table that says what they are, and a picture's points."""
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
+from sklearn.manifold import TSNE
+from sklearn.preprocessing import StandardScaler
 
 from agt_lib.corpora.corpus import Corpus
+from agt_lib.corpora.looks import NO_LABEL
 from agt_lib.features import encoders, mertools
 from agt_lib.features.extract import extract
 from agt_lib.features.features import Features
 from agt_lib.features.store import extraction_record
 from agt_lib.workspace.run import Run
+
+MOST_POINTS = 2000
 
 
 def of_run(run: Run, corpus: Corpus, splits: Sequence[str] | None = None) -> dict[str, Features]:
@@ -51,3 +57,34 @@ def summary(features: Mapping[str, Features], encoders: Mapping[str, str]) -> pd
         }
         rows.append(row)
     return pd.DataFrame(rows, index=pd.Index(features, name="modality"))
+
+
+def in_two_dimensions(
+    corpus: Corpus, features: Mapping[str, Features], seed: int = 0
+) -> pd.DataFrame:
+    """t-SNE of each modality's standardised features: columns modality, name, emotion, x, y.
+
+    Of the labelled clips, or of all where none is labelled; of 2000 at most, drawn by `seed`.
+    """
+    clips = corpus.clips if corpus.labelled.empty else corpus.labelled
+    clips = clips.sample(min(len(clips), MOST_POINTS), random_state=seed)
+    tables = [_project(part.select(clips.index), seed) for part in features.values()]
+    points = pd.concat(tables, ignore_index=True)
+    points.insert(2, "emotion", clips["emotion"].fillna(NO_LABEL).loc[points["name"]].to_numpy())
+    return points
+
+
+def _project(features: Features, seed: int) -> pd.DataFrame:
+    values = features.values[features.present]
+    if features.lengths is not None:  # (n, T, D) -> (n, D); zeros lie behind each clip's end
+        values = values.sum(1) / features.lengths[features.present, None]
+    names = np.array(features.names, dtype=object)[features.present]
+    points = np.zeros((len(names), 2))
+    # With few clips there are no neighbourhoods; equal ones (one sentence for all) crash t-SNE.
+    if len(names) > 3 and not np.allclose(values, values[0], rtol=1e-4):
+        perplexity = min(30.0, (len(names) - 1) / 3)
+        tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed)
+        points = tsne.fit_transform(StandardScaler().fit_transform(values))
+    return pd.DataFrame(
+        {"modality": features.modality, "name": names, "x": points[:, 0], "y": points[:, 1]}
+    )

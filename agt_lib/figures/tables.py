@@ -9,9 +9,10 @@ from typing import Any
 import pandas as pd
 
 from agt_lib.corpora.corpus import Corpus
+from agt_lib.corpora.labels import LETTERS
 from agt_lib.evaluation import paper
 from agt_lib.figures.printed import ABSENT, Printed
-from agt_lib.fusion.table1 import AGT, BASELINE, LETTERS, OUT_OF_FOLD, REFERENCE, TEST
+from agt_lib.fusion.table1 import AGT, BASELINE, OUT_OF_FOLD, REFERENCE, TEST
 from agt_lib.workspace.run import Run
 
 FEATURES = ("A+V", "A+V*", "A+T", "A+T*", "A+V+T", "A+V*+T*")

@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "config": ["FusionConfig"],
         "crossval": ["CrossValidated", "cross_validate", "predict_mean"],
-        "networks": ["MODALITIES", "NETWORKS"],
+        "networks": ["NETWORKS"],
         "runs": ["RunData", "folds_of", "of_run"],
     },
 )

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from agt_lib.corpora.labels import MODALITIES
 from agt_lib.fusion.inputs import check_dims
-from agt_lib.fusion.networks import MODALITIES, NETWORKS
+from agt_lib.fusion.networks import NETWORKS
 
 OPTIMIZERS = ("adamw", "adam")
 SCHEDULES = ("cosine", "constant")

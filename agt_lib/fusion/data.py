@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 
 from agt_lib.corpora.corpus import Corpus
-from agt_lib.corpora.labels import MISSING, to_numbers
+from agt_lib.corpora.labels import MISSING, MODALITIES, to_numbers
 from agt_lib.features.features import Features
-from agt_lib.fusion.networks import MODALITIES
 
 
 @dataclass(frozen=True)

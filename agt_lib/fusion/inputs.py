@@ -9,9 +9,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from agt_lib.corpora.labels import MODALITIES
 from agt_lib.fusion.dropout import Dropout
 
-MODALITIES = ("audio", "video", "text")
 ORDERS = ("standard", "layernorm_first")
 
 

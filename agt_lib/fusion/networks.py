@@ -14,10 +14,7 @@ from torch import nn
 
 from agt_lib.fusion.agt import AGT
 from agt_lib.fusion.attention import Attention
-from agt_lib.fusion.inputs import MODALITIES
 from agt_lib.fusion.unimodal import Unimodal
-
-__all__ = ["MODALITIES", "NETWORKS", "build"]
 
 NETWORKS: dict[str, type[nn.Module]] = {"agt": AGT, "attention": Attention, "unimodal": Unimodal}
 

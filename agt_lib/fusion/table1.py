@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from agt_lib import evaluation
+from agt_lib.corpora.labels import LETTERS, MODALITIES
 from agt_lib.fusion.config import FusionConfig, capped
 from agt_lib.fusion.crossval import CrossValidated
 from agt_lib.fusion.data import FusionData
@@ -21,7 +22,6 @@ AGT, BASELINE, UNSCALED = "AGT", "baseline", "baseline, unscaled"
 RETRAINED = "baseline, AGT's training"
 UNIMODAL, REFERENCE = "one modality", "logistic regression"
 MODELS = (AGT, RETRAINED, BASELINE, UNSCALED, UNIMODAL, REFERENCE)
-LETTERS = {"audio": "A", "video": "V", "text": "T"}
 TUNED = "*"
 """Marks a modality whose features were tuned on emotions: "A+V*"."""
 OUT_OF_FOLD, TEST = "out-of-fold", "test"
@@ -42,7 +42,7 @@ def feature_sets(modalities: Sequence[str]) -> list[tuple[str, ...]]:
 
     A lone modality is a set by itself.
     """
-    guide, *others = [m for m in LETTERS if m in modalities]
+    guide, *others = [m for m in MODALITIES if m in modalities]
     if not others:
         return [(guide,)]
     return [
@@ -70,7 +70,7 @@ def configurations(
         if len(chosen) == len(modalities):
             configs[name, UNSCALED] = replace(baseline, scale=False)
             configs[name, RETRAINED] = replace(agt, model="attention", network=baseline.network)
-    for modality in LETTERS:
+    for modality in MODALITIES:
         if modality in modalities:
             configs[LETTERS[modality], UNIMODAL] = FusionConfig.default("unimodal", (modality,))
     return {row: capped(config, max_epochs) for row, config in configs.items()}
@@ -89,7 +89,7 @@ def tuned_configurations(
             name = features_name(chosen, tuned)
             configs[name, BASELINE] = FusionConfig.default("attention", chosen)
             configs[name, AGT] = FusionConfig.default("agt", chosen)
-    for modality in LETTERS:
+    for modality in MODALITIES:
         if modality in modalities and modality in tuned:
             name = features_name((modality,), tuned)
             configs[name, UNIMODAL] = FusionConfig.default("unimodal", (modality,))

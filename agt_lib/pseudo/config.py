@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agt_lib.fusion.config import FusionConfig
-from agt_lib.fusion.table1 import LETTERS, capped
+from agt_lib.corpora.labels import MODALITIES
+from agt_lib.fusion.config import FusionConfig, capped
 
 MODELS = ("voice", "baseline", "AGT")
 """The paper's three: HuBERT-only, MER2024's baseline and AGT."""
@@ -85,7 +85,7 @@ def configurations(
 
     Where there is no voice the first modality takes its place.
     """
-    guide = next(m for m in LETTERS if m in modalities)
+    guide = next(m for m in MODALITIES if m in modalities)
     configs = (
         FusionConfig.default("unimodal", (guide,)),
         FusionConfig.default("attention", tuple(modalities)),

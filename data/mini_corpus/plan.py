@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from agt_lib.corpora.labels import EMOTIONS
+from agt_lib.corpora.labels import EMOTIONS, TITLES
 from mini_corpus.action_units import FRAME_RATE
 from mini_corpus.words import NO_WORDS, choose_cue, compose
 
-MODALITIES = ("voice", "face", "words")
+MODALITIES = tuple(TITLES.values())
 FRAMES = (27, 48)
 """The shortest and the longest clip in frames: 2.25 to 4 s, drawn apart from the emotion."""
 

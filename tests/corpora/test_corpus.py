@@ -183,3 +183,11 @@ def test_names_that_are_no_file_names_are_unfit(name):
 @pytest.mark.parametrize("name", ["sample_00000001", "a b", "01-02", "样本", "a.b", "~x", 7])
 def test_ordinary_names_are_fit(name):
     assert name_problem(name) is None
+
+
+def test_a_corpus_of_some_splits_keeps_their_clips_and_answers_alone():
+    rows = pd.DataFrame({"name": ["a", "b", "c"], "split": ["train", "test", "unlabelled"]})
+    whole = corpus(rows, answers=pd.Series({"b": "sad"}))
+    assert list(whole.only("train", "test").clips.index) == ["a", "b"]
+    assert whole.only("train", "test").answers.to_dict() == {"b": "sad"}
+    assert whole.only("unlabelled").answers.empty
