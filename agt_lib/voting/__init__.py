@@ -4,7 +4,8 @@ A rule gives vote shares: for each clip, with which probability it picks each la
 certain (a share of 1); the paper's draws. Everything works on plain predictions of anybody's.
 """
 
-from agt_lib.voting.predictions import AGT, BASELINE, MODELS, VOICE, Predictions
+from agt_lib.evaluation.predictions import Predictions, Stage
+from agt_lib.voting.predictions import AGT, BASELINE, MODELS, VOICE
 from agt_lib.voting.priors import (
     corrected,
     prevalence_ratios,
@@ -34,7 +35,6 @@ from agt_lib.voting.scoring import (
     weighted_waf,
 )
 from agt_lib.voting.stages import (
-    Stage,
     all_rules,
     before_and_after,
     estimated_prior,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from agt_lib.voting.predictions import Predictions
+from agt_lib.evaluation.predictions import Predictions
 
 NOTICEABLE = 1.25
 """A class whose share changes by this factor, up or down, has shifted (a decision of our own)."""
@@ -43,7 +43,7 @@ def corrected(predictions: Predictions, trained_on: np.ndarray, target: np.ndarr
     """
     p = check_prior(trained_on, predictions.label_set, "the prior of training")
     q = check_prior(target, predictions.label_set, "the target prior")
-    ratio = np.broadcast_to(q / p, (predictions.n_seeds, len(predictions.label_set)))[:, None]
+    ratio = np.broadcast_to(q / p, (len(predictions.seeds), len(predictions.label_set)))[:, None]
     weighed = {model: given * ratio for model, given in predictions.probabilities.items()}
     return replace(
         predictions,

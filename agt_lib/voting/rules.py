@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from agt_lib.voting.predictions import AGT, BASELINE, VOICE, Predictions
+from agt_lib.evaluation.predictions import Predictions
+from agt_lib.voting.predictions import AGT, BASELINE, VOICE
 
 TRIGGER, PARTNER, VOTE = ("any", "both"), ("agt", "baseline", "either"), ("sample", "blend")
 PARTNERS = {"agt": (AGT,), "baseline": (BASELINE,), "either": (BASELINE, AGT)}

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from agt_lib.evaluation import scores
-from agt_lib.voting.predictions import VOICE, Predictions
+from agt_lib.evaluation.predictions import Predictions
+from agt_lib.voting.predictions import VOICE
 from agt_lib.voting.rules import PARTNERS, VoteConfig, alone, triggered
 
 N_DRAWS = 200

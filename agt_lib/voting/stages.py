@@ -4,18 +4,19 @@ S seeds, K folds, N clips, C classes.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from agt_lib.evaluation.calibration import calibrated_out_of_fold, fit_temperature, with_temperature
+from agt_lib.evaluation.predictions import Predictions, Stage
 from agt_lib.fusion.config import FusionConfig
 from agt_lib.fusion.crossval import CrossValidated
 from agt_lib.fusion.data import FusionData
 from agt_lib.probing import priors
 from agt_lib.pseudo import PseudoRounds, Round
-from agt_lib.voting.predictions import AGT, MODELS, Predictions
+from agt_lib.voting.predictions import AGT, MODELS, from_results
 from agt_lib.voting.priors import corrected
 from agt_lib.voting.rules import (
     PAPER,
@@ -30,33 +31,6 @@ from agt_lib.voting.rules import (
 
 CALIBRATED, PROPOSED = "mean, calibrated", "vote, triggers by {}"
 CORRECTED = "mean, corrected by {}", "mean, calibrated, corrected by {}"
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Predictions as they are and calibrated, and `trained_on` (S, C), the shares of the labels
-    that each seed's models learnt from. `temperatures` (S,) by model did the calibration, where
-    one did for all folds."""
-
-    predictions: Predictions
-    calibrated: Predictions
-    trained_on: np.ndarray
-    temperatures: Mapping[str, np.ndarray] = field(default_factory=dict)
-
-    def select(self, names: Sequence[str]) -> "Stage":
-        """The clips `names`, in that order. Raises ValueError listing those without predictions."""
-        chosen = self.predictions.select(names), self.calibrated.select(names)
-        return Stage(*chosen, self.trained_on, self.temperatures)
-
-    def seeing(self, table: pd.DataFrame) -> "Stage":
-        """The same, with what each model sees from a table as that of `visible`."""
-        told = self.predictions.seeing(table), self.calibrated.seeing(table)
-        return Stage(*told, self.trained_on, self.temperatures)
-
-    def averaged(self) -> "Stage":
-        """The mean over seeds, as one seed: what a single submission is made from."""
-        means = self.predictions.averaged(), self.calibrated.averaged()
-        return Stage(*means, self.trained_on.mean(0, keepdims=True), self.temperatures)
 
 
 def visible(configs: Mapping[str, FusionConfig], *parts: FusionData | None) -> pd.DataFrame:
@@ -81,10 +55,8 @@ def on_pool(fitted: Round, data: FusionData) -> Stage:
     A model's temperature is fitted on its out-of-fold predictions of the labelled clips `data` and
     acts on each fold model before the mean is taken: single models are surer than their mean.
     """
-    predictions = Predictions.from_results(fitted.results)
-    found = temperatures(
-        Predictions.from_results(fitted.results, held_out=True), _true(fitted, data)
-    )
+    predictions = from_results(fitted.results)
+    found = temperatures(from_results(fitted.results, held_out=True), _true(fitted, data))
     scaled = {
         model: with_temperature(by_fold, found[model][:, None, None, None]).mean(1)
         for model, by_fold in fitted.by_fold.items()
@@ -104,7 +76,7 @@ def held_out(
     Each fold's temperature is fitted on the other folds; with one fold alone none is, and
     `calibrated` is what the models say.
     """
-    predictions = Predictions.from_results(results, held_out=True)
+    predictions = from_results(results, held_out=True)
     result = next(iter(results.values()))
     rows, calibrated = result.folds >= 0, predictions
     if result.folds.max() > 0:
@@ -184,7 +156,7 @@ def estimated_prior(
             f"round {fitted.number} learnt from {len(fitted.selected)} pseudo-labels of the pool: "
             "estimate its prior from round 0"
         )
-    out_of_fold = Predictions.from_results(fitted.results, held_out=True)
+    out_of_fold = from_results(fitted.results, held_out=True)
     labels = _true(fitted, data)
     found = []
     for seed, temperature in enumerate(temperatures(out_of_fold, labels)[model]):

@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from agt_lib.voting.predictions import AGT, Predictions
+from agt_lib.evaluation.predictions import Predictions
+from agt_lib.voting.predictions import AGT
 from agt_lib.voting.priors import check_prior, corrected
 from agt_lib.voting.rules import (
     PAPER,

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from agt_lib.voting import AGT, BASELINE, Predictions, VoteConfig, alone, vote
+from agt_lib.evaluation.predictions import Predictions
+from agt_lib.voting import AGT, BASELINE, VoteConfig, alone, vote
 from agt_lib.voting.scoring import Referee
 
 NONE, PSEUDO, VOTE = "none", "P", "V"

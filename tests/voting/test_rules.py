@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from agt_lib.evaluation.predictions import Predictions
 from agt_lib.voting import MODELS, VoteConfig, alone, majority, mean, one_of, triggered, vote
-from agt_lib.voting.predictions import Predictions
 
 LABELS = ("neutral", "angry", "happy", "sad", "worried", "surprise")
 

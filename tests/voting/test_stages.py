@@ -128,7 +128,7 @@ def test_rules_that_know_a_prior_correct_to_it_and_others_have_its_trigger_label
 def test_a_stage_is_selected_and_averaged_as_a_whole(data, fitted):
     stage = on_pool(fitted, data).select(["r", "p"]).averaged()
     assert stage.calibrated.names == ("r", "p")
-    assert stage.predictions.n_seeds == stage.calibrated.n_seeds == len(stage.trained_on) == 1
+    assert stage.predictions.seeds == stage.calibrated.seeds == (0,) and len(stage.trained_on) == 1
     mean_of_seeds = fitted.results["AGT"].test[:, [2, 0]].mean(0)
     np.testing.assert_allclose(stage.predictions.probabilities["AGT"][0], mean_of_seeds)
 

@@ -1,11 +1,10 @@
-"""Models that vote predict the same clips and the same labels, and nothing is guessed."""
+"""Predictions are of the same clips and the same labels, and nothing is guessed."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from agt_lib.fusion.crossval import CrossValidated
-from agt_lib.voting import Predictions
+from agt_lib.evaluation.predictions import Predictions, Stage
 
 LABELS = ["a", "b"]
 
@@ -41,7 +40,7 @@ def test_models_that_disagree_on_label_order_or_labels_are_refused():
 def test_a_table_with_nan_names_the_model_and_the_clip():
     broken = VOICE.copy()
     broken.loc["y", "a"] = np.nan
-    with pytest.raises(ValueError, match=r"'AGT' hold NaN.* 1 clips, the first is 'y'"):
+    with pytest.raises(ValueError, match=r"'AGT' hold NaN.* 1 of 2 clips, the first is 'y'"):
         Predictions.from_tables({"voice": [VOICE], "AGT": [broken]})
 
 
@@ -49,43 +48,24 @@ def test_a_table_with_nan_names_the_model_and_the_clip():
 def test_numbers_that_are_no_probabilities_are_refused(row):
     broken = VOICE.copy()
     broken.loc["x"] = row
-    with pytest.raises(ValueError, match="no probabilities adding up to 1; 1 clips"):
+    with pytest.raises(ValueError, match="no probabilities adding up to 1: 1 of 2 clips"):
         Predictions.from_tables({"voice": [broken]})
 
 
-def test_models_of_other_numbers_of_seeds_are_refused():
-    with pytest.raises(ValueError, match=r"\(2, 2, 2\)"):
-        Predictions.from_tables({"voice": [VOICE], "AGT": [VOICE, VOICE]})
+def test_models_have_the_same_number_of_seeds_or_one():
+    three = {"voice": [VOICE] * 3, "logistic regression": VOICE}
+    assert (
+        Predictions.from_tables(three, seeds=(4, 5, 6))
+        .table("logistic regression", 5)
+        .equals(VOICE)
+    )
+    with pytest.raises(ValueError, match=r"'AGT': \(2, 2, 2\)"):
+        Predictions.from_tables({"voice": [VOICE] * 3, "AGT": [VOICE, VOICE]})
 
 
 def test_no_models_are_refused():
     with pytest.raises(ValueError, match="at least one model"):
         Predictions.from_tables({})
-
-
-def result(seeds=(0,), test_names=("p", "q")):
-    rng = np.random.default_rng(0)
-    values = rng.dirichlet([1, 1], (len(seeds), 3))
-    values[:, 2] = np.nan  # a clip that no fold holds out
-    return CrossValidated(
-        names=("u", "v", "w"), label_set=("a", "b"), folds=np.array([0, 1, -1]), seeds=seeds,
-        out_of_fold=values, test_names=test_names, test=rng.dirichlet([1, 1], (len(seeds), 2)),
-    )  # fmt: skip
-
-
-def test_cross_validated_models_vote_on_the_pool_or_on_the_clips_held_out():
-    results = {"voice": result((3, 4)), "AGT": result((3, 4))}
-    pool = Predictions.from_results(results)
-    assert pool.names == ("p", "q")
-    np.testing.assert_array_equal(pool.probabilities["voice"], results["voice"].test)
-    held_out = Predictions.from_results(results, held_out=True)
-    assert held_out.names == ("u", "v")
-    assert held_out.n_seeds == 2
-
-
-def test_results_of_other_seeds_are_refused():
-    with pytest.raises(ValueError, match=r"same seeds; got .*'AGT': \(1,\)"):
-        Predictions.from_results({"voice": result((0,)), "AGT": result((1,))})
 
 
 def test_selected_clips_come_in_the_order_asked_for():
@@ -122,3 +102,59 @@ def test_what_models_see_follows_the_clips_and_a_model_that_is_not_named_sees_al
     assert told.averaged().sees("AGT").all()
     with pytest.raises(ValueError, match="not said which models see 'y'"):
         told.seeing(seen.drop("y"))
+
+
+def some(seeds=(3, 4), names=("x", "y", "z"), models=("voice",)):
+    rng = np.random.default_rng(0)
+    values = {model: rng.dirichlet([1, 1], (len(seeds), len(names))) for model in models}
+    return Predictions(tuple(names), ("a", "b"), values, tuple(seeds))
+
+
+@pytest.mark.parametrize("models", [("voice", "AGT"), (("A+V", "AGT"), ("A", "one modality"))])
+def test_a_csv_holds_the_predictions_of_every_model_and_seed(tmp_path, models):
+    written = some(models=models)
+    written.to_csv(tmp_path / "predictions.csv")
+    read = Predictions.from_csv(tmp_path / "predictions.csv")
+    assert (read.names, read.label_set, read.seeds) == (written.names, ("a", "b"), (3, 4))
+    for model in models:
+        np.testing.assert_allclose(read.probabilities[model], written.probabilities[model])
+
+
+def test_a_csv_without_the_columns_of_predictions_is_refused(tmp_path):
+    some().table("voice", 3).to_csv(tmp_path / "other.csv")
+    with pytest.raises(ValueError, match="the columns are name, a, b; expected model"):
+        Predictions.from_csv(tmp_path / "other.csv")
+
+
+def test_a_table_is_of_one_seed_or_the_mean_of_all():
+    given = some()
+    tables = [given.table("voice", seed) for seed in given.seeds]
+    pd.testing.assert_frame_equal(given.table("voice"), (tables[0] + tables[1]) / 2)
+    assert given.of_seeds([4]).table("voice").equals(tables[1])
+    with pytest.raises(ValueError, match=r"no seed 0; there are \(3, 4\)"):
+        given.table("voice", 0)
+
+
+def test_models_of_two_predictions_are_joined_by_clip_name():
+    given = some(models=("voice", "AGT"))
+    other = given.of("AGT").select(["z", "x", "y"])
+    both = given.of("voice") | other
+    np.testing.assert_array_equal(both.probabilities["AGT"], given.probabilities["AGT"])
+    with pytest.raises(ValueError, match="same seeds"):
+        given.of("voice") | some(seeds=(3, 5), models=("AGT",))
+    with pytest.raises(ValueError, match="only 'voice' predicts 'z'"):
+        given.of("voice") | other.select(["x", "y"])
+
+
+def test_clips_with_a_known_label_come_in_the_order_of_the_labels():
+    truth = pd.Series({"z": "a", "other": "b", "y": None, "x": "b"})
+    assert some().known(truth).names == ("z", "x")
+    with pytest.raises(ValueError, match="none of the 3 clips has a true label; they are 'x', 'y'"):
+        some().known(truth[["other"]])
+
+
+def test_a_stage_selects_and_averages_what_is_calibrated_alike():
+    stage = Stage(some(), some(), np.array([[0.5, 0.5], [0.7, 0.3]]))
+    one = stage.select(["y"]).averaged()
+    assert one.predictions.names == one.calibrated.names == ("y",)
+    np.testing.assert_allclose(one.trained_on, [[0.6, 0.4]])

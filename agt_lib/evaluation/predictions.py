@@ -1,0 +1,310 @@
+"""What models predict for the same clips: the one type of predictions. S seeds, N clips, C classes.
+
+A prediction table is one seed of one model: a row a clip, a column of probabilities a label.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from agt_lib.corpora.labels import MISSING, to_numbers
+
+TOLERANCE = 1e-3
+"""How far from 1 a clip's probabilities may add up: tables are saved with few digits."""
+SHOWN = 5
+
+Model = Hashable
+"""A model's name, or (features, model) as in table 1: ("A+V", "AGT")."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Probabilities (S, N, C) of each model for the clips `names`, in the order of `label_set`.
+
+    A model in which nothing is drawn (logistic regression) may have one seed, (1, N, C), where the
+    others have all of `seeds`. `seen` (N,) bool by model: the clips that have a modality which the
+    model reads; all clips for a model without an entry. For the other clips a model predicts a
+    constant, which is no vote. Raises ValueError naming the model and the first clip if shapes
+    disagree, a probability is NaN or negative, or a clip's probabilities do not add up to 1.
+    """
+
+    names: tuple[str, ...]
+    label_set: tuple[str, ...]
+    probabilities: dict[Model, np.ndarray]
+    seeds: tuple[int, ...] = ()
+    seen: dict[Model, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.probabilities or not self.names:
+            raise ValueError("predictions need at least one model and one clip")
+        if len(set(self.names)) < len(self.names):
+            raise ValueError(f"names stand more than once: {_listed(_repeated(self.names))}")
+        most = max(map(len, self.probabilities.values()))
+        object.__setattr__(self, "seeds", tuple(self.seeds) or tuple(range(most)))
+        shape = (len(self.names), len(self.label_set))
+        for model, given in self.probabilities.items():
+            if given.shape[1:] != shape or len(given) not in (1, len(self.seeds)):
+                shapes = {m: p.shape for m, p in self.probabilities.items()}
+                raise ValueError(
+                    f"predictions are (seeds, clips, labels) with {len(self.seeds)} seeds (or "
+                    f"one), {shape[0]} clips and {shape[1]} labels; got {shapes}"
+                )
+            self._check(model, given)
+
+    def _check(self, model: Model, given: np.ndarray) -> None:
+        unknown = ~np.isfinite(given).all(-1)
+        wrong = unknown | (given < 0).any(-1) | (np.abs(given.sum(-1) - 1) > TOLERANCE)
+        if wrong.any():
+            seed, clip = np.argwhere(wrong)[0]
+            what = "NaN or infinity" if unknown[seed, clip] else "no probabilities adding up to 1"
+            raise ValueError(
+                f"predictions of {model!r} hold {what}: {wrong.any(0).sum()} of "
+                f"{len(self.names)} clips, the first is {self.names[clip]!r} (seed number {seed}): "
+                f"{given[seed, clip].round(4).tolist()}. Predict these clips again or leave them "
+                "out"
+            )
+
+    @classmethod
+    def from_tables(
+        cls,
+        tables: Mapping[Model, pd.DataFrame | Sequence[pd.DataFrame]],
+        seeds: Sequence[int] = (),
+    ) -> "Predictions":
+        """From each model's prediction tables, one or one a seed, in the clip order of the first.
+
+        `seeds` are the seeds' numbers (0, 1, ... by default). Raises ValueError if tables do not
+        name the same clips, or the same labels in the same order.
+        """
+        lists = {m: [t] if isinstance(t, pd.DataFrame) else list(t) for m, t in tables.items()}
+        flat = [(model, table) for model, parts in lists.items() for table in parts]
+        if not flat:
+            raise ValueError("no predictions: give at least one model's table")
+        first_model, first = flat[0]
+        for model, table in flat:
+            _check_labels(first_model, first.columns, model, table.columns)
+            _check_names(first_model, first.index, model, table.index)
+        stacks = {
+            model: np.stack([table.loc[first.index].to_numpy(float) for table in parts])
+            for model, parts in lists.items()
+        }
+        return cls(tuple(first.index), tuple(first.columns), stacks, tuple(seeds))
+
+    @classmethod
+    def from_csv(cls, path: str | Path) -> "Predictions":
+        """Read what `to_csv` wrote. Raises ValueError for a file without its columns."""
+        table = pd.read_csv(path, dtype={"name": str})
+        head = [c for c in ("features", "model", "seed", "name") if c in table]
+        if not {"model", "seed", "name"} <= set(head) or len(head) == len(table.columns):
+            raise ValueError(
+                f"{path}: the columns are {', '.join(table)}; expected model (or features and "
+                "model), seed, name and one column of probabilities a label"
+            )
+        keys = head[:-2] if "features" in head else "model"
+        tables = {
+            model: [
+                part.set_index("name").drop(columns=head[:-1]) for _, part in rows.groupby("seed")
+            ]
+            for model, rows in table.groupby(keys, sort=False)
+        }
+        return cls.from_tables(tables, sorted(int(seed) for seed in table["seed"].unique()))
+
+    def long(self) -> pd.DataFrame:
+        """All predictions in one table: columns model, seed, name and one a label.
+
+        Where models are (features, model), a column features stands in front.
+        """
+        parts = []
+        for model, given in self.probabilities.items():
+            key = dict(zip(("features", "model"), model, strict=True)) if _is_pair(model) else None
+            for seed, values in zip(self.seeds, given, strict=False):
+                about = pd.DataFrame((key or {"model": model}) | {"seed": seed, "name": self.names})
+                values = pd.DataFrame(values, columns=list(self.label_set))
+                parts.append(pd.concat([about, values], axis=1))
+        return pd.concat(parts, ignore_index=True)
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write `long` as a CSV, which `from_csv` reads; `seen` is not written."""
+        self.long().to_csv(path, index=False)
+
+    def table(self, model: Model, seed: int | None = None) -> pd.DataFrame:
+        """The prediction table of `model` for one of `seeds`, or the mean over seeds.
+
+        Raises ValueError for a model or a seed that is not there.
+        """
+        given = self._of(model)
+        if seed is None:
+            values = given.mean(0)
+        elif seed in self.seeds:
+            values = given[self.seeds.index(seed) if len(given) > 1 else 0]
+        else:
+            raise ValueError(f"no seed {seed}; there are {self.seeds}")
+        index = pd.Index(self.names, name="name")
+        return pd.DataFrame(values, index=index, columns=list(self.label_set))
+
+    def select(self, names: Sequence[str]) -> "Predictions":
+        """The clips `names`, in that order. Raises ValueError listing those without predictions."""
+        places = pd.Index(self.names).get_indexer(list(names))
+        if (places < 0).any():
+            unknown = [name for name, place in zip(names, places, strict=True) if place < 0]
+            raise ValueError(f"no predictions for {_listed(unknown)}")
+        chosen = {model: p[:, places] for model, p in self.probabilities.items()}
+        seen = {model: rows[places] for model, rows in self.seen.items()}
+        return replace(self, names=tuple(names), probabilities=chosen, seen=seen)
+
+    def of(self, *models: Model) -> "Predictions":
+        """Those of `models` alone, in that order. Raises ValueError for one that is not there."""
+        chosen = {model: self._of(model) for model in models}
+        return replace(self, probabilities=chosen)
+
+    def of_seeds(self, seeds: Sequence[int]) -> "Predictions":
+        """Those of `seeds` alone. Raises ValueError for one that is not there."""
+        if missing := [seed for seed in seeds if seed not in self.seeds]:
+            raise ValueError(f"no seeds {missing}; there are {self.seeds}")
+        places = [self.seeds.index(seed) for seed in seeds]
+        chosen = {m: p[places] if len(p) > 1 else p for m, p in self.probabilities.items()}
+        return replace(self, probabilities=chosen, seeds=tuple(seeds))
+
+    def __or__(self, other: "Predictions") -> "Predictions":
+        """The models of both, on the same clips, in the clip order of the first.
+
+        Raises ValueError if clips, labels or seeds differ.
+        """
+        first, second = next(iter(self.probabilities)), next(iter(other.probabilities))
+        _check_labels(first, pd.Index(self.label_set), second, pd.Index(other.label_set))
+        _check_names(first, pd.Index(self.names), second, pd.Index(other.names))
+        if self.seeds != other.seeds and min(len(self.seeds), len(other.seeds)) > 1:
+            raise ValueError(f"models have the same seeds; got {self.seeds} and {other.seeds}")
+        other = other.select(self.names)
+        return replace(
+            self,
+            probabilities=self.probabilities | other.probabilities,
+            seeds=max(self.seeds, other.seeds, key=len),
+            seen=self.seen | other.seen,
+        )
+
+    def averaged(self) -> "Predictions":
+        """The mean over seeds, as one seed: what a single submission is made from."""
+        means = {model: p.mean(0, keepdims=True) for model, p in self.probabilities.items()}
+        return replace(self, probabilities=means, seeds=(0,))
+
+    def seeing(self, table: pd.DataFrame) -> "Predictions":
+        """The same, with `seen` from a bool table: a row a clip name, a column a model.
+
+        Raises ValueError for clips that have no row in it.
+        """
+        if missing := [name for name in self.names if name not in table.index]:
+            raise ValueError(f"not said which models see {_listed(missing)}")
+        rows = table.loc[list(self.names)]
+        models = [model for model in self.probabilities if model in table]
+        return replace(self, seen={model: rows[model].to_numpy(bool) for model in models})
+
+    def sees(self, model: Model) -> np.ndarray:
+        """The clips that `model` saw, (N,) bool."""
+        return self.seen.get(model, np.ones(len(self.names), bool))
+
+    def chosen(self, model: Model) -> np.ndarray:
+        """The likeliest label of each clip as its number, (S, N). ValueError for no such model."""
+        return self._of(model).argmax(-1)
+
+    def known(self, truth: pd.Series) -> "Predictions":
+        """The clips whose label `truth` (labels by clip name) knows, in its order.
+
+        Raises ValueError if it knows none.
+        """
+        there = set(self.names)
+        names = [name for name in truth.index[truth.notna()] if name in there]
+        if not names:
+            raise ValueError(
+                f"none of the {len(self.names)} clips has a true label; they are "
+                f"{_listed(self.names)}, the labels' clips {_listed(list(truth.index))}"
+            )
+        return self.select(names)
+
+    def numbers(self, truth: pd.Series) -> np.ndarray:
+        """The true labels of these clips, from `truth` by clip name, as numbers (N,).
+
+        Raises ValueError for clips without one and for labels that are not in the label set.
+        """
+        found = to_numbers(truth.reindex(list(self.names)), self.label_set)
+        missing = [n for n, number in zip(self.names, found, strict=True) if number == MISSING]
+        if missing:
+            raise ValueError(f"no true label of {_listed(missing)}")
+        return found
+
+    def _of(self, model: Model) -> np.ndarray:
+        if model not in self.probabilities:
+            there = ", ".join(map(str, self.probabilities))
+            raise ValueError(f"no predictions of {model!r}; there are those of {there}")
+        return self.probabilities[model]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The predictions of models trained alike (without or with pseudo-labels), for a vote.
+
+    `calibrated` are the same predictions after temperature scaling. `trained_on` (S, C): the
+    shares of the labels that each seed's models were trained on. `temperatures`: one per seed and
+    model, (S,); empty if each fold had its own.
+    """
+
+    predictions: Predictions
+    calibrated: Predictions
+    trained_on: np.ndarray
+    temperatures: Mapping[Model, np.ndarray] = field(default_factory=dict)
+
+    def select(self, names: Sequence[str]) -> "Stage":
+        """The clips `names`, in that order. Raises ValueError listing those without predictions."""
+        chosen = self.predictions.select(names), self.calibrated.select(names)
+        return Stage(*chosen, self.trained_on, self.temperatures)
+
+    def seeing(self, table: pd.DataFrame) -> "Stage":
+        """The same, with what each model sees (`Predictions.seeing`)."""
+        told = self.predictions.seeing(table), self.calibrated.seeing(table)
+        return Stage(*told, self.trained_on, self.temperatures)
+
+    def averaged(self) -> "Stage":
+        """The mean over seeds, as one seed: what a single submission is made from."""
+        means = self.predictions.averaged(), self.calibrated.averaged()
+        return Stage(*means, self.trained_on.mean(0, keepdims=True), self.temperatures)
+
+
+def _is_pair(model: Model) -> bool:
+    return isinstance(model, tuple) and len(model) == 2
+
+
+def _check_labels(first: Model, expected: pd.Index, model: Model, found: pd.Index) -> None:
+    if list(expected) != list(found):
+        same = set(expected) == set(found)
+        raise ValueError(
+            f"{first!r} and {model!r} have {'the same labels in another order' * same}"
+            f"{'other labels' * (not same)}: {list(expected)} and {list(found)}"
+            + "; give both the same columns in the same order"
+        )
+
+
+def _check_names(first: Model, expected: pd.Index, model: Model, found: pd.Index) -> None:
+    if found.has_duplicates:
+        raise ValueError(f"{model!r} predicts a clip more than once: {_listed(_repeated(found))}")
+    differences = [
+        f"only {owner!r} predicts {_listed(only)}"
+        for owner, only in (
+            (first, expected.difference(found)),
+            (model, found.difference(expected)),
+        )
+        if len(only)
+    ]
+    if differences:
+        raise ValueError("all models predict the same clips; " + "; ".join(differences))
+
+
+def _repeated(names: Sequence[str]) -> list[str]:
+    index = pd.Index(names)
+    return list(index[index.duplicated()].unique())
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(map(repr, names[:SHOWN])) + (f" and {more} more" if more > 0 else "")
