@@ -23,6 +23,9 @@ TITLES = {"audio": "voice", "video": "face", "text": "words"}
 MISSING = -1
 """The number of an absent label."""
 
+NOTICEABLE = 1.25
+"""A label whose share changes by this factor, up or down, has shifted (a decision of our own)."""
+
 
 def normalise(label: object) -> str | None:
     """Return `label` in lower case without outer spaces, or None if it is absent or empty."""

@@ -13,6 +13,7 @@ from agt_lib.corpora.labels import LETTERS
 from agt_lib.evaluation import paper
 from agt_lib.figures.printed import ABSENT, Printed
 from agt_lib.fusion.table1 import AGT, BASELINE, OUT_OF_FOLD, REFERENCE, TEST
+from agt_lib.workspace import paths
 from agt_lib.workspace.run import Run
 
 FEATURES = ("A+V", "A+V*", "A+T", "A+T*", "A+V+T", "A+V*+T*")
@@ -77,6 +78,11 @@ class About:
         if self.source == "mer2024":
             return "The paper's are of this corpus too, with folds of its own."
         return "The paper's are of MER2024: not comparable, unless this corpus is it."
+
+
+def published(profile: str, corpus: str) -> Path:
+    """The checkout's folder of figures and tables of a profile and the corpus it ran on."""
+    return paths.ROOT / "figures" / "-".join(dict.fromkeys((profile, corpus)))
 
 
 def read(folder: Path, name: str, columns: Sequence[str]) -> pd.DataFrame:

@@ -11,10 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from agt_lib.corpora.labels import NOTICEABLE
 from agt_lib.evaluation.predictions import Predictions
-
-NOTICEABLE = 1.25
-"""A class whose share changes by this factor, up or down, has shifted (a decision of our own)."""
 
 
 def check_prior(prior: np.ndarray, labels: Sequence[str], what: str) -> np.ndarray:

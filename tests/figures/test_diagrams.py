@@ -1,12 +1,19 @@
 """Figures 1 and 2: what a reader of the printed page must be able to rely on."""
 
+import re
+import subprocess
+import sys
 from itertools import combinations
 
 import matplotlib
 import pytest
+from PIL import Image
 
-from agt_lib.figures import framework, style, tuning
-from agt_lib.figures.diagram import Box, Canvas
+import drawing
+import figure1
+import figure2
+from agt_lib.workspace import paths
+from drawing import Box, Canvas
 
 TOLERANCE = 0.005  # inches: a third of the thinnest gap that is meant
 
@@ -18,7 +25,7 @@ def no_window():
     matplotlib.pyplot.close("all")
 
 
-@pytest.fixture(params=[framework, tuning], ids=["figure 1", "figure 2"])
+@pytest.fixture(params=[figure1, figure2], ids=["figure 1", "figure 2"])
 def page(request):
     return request.param.canvas()
 
@@ -99,16 +106,16 @@ def test_every_arrow_ends_at_the_edge_of_a_box_and_is_straight_or_square(page):
 
 
 def test_no_text_is_smaller_than_the_smallest_readable_size(page):
-    assert min(text.get_fontsize() for text in page.axes.texts) >= style.SMALL >= 6.5
+    assert min(text.get_fontsize() for text in page.axes.texts) >= drawing.SMALL >= 6.5
 
 
 def test_figures_are_as_wide_as_the_columns_of_print():
-    assert framework.draw().get_size_inches()[0] == 7.0
-    assert tuning.draw().get_size_inches()[0] == 3.4
+    assert figure1.draw().get_size_inches()[0] == 7.0
+    assert figure2.draw().get_size_inches()[0] == 3.4
 
 
 def test_figure_1_shows_both_stages():
-    shown = " ".join(text.get_text() for text in framework.canvas().axes.texts)
+    shown = " ".join(text.get_text() for text in figure1.canvas().axes.texts)
     for word in ("HuBERT-large", "CBT (cat [A, V])", "CBT (cat [A, T])", "AMF", "pseudo-", "vote"):
         assert word in shown
 
@@ -119,3 +126,49 @@ def test_a_text_too_long_for_its_box_and_one_upon_another_are_found():
     page.text((0.6, 0.25), "upon it")
     assert overfull(page) == ["far too long for so small a box"]
     assert overlapping(page) == [("far too long for so small a box", "upon it")]
+
+
+def test_each_is_a_script_that_writes_png_pdf_svg_and_caption(tmp_path):
+    folders = [tmp_path / "a b", tmp_path / "c"]
+    script = paths.ROOT / "figures" / "figure2.py"
+    environment = {"PATH": "", "MPLBACKEND": "agg", "MPLCONFIGDIR": matplotlib.get_configdir()}
+    subprocess.run([sys.executable, script, *folders], check=True, env=environment)
+    for folder in folders:
+        assert {p.suffix for p in folder.iterdir()} == {".png", ".pdf", ".svg", ".txt"}
+        assert Image.open(folder / "figure2.png").size == (1020, 1290)
+        assert (folder / "figure2.txt").read_text() == figure2.CAPTION + "\n"
+
+
+def test_a_pdf_embeds_each_of_its_fonts_as_truetype(tmp_path):
+    drawing.save(figure1.draw(), tmp_path, "figure1", figure1.CAPTION)
+    content = (tmp_path / "figure1.pdf").read_bytes()
+    fonts = content.count(b"/Type /FontDescriptor")
+    assert fonts >= 2  # plain and bold
+    assert content.count(b"/FontFile2") == fonts
+    assert b"/Type3" not in content
+    assert set(re.findall(rb"/Subtype /(CIDFontType\d)", content)) == {b"CIDFontType2"}
+
+
+def test_the_same_figure_gives_the_same_bytes(tmp_path):
+    for folder in ("first", "second"):
+        drawing.save(figure2.draw(), tmp_path / folder, "figure2", figure2.CAPTION)
+    for ending in ("png", "pdf", "svg"):
+        first, second = (tmp_path / f / f"figure2.{ending}" for f in ("first", "second"))
+        assert first.read_bytes() == second.read_bytes()
+    assert b"Date" not in first.read_bytes()
+
+
+@pytest.mark.filterwarnings("error")
+def test_fonts_and_layout_of_another_style_change_nothing(tmp_path):
+    figure1.draw().savefig(tmp_path / "plain.png", dpi=60)
+    other = {"font.sans-serif": ["STIXGeneral"], "font.size": 20}
+    with matplotlib.rc_context(other | {"figure.constrained_layout.use": True}):
+        figure = figure1.draw()
+        for name in ("styled.png", "again.png"):
+            figure.savefig(tmp_path / name, dpi=60)
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
+
+def test_a_tint_is_between_the_colour_and_white():
+    assert drawing.tint("#000000", 0.25) == pytest.approx((0.75, 0.75, 0.75))
+    assert drawing.tint("#ff0000", 1) == (1, 0, 0)

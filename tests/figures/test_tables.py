@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from agt_lib.figures import tables
+from agt_lib.workspace import paths
 
 ABOUT = tables.About(
     corpus="corpus made up (synthetic)", synthetic=True, source="mini", profile="mini",
@@ -174,3 +175,8 @@ def test_captions_say_which_rule_chose_our_pseudo_labels_and_what_was_changed():
     table = tables.table2(table2_scores(), about, "calibrated confidence")
     assert "ours by calibrated confidence; the paper's by raw confidence above 0.9" in table.text()
     assert "07_vote with partner='baseline'." in table.text().replace("\n", " ")
+
+
+def test_published_figures_lie_apart_by_profile_and_corpus():
+    assert tables.published("mini", "mini") == paths.ROOT / "figures" / "mini"
+    assert tables.published("paper", "mer2024") == paths.ROOT / "figures" / "paper-mer2024"

@@ -6,11 +6,11 @@ the paper's figure shows is not in its text.
 
 from matplotlib.figure import Figure
 
-from agt_lib.figures import icons, style
-from agt_lib.figures.diagram import Box, Canvas
+import drawing
+from drawing import Box, Canvas
 
 HEIGHT = 4.3
-FACE, WORDS = style.MODALITIES["video"], style.MODALITIES["text"]
+FACE, WORDS = drawing.MODALITIES["video"], drawing.MODALITIES["text"]
 FIRST = Box(0.04, 2.2, 3.32, 2.06)
 SECOND = Box(0.04, 0.04, 3.32, 2.04)
 
@@ -25,7 +25,7 @@ CAPTION = (
 
 def canvas() -> Canvas:
     """The page with figure 2 on it."""
-    page = Canvas(style.COLUMN, HEIGHT)
+    page = Canvas(drawing.COLUMN, HEIGHT)
     page.panel(FIRST, "(a) CLIP is tuned")
     page.panel(SECOND, "(b) the prompt is tuned")
     _clip(page)
@@ -41,11 +41,11 @@ def draw() -> Figure:
 def _clip(page: Canvas) -> None:
     """Frames and class prompts to one loss (equation 1)."""
     y = 3.88
-    icons.frames(page, Box(0.54, y - 0.13, 0.5, 0.36))
-    page.text((0.79, y - 0.24), "T frames", size=style.SMALL)
+    drawing.frames(page, Box(0.54, y - 0.13, 0.5, 0.36))
+    page.text((0.79, y - 0.24), "T frames", size=drawing.SMALL)
     image = page.box(Box(1.3, y - 0.2, 0.66, 0.4), "image\nencoder", FACE)
     mean = page.box(Box(2.16, y - 0.2, 0.52, 0.4), "mean\nover T")
-    clip = page.box(Box(2.88, y - 0.14, 0.28, 0.28), "$v$", FACE, style.TITLE)
+    clip = page.box(Box(2.88, y - 0.14, 0.28, 0.28), "$v$", FACE, drawing.TITLE)
     page.arrow((1.1, y), image.left())
     page.arrow(image.right(), mean.left())
     page.arrow(mean.right(), clip.left())
@@ -56,17 +56,17 @@ def _clip(page: Canvas) -> None:
         page.frame(Box(prompts.x + behind, prompts.y + behind, prompts.width, prompts.height))
     page.box(prompts, "the person\nis ‹emotion›")
     text = page.box(Box(1.3, y - 0.2, 0.66, 0.4), "text\nencoder", WORDS)
-    classes = page.box(Box(2.16, y - 0.14, 0.72, 0.28), "$t_1$ … $t_6$", WORDS, style.TITLE)
+    classes = page.box(Box(2.16, y - 0.14, 0.72, 0.28), "$t_1$ … $t_6$", WORDS, drawing.TITLE)
     page.arrow((prompts.right()[0] + 0.06, y), text.left())
     page.arrow(text.right(), classes.left())
 
     y = 2.56
     similarity = page.box(
-        Box(2.08, y - 0.16, 0.88, 0.32), "cos $(v, t_j)$ / $\\tau$", size=style.BODY
+        Box(2.08, y - 0.16, 0.88, 0.32), "cos $(v, t_j)$ / $\\tau$", size=drawing.BODY
     )
     loss = page.frame(Box(0.34, y - 0.24, 1.5, 0.48))
-    icons.bars(page, Box(loss.x + 0.07, y - 0.15, 0.42, 0.32), (0.2, 0.25, 0.1, 0.95, 0.4, 0.15))
-    page.text((loss.x + 0.96, y), "cross-entropy\nwith the label", size=style.SMALL)
+    drawing.bars(page, Box(loss.x + 0.07, y - 0.15, 0.42, 0.32), (0.2, 0.25, 0.1, 0.95, 0.4, 0.15))
+    page.text((loss.x + 0.96, y), "cross-entropy\nwith the label", size=drawing.SMALL)
     page.arrow(classes.bottom(), similarity.top())
     x = 3.22
     page.arrow(clip.right(), (x, clip.centre[1]), (x, y), similarity.right())
@@ -76,8 +76,8 @@ def _clip(page: Canvas) -> None:
 def _prompt(page: Canvas) -> None:
     """A transcript, its ranked emotions, and the hidden states of both."""
     y = 1.74
-    icons.words(page, Box(0.51, y - 0.1, 0.56, 0.3))
-    page.text((0.79, y - 0.2), "transcript", size=style.SMALL)
+    drawing.words(page, Box(0.51, y - 0.1, 0.56, 0.3))
+    page.text((0.79, y - 0.2), "transcript", size=drawing.SMALL)
     ranker = page.box(Box(1.3, y - 0.2, 0.76, 0.4), "GPT-4 ranks\nthe labels")
     ranking = page.box(Box(2.26, y - 0.2, 0.9, 0.4), "sad, worried,\nneutral, …", WORDS)
     page.arrow((1.1, y), ranker.left())
@@ -91,7 +91,11 @@ def _prompt(page: Canvas) -> None:
     y = 0.42
     model = page.box(Box(0.34, y - 0.2, 0.9, 0.4), "Baichuan-13B,\nnot tuned", WORDS)
     pooled = page.box(Box(1.48, y - 0.2, 1.2, 0.4), "last 4 layers summed,\nmean over tokens")
-    feature = page.box(Box(2.88, y - 0.14, 0.28, 0.28), "T", WORDS, style.TITLE, weight="bold")
+    feature = page.box(Box(2.88, y - 0.14, 0.28, 0.28), "T", WORDS, drawing.TITLE, weight="bold")
     page.arrow((model.centre[0], prompt.y), model.top())
     page.arrow(model.right(), pooled.left())
     page.arrow(pooled.right(), feature.left())
+
+
+if __name__ == "__main__":
+    drawing.main(draw(), "figure2", CAPTION)

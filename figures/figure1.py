@@ -6,11 +6,11 @@ Stage 1 is sections 2.1 and 2.2 of the paper (features, CBT, AMF), stage 2 secti
 
 from matplotlib.figure import Figure
 
-from agt_lib.figures import icons, style
-from agt_lib.figures.diagram import Box, Canvas
+import drawing
+from drawing import Box, Canvas
 
 HEIGHT = 4.0
-VOICE, FACE, WORDS = (style.MODALITIES[m] for m in ("audio", "video", "text"))
+VOICE, FACE, WORDS = (drawing.MODALITIES[m] for m in ("audio", "video", "text"))
 FIRST = Box(0.04, 1.84, 6.92, 2.12)
 SECOND = Box(0.04, 0.04, 6.92, 1.66)
 
@@ -25,7 +25,7 @@ CAPTION = (
 
 def canvas() -> Canvas:
     """The page with figure 1 on it."""
-    page = Canvas(style.DOUBLE_COLUMN, HEIGHT)
+    page = Canvas(drawing.DOUBLE_COLUMN, HEIGHT)
     page.panel(FIRST, "Stage 1: labelled clips")
     page.panel(SECOND, "Stage 2: unlabelled clips")
     _fusion(page, *_features(page))
@@ -42,18 +42,18 @@ def _features(page: Canvas) -> list[Box]:
     """Clip, encoder and feature of each modality; returns the features V, A, T, from above."""
     tokens = []
     rows = (
-        (3.58, icons.frames, "face", "CLIP ViT-L/14", "fine-tuned (fig. 2a)", "V", "768", FACE),
-        (2.92, icons.sound, "voice", "HuBERT-large", "frozen", "A", "1024", VOICE),
-        (2.26, icons.words, "words", "Baichuan-13B", "ranked prompt (2b)", "T", "5120", WORDS),
+        (3.58, drawing.frames, "face", "CLIP ViT-L/14", "fine-tuned (fig. 2a)", "V", "768", FACE),
+        (2.92, drawing.sound, "voice", "HuBERT-large", "frozen", "A", "1024", VOICE),
+        (2.26, drawing.words, "words", "Baichuan-13B", "ranked prompt (2b)", "T", "5120", WORDS),
     )
     for y, icon, name, model, how, letter, width, colour in rows:
         icon(page, Box(0.38, y - 0.09, 0.56, 0.32))
-        page.text((0.66, y - 0.19), name, size=style.SMALL)
+        page.text((0.66, y - 0.19), name, size=drawing.SMALL)
         encoder = page.box(Box(1.16, y - 0.2, 1.14, 0.4), f"{model}\n{how}", colour)
         token = page.box(
-            Box(2.52, y - 0.14, 0.28, 0.28), letter, colour, style.TITLE, weight="bold"
+            Box(2.52, y - 0.14, 0.28, 0.28), letter, colour, drawing.TITLE, weight="bold"
         )
-        page.text((2.66, y - 0.225), width, size=style.SMALL, color=style.QUIET)
+        page.text((2.66, y - 0.225), width, size=drawing.SMALL, color=drawing.QUIET)
         page.arrow((0.96, y), encoder.left())
         page.arrow(encoder.right(), token.left())
         tokens.append(token)
@@ -82,17 +82,17 @@ def _fusion(page: Canvas, face: Box, voice: Box, words: Box) -> None:
         zeroed = letter == "T"
         token = page.box(
             Box(x - 0.11, 2.99, 0.22, 0.22), letter, None if zeroed else colour,
-            style.BODY, weight="bold",
+            drawing.BODY, weight="bold",
         )  # fmt: skip
         if zeroed:
             page.axes.plot(
-                *zip(token.left(0), token.right(1), strict=True), color=style.INK, lw=0.8
+                *zip(token.left(0), token.right(1), strict=True), color=drawing.INK, lw=0.8
             )
     page.arrow(plus.right(), amf.left())
 
     head = page.frame(Box(6.32, 2.56, 0.54, 0.72))
-    icons.bars(page, Box(6.38, 2.66, 0.42, 0.52), (0.2, 0.25, 0.1, 0.95, 0.4, 0.15))
-    page.text((6.59, 2.51), "six\nemotions", size=style.SMALL, va="top")
+    drawing.bars(page, Box(6.38, 2.66, 0.42, 0.52), (0.2, 0.25, 0.1, 0.95, 0.4, 0.15))
+    page.text((6.59, 2.51), "six\nemotions", size=drawing.SMALL, va="top")
     page.arrow(amf.right(), head.left())
     page.text((6.16, y + 0.11), "$X_f$")
 
@@ -129,4 +129,8 @@ def _second_stage(page: Canvas) -> None:
     for (x, top), label in zip((models.top(), pseudo.top()), labels, strict=True):
         ends = (x, FIRST.y), (x, top)
         page.arrow(*(ends if label == labels[0] else ends[::-1]))
-        page.text((x + 0.07, 1.59), label, size=style.SMALL, ha="left")
+        page.text((x + 0.07, 1.59), label, size=drawing.SMALL, ha="left")
+
+
+if __name__ == "__main__":
+    drawing.main(draw(), "figure1", CAPTION)

@@ -1,16 +1,26 @@
 """Figure 3: the labels' shares in training and test set, and what is known of the latter."""
 
+import io
 import textwrap
+from collections.abc import Sequence
+from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import PlaceHolderLayoutEngine
 
-from agt_lib.figures import style
-from agt_lib.voting.priors import NOTICEABLE
+from agt_lib.corpora.labels import NOTICEABLE
+from agt_lib.workspace import kept
 
-HEIGHT = 2.5
+WIDTH, HEIGHT = 3.4, 2.5
+"""Inches: a column of ACM's two-column layout."""
+SIZE, INK, QUIET = 6.5, "#222222", "#666666"
+"""The font's size in points at the size of print, and the colours of writing."""
+FONT = {"family": "DejaVu Sans", "math_fontfamily": "dejavusans"}
+"""Named, because matplotlib ships it: a machine's own fonts have other widths."""
 NOTE_WIDTH, AXIS_WIDTH = 70, 44
 """Letters in a line of the small print, and of labels side by side before they are tilted."""
 COLUMNS = ("label", "train", "probed", "probed_low", "probed_high", "submissions")
@@ -27,8 +37,8 @@ MARKS = {
 def with_ratio(prior: pd.DataFrame) -> pd.DataFrame:
     """`prior` (columns train, probed) with `ratio`, probed / train, and `shifted`, bool.
 
-    A label is shifted where its share grew or shrank by more than the factor from which on a label
-    is proposed as a trigger of the vote.
+    A label is shifted if its share grew or shrank by more than the factor `NOTICEABLE`: the same
+    labels are proposed as triggers of the vote.
     """
     ratio = prior["probed"] / prior["train"]
     shifted = (ratio > NOTICEABLE) | (ratio < 1 / NOTICEABLE)
@@ -70,11 +80,11 @@ def draw(prior: pd.DataFrame, note: str) -> Figure:
     shares = with_ratio(prior)
     known = [column for column in (*BARS, *MARKS) if column in shares and shares[column].any()]
     percent = 100 * shares[known]
-    figure = style.new_figure(style.COLUMN, HEIGHT)
+    figure = _page()
     lines = textwrap.wrap(note, NOTE_WIDTH)
     figure.text(
-        0.99, 0.015, "\n".join(lines), ha="right", va="bottom", fontsize=style.SMALL,
-        color=style.QUIET, linespacing=1.2, parse_math=False, **style.FONT,
+        0.99, 0.015, "\n".join(lines), ha="right", va="bottom", fontsize=SIZE,
+        color=QUIET, linespacing=1.2, parse_math=False, **FONT,
     )  # fmt: skip
     tilted = sum(map(len, shares.index)) > AXIS_WIDTH
     bottom = (0.26 + 0.115 * len(lines) + 0.3 * tilted) / HEIGHT
@@ -88,7 +98,7 @@ def draw(prior: pd.DataFrame, note: str) -> Figure:
         ends = 100 * (shares[["probed_low", "probed_high"]].sub(shares["probed"], axis=0)).abs()
         axis.errorbar(
             places + 0.2, percent["probed"], yerr=ends.T.to_numpy(), fmt="none",
-            ecolor=style.INK, elinewidth=0.8,
+            ecolor=INK, elinewidth=0.8,
         )  # fmt: skip
     marks = [column for column in MARKS if column in known]
     for i, column in enumerate(marks):
@@ -103,8 +113,8 @@ def draw(prior: pd.DataFrame, note: str) -> Figure:
         if np.isfinite(row.ratio):
             axis.annotate(
                 f"×{row.ratio:.2f}", (place, top), (0, 5.5), textcoords="offset points",
-                ha="center", fontsize=style.SMALL, color=style.INK,
-                weight="bold" if row.shifted else "normal", **style.FONT,
+                ha="center", fontsize=SIZE, color=INK,
+                weight="bold" if row.shifted else "normal", **FONT,
             )  # fmt: skip
     _dress(axis, shares.index, tops.max(), 30 if tilted else 0)
     titles = [title for title, *_ in (BARS | MARKS).values()]
@@ -114,21 +124,48 @@ def draw(prior: pd.DataFrame, note: str) -> Figure:
     figure.legend(
         *zip(*drawn, strict=True), loc="upper center", ncols=3, frameon=False, handlelength=1.2,
         columnspacing=1.4, labelspacing=0.25, borderaxespad=0.2,
-        prop={"family": style.FONT["family"], "size": style.SMALL},
+        prop={"family": FONT["family"], "size": SIZE},
     )  # fmt: skip
     return figure
 
 
+def save(
+    figure: Figure, folders: Sequence[Path], name: str, caption: str, data: pd.DataFrame
+) -> None:
+    """Write `name`.png, .pdf, its caption (.txt) and the .csv of `data` into each folder.
+
+    The page is the figure's own size; PDF embeds its fonts as TrueType. The same figure gives the
+    same bytes.
+    """
+    files = {"txt": caption + "\n", "csv": data.to_csv()}
+    with plt.rc_context({"pdf.fonttype": 42}):
+        for ending, options in (
+            ("png", {"dpi": 300}),
+            ("pdf", {"metadata": {"CreationDate": None}}),
+        ):
+            page = io.BytesIO()
+            figure.savefig(page, format=ending, **options)
+            files[ending] = page.getvalue()
+    for folder in folders:
+        for ending, content in files.items():
+            kept.write_atomic(Path(folder) / f"{name}.{ending}", content)
+
+
+def _page() -> Figure:
+    """An empty figure that no layout engine moves."""
+    # matplotlib takes a missing engine for the style's one once a figure was saved
+    still = PlaceHolderLayoutEngine(adjust_compatible=True, colorbar_gridspec=True)
+    return plt.figure(figsize=(WIDTH, HEIGHT), layout=still)
+
+
 def _dress(axis: Axes, labels: pd.Index, highest: float, tilt: float) -> None:
     """Axes in the fonts and line widths of print."""
-    font = {"fontsize": style.SMALL, "color": style.INK} | style.FONT
+    font = {"fontsize": SIZE, "color": INK} | FONT
     axis.set(xlim=(-0.55, len(labels) - 0.45), ylim=(0, 1.13 * highest))
     turned = {"rotation": tilt, "ha": "right", "rotation_mode": "anchor"} if tilt else {}
     axis.set_xticks(range(len(labels)), labels, **font, **turned)
     axis.set_ylabel("share of clips, %", labelpad=2, **font)
-    axis.tick_params(
-        length=2, width=0.6, pad=2, labelsize=style.SMALL, labelfontfamily=style.FONT["family"]
-    )
+    axis.tick_params(length=2, width=0.6, pad=2, labelsize=SIZE, labelfontfamily=FONT["family"])
     axis.tick_params(axis="x", length=0)
     axis.spines[["left", "bottom"]].set_linewidth(0.6)
     axis.spines[["top", "right"]].set_visible(False)
