@@ -50,7 +50,7 @@ def write_clip(
     """Write a clip in the container that the path's suffix names.
 
     `frames` is uint8 RGB (T, H, W, 3), shown at `fps` or from the `milliseconds` given for each;
-    `waveform` is float32 (samples,) or (channels, samples), of one, two or six channels.
+    `waveform` is float32 (samples,) or (channels, samples), of 1, 2, 6, 8 or 16 channels.
     """
     with av.open(str(path), "w") as container:
         video = audio = None
@@ -62,7 +62,8 @@ def write_clip(
                 video.codec_context.time_base = Fraction(1, 1000)
         if waveform is not None:
             waveform = np.atleast_2d(waveform).astype(np.float32)
-            layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(waveform)]
+            layouts = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1", 16: "hexadecagonal"}
+            layout = layouts[len(waveform)]
             audio = container.add_stream(audio_codec, rate=rate, layout=layout)
         if video is not None:
             for number, image in enumerate(frames):
@@ -72,7 +73,8 @@ def write_clip(
                 container.mux(video.encode(frame))
             container.mux(video.encode(None))
         if audio is not None:
-            sound = av.AudioFrame.from_ndarray(waveform, format="fltp", layout=layout)
+            samples = waveform.T.reshape(1, -1)  # one plane: PyAV has at most eight
+            sound = av.AudioFrame.from_ndarray(samples, format="flt", layout=layout)
             sound.sample_rate = rate
             container.mux(audio.encode(sound))
             container.mux(audio.encode(None))

@@ -191,7 +191,8 @@ def _mono(frames: Iterable[av.AudioFrame]) -> Iterator[np.ndarray]:
             if resampler is not None:
                 yield from _averaged(resampler.resample(None))
             # Channels are averaged here: FFmpeg's own downmix raises the level of float sound.
-            resampler, layout = av.AudioResampler(format="fltp", rate=SAMPLE_RATE), found
+            # They stand in one plane: PyAV reads beyond the end of eight planes or more.
+            resampler, layout = av.AudioResampler(format="flt", rate=SAMPLE_RATE), found
         frame.pts = None
         yield from _averaged(resampler.resample(frame))
     if resampler is not None:
@@ -199,7 +200,9 @@ def _mono(frames: Iterable[av.AudioFrame]) -> Iterator[np.ndarray]:
 
 
 def _averaged(frames: Iterable[av.AudioFrame]) -> Iterator[np.ndarray]:
-    return (frame.to_ndarray().mean(axis=0, dtype=np.float32) for frame in frames)
+    for frame in frames:
+        samples = frame.to_ndarray().reshape(-1, frame.layout.nb_channels)
+        yield samples.mean(axis=1, dtype=np.float32)  # (samples, channels) -> (samples,)
 
 
 def _on_show(

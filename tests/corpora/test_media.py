@@ -94,6 +94,34 @@ def test_channels_are_averaged_with_equal_weight(channels, codec, tmp_path, writ
     np.testing.assert_allclose(decode_audio(path), tone(300) / channels, atol=atol)
 
 
+@pytest.mark.parametrize(
+    ("name", "channels", "codec"),
+    [("film.flac", 8, "flac"), ("film.mkv", 8, "pcm_s16le"), ("array.wav", 16, "pcm_f32le")],
+)
+def test_the_channels_of_a_film_or_a_microphone_array_are_averaged(
+    name, channels, codec, tmp_path, write_clip, tone
+):
+    waveform = np.stack([tone(100 * (1 + i), rate=48_000) for i in range(channels)])
+    path = write_clip(tmp_path / name, waveform=waveform, rate=48_000, audio_codec=codec)
+    expected = np.mean([tone(100 * (1 + i)) for i in range(channels)], axis=0)
+    inside = slice(200, 15_800)
+    np.testing.assert_allclose(decode_audio(path)[inside], expected[inside], atol=1e-3)
+
+
+@pytest.mark.parametrize("said", [0, 8, 40, 63, 64, 200, 255])
+def test_a_damaged_number_of_channels_is_refused_or_read_as_it_says(
+    said, tmp_path, write_clip, tone
+):
+    path = write_clip(tmp_path / "clip.wav", waveform=tone(seconds=8), audio_codec="pcm_s16le")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"fmt ") + 10] = said
+    path.write_bytes(content)
+    try:
+        assert len(decode_audio(path)) == pytest.approx(8 * SAMPLE_RATE / said, abs=2)
+    except MediaError as error:
+        assert error.stage == "decode"
+
+
 def test_samples_beyond_full_scale_are_clipped(tmp_path, write_clip, tone):
     path = write_clip(tmp_path / "loud.wav", waveform=9 * tone(), audio_codec="pcm_f32le")
     waveform = decode_audio(path)
