@@ -1,4 +1,4 @@
-"""Clips a second through decoding and the store, without any model.
+"""Clips a second through decoding and the shards, without any model.
 
     python benchmarks/extract_speed.py
 
@@ -25,7 +25,6 @@ ROUNDS = 3
 class Decoding:
     """An encoder that costs nothing: what is measured is the way there and back."""
 
-    level = "utterance"
     dim = 1
 
     def __init__(self, modality: str):
@@ -39,39 +38,32 @@ class Decoding:
     def encode(self, items: list[float]) -> np.ndarray:
         return np.array(items, dtype=np.float32)[:, None]
 
-    def reference(self) -> None:
-        return None
 
-
-def clips_per_second(corpus: Corpus, modality: str, workers: int) -> tuple[float, float]:
-    """Of a first extraction, and of one that finds everything in the store."""
+def clips_per_second(corpus: Corpus, modality: str) -> tuple[float, float]:
+    """Of a first extraction, and of one that finds everything kept."""
     rates = []
     with tempfile.TemporaryDirectory() as folder:
         os.environ["AGT_DATA"] = folder
         for _ in range(2):
             started = time.perf_counter()
-            extract(corpus, Decoding(modality), workers=workers, progress=False)
+            extract(corpus, Decoding(modality), progress=False)
             rates.append(len(corpus.clips) / (time.perf_counter() - started))
     return rates[0], rates[1]
 
 
 def main() -> None:
     corpus = corpora.load("smoke")
-    contestants = [(m, w) for m in ("audio", "video") for w in (1, os.cpu_count() or 1)]
     rates = defaultdict(list)
     for number in range(ROUNDS + 1):
-        for contestant in contestants:
-            pair = clips_per_second(corpus, *contestant)
+        for modality in ("audio", "video"):
+            pair = clips_per_second(corpus, modality)
             if number:  # the first round warms up
-                rates[contestant].append(pair)
+                rates[modality].append(pair)
     print(f"{len(corpus.clips)} clips, clips a second (median of {ROUNDS})")
-    print("| modality | workers | first time | from the store |\n| --- | --- | --- | --- |")
-    medians = {who: np.median(pairs, axis=0) for who, pairs in rates.items()}
-    for (modality, workers), (first, again) in medians.items():
-        print(f"| {modality} | {workers} | {first:.0f} | {again:.0f} |")
-    for modality in ("audio", "video"):
-        one, many = (medians[who][0] for who in contestants if who[0] == modality)
-        print(f"{modality}: all workers / one = {many / one:.2f}")
+    print("| modality | first time | kept |\n| --- | --- | --- |")
+    for modality, pairs in rates.items():
+        first, again = np.median(pairs, axis=0)
+        print(f"| {modality} | {first:.0f} | {again:.0f} |")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from agt_lib.clip_tuning.spaces import Rotation, linear_cka
 from agt_lib.clip_tuning.tune import HISTORY
 from agt_lib.corpora.corpus import Corpus
 from agt_lib.features.clip import LOCAL, ClipEncoder, Item
+from agt_lib.features.encoder import fingerprint_of
 from agt_lib.features.extract import extract
 from agt_lib.features.features import Features
 from agt_lib.workspace.kept import digest
@@ -30,7 +31,6 @@ class TogetherEncoder:
     """Several CLIPs of one architecture side by side: (B, K D), each clip decoded once for all."""
 
     modality = "video"
-    level = "utterance"
 
     def __init__(self, encoders: Sequence[ClipEncoder]):
         self.encoders = list(encoders)
@@ -47,11 +47,6 @@ class TogetherEncoder:
     def encode(self, items: list[Item]) -> np.ndarray:
         """The features of every CLIP side by side, (B, K D)."""
         return np.concatenate([encoder.encode(items) for encoder in self.encoders], axis=1)
-
-    def reference(self) -> "TogetherEncoder | None":
-        """The same in float32, or None where these are."""
-        exact = [encoder.reference() for encoder in self.encoders]
-        return None if None in exact else TogetherEncoder(exact)
 
 
 @dataclass(frozen=True)
@@ -198,7 +193,7 @@ def tuned_spaces(
     together = extract(corpus, TogetherEncoder(encoders), **how)
     values = np.split(together.values, len(encoders), axis=1)
     parts = tuple(
-        replace(together, values=part, fingerprint=digest(encoder.fingerprint))
+        replace(together, values=part, fingerprint=fingerprint_of(encoder))
         for part, encoder in zip(values, encoders, strict=True)
     )
     return TunedSpaces(raw, parts, folds, tuple(models), on_all)

@@ -74,10 +74,10 @@ def over_time(
     for series, by_clip in models.items():
         for name in names:
             model = str(by_clip[name])
-            encoder = ClipEncoder(model, n_frames=n_frames, level="frame")
-            values, _ = encoder.encode([encoder.load(corpus.clips.loc[name])])  # (1, T, D)
+            encoder = ClipEncoder(model, n_frames=n_frames)
+            (values,) = encoder.encode_frames([encoder.load(corpus.clips.loc[name])])  # (T, D)
             text, _ = prompt_embeddings(model, corpus.labels, config)
-            cosines = pd.DataFrame(similarities(values[0], text), columns=list(corpus.labels))
+            cosines = pd.DataFrame(similarities(values, text), columns=list(corpus.labels))
             cosines["time"] = (np.arange(n_frames) + 0.5) / n_frames
             long = cosines.melt("time", var_name="label", value_name="cosine")
             rows.append(long.assign(name=name, model=series))

@@ -21,9 +21,8 @@ from PIL import Image
 from safetensors import SafetensorError
 
 from agt_lib.corpora.media import MAX_SECONDS, MediaError, decode_frames
-from agt_lib.corpora.media import VERSION as MEDIA_VERSION
 from agt_lib.features.clip_resnet import encode_image
-from agt_lib.features.encoder import CheckpointError, assemble, check_level
+from agt_lib.features.encoder import CheckpointError, mean_rows
 from agt_lib.workspace import paths
 from agt_lib.workspace.kept import digest, file_digest
 from agt_lib.workspace.machine import pick_device, pick_precision
@@ -36,7 +35,6 @@ WEIGHTS = (
     "open_clip_pytorch_model.bin",
 )
 """In the order in which open_clip itself prefers them."""
-VERSION = 2  # raised when the same clip gives other numbers
 BATCH_FRAMES = 64
 HUB_SECONDS = 10
 DAMAGE = (
@@ -148,7 +146,7 @@ class ClipEncoder:
     """A frozen CLIP: its projected image embeddings of `n_frames` frames of a clip.
 
     The paper's visual feature V (section 2.1) with `ViT-L-14/openai`: 768 wide, averaged over
-    frames at utterance level. As in the field's toolkits embeddings are not scaled to length 1,
+    frames. As in the field's toolkits embeddings are not scaled to length 1,
     neither before the mean nor after.
 
     `model` is `ARCHITECTURE/TAG` as in `open_clip.list_pretrained()`, or `local-dir:FOLDER` with
@@ -170,15 +168,12 @@ class ClipEncoder:
         weights: str | Path | None = None,
         *,
         n_frames: int = 8,
-        level: str = "utterance",
         device: str = "auto",
         precision: str = "auto",
         max_seconds: float = MAX_SECONDS,
     ):
         if n_frames < 1:
             raise ValueError(f"n_frames must be at least 1; got {n_frames}")
-        self.level = check_level(level)
-        self._arguments = (model, weights)
         self._max_seconds = max_seconds
         self._n_frames, self._device = n_frames, pick_device(device)
         self._dtype = pick_precision(precision, self._device)
@@ -187,12 +182,11 @@ class ClipEncoder:
         self.dim = self._source.config["embed_dim"]
         self.fingerprint = {
             "encoder": "clip",
-            "version": [VERSION, MEDIA_VERSION],
             "model": self._source.name,
             "architecture": digest(self._source.config),
             "weights": file_digest(self._source.weights),
             "n_frames": n_frames,
-            "pooling": "mean" if level == "utterance" else "none",
+            "pooling": "mean",
             "preprocessing": {
                 key: list(value) if isinstance(value, tuple) else value
                 for key, value in vars(self._source.preprocessing).items()
@@ -212,28 +206,17 @@ class ClipEncoder:
         pixels = [self._preprocess(Image.fromarray(frame)) for frame in frames[new]]
         return torch.stack(pixels), np.cumsum(new) - 1
 
-    def encode(self, items: list[Item]) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-        """Features of what `load` returned: (B, D), or (B, T, D) with lengths (B,)."""
+    def encode(self, items: list[Item]) -> np.ndarray:
+        """Features of what `load` returned, float32 (B, D): the mean over each clip's frames."""
+        return mean_rows(self.encode_frames(items))
+
+    def encode_frames(self, items: list[Item]) -> list[np.ndarray]:
+        """Each frame's feature of what `load` returned: for each clip float32 (T, D)."""
         pixels = torch.cat([frames for frames, _ in items])  # (all U, 3, S, S)
         embeddings = [self._embed(batch) for batch in pixels.split(BATCH_FRAMES)]
         ends = np.cumsum([len(frames) for frames, _ in items])[:-1]
         clips = np.split(np.concatenate(embeddings), ends)  # each (U, D)
-        return assemble(
-            [clip[place] for clip, (_, place) in zip(clips, items, strict=True)], self.level
-        )
-
-    def reference(self) -> "ClipEncoder | None":
-        """The same encoder in float32, or None where this one is."""
-        if self._dtype == torch.float32:
-            return None
-        return ClipEncoder(
-            *self._arguments,
-            n_frames=self._n_frames,
-            level=self.level,
-            device=str(self._device),
-            precision="float32",
-            max_seconds=self._max_seconds,
-        )
+        return [clip[place] for clip, (_, place) in zip(clips, items, strict=True)]
 
     @cached_property
     def _network(self) -> torch.nn.Module:

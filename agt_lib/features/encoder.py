@@ -9,9 +9,11 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from agt_lib import corpora
 from agt_lib.corpora.media import MediaError, decode_audio
+from agt_lib.features import VERSION
+from agt_lib.workspace.kept import digest
 
-LEVELS = ("utterance", "frame")
 LAST_FOUR = (-4, -3, -2, -1)
 
 
@@ -29,8 +31,6 @@ class Encoder(Protocol):
     """audio, video or text."""
     dim: int
     """The width D of a feature."""
-    level: str
-    """utterance: one vector per clip; frame: a sequence of vectors."""
     fingerprint: dict[str, Any]
     """JSON-able, with whatever changes the numbers: weights, pooling, preprocessing, precision."""
 
@@ -40,22 +40,8 @@ class Encoder(Protocol):
         Safe to call from several threads, also while `encode` runs.
         """
 
-    def encode(self, items: list[Any]) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-        """Features of what `load` returned, in the order given.
-
-        Utterance level: float32 (B, D). Frame level: float32 (B, T, D), zero behind each clip's
-        end, and int64 lengths (B,).
-        """
-
-    def reference(self) -> "Encoder | None":
-        """The same encoder in float32 where this one computes in less, else None."""
-
-
-def check_level(level: str) -> str:
-    """`level` itself; raises ValueError unless it is utterance or frame."""
-    if level not in LEVELS:
-        raise ValueError(f"level is one of {', '.join(LEVELS)}; got {level!r}")
-    return level
+    def encode(self, items: list[Any]) -> np.ndarray:
+        """Features of what `load` returned, in the order given: float32 (B, D)."""
 
 
 def load_waveform(clip: pd.Series, max_seconds: float) -> np.ndarray:
@@ -90,15 +76,18 @@ def batches(
         yield batch
 
 
-def assemble(
-    frames: Sequence[np.ndarray], level: str
-) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-    """What `Encoder.encode` returns, from each clip's own frames (T, D) without padding."""
-    if level == "utterance":
-        # Summed in float64: thousands of frames would cost float32 its last digits.
-        return np.stack([clip.mean(axis=0, dtype=np.float64) for clip in frames]).astype(np.float32)
-    lengths = np.array([len(clip) for clip in frames], dtype=np.int64)
-    values = np.zeros((len(frames), lengths.max(), frames[0].shape[-1]), dtype=np.float32)
-    for row, clip in zip(values, frames, strict=True):
-        row[: len(clip)] = clip
-    return values, lengths
+def mean_rows(clips: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean over each clip's own frames or tokens: arrays (T, D) to float32 (B, D)."""
+    # Summed in float64: thousands of frames would cost float32 its last digits.
+    return np.stack([clip.mean(axis=0, dtype=np.float64) for clip in clips]).astype(np.float32)
+
+
+def fingerprint_of(encoder: Encoder) -> str:
+    """The hash that names an encoder's features: whatever makes the numbers, code included."""
+    made_from = {
+        "modality": encoder.modality,
+        "dim": encoder.dim,
+        "encoder": encoder.fingerprint,
+        "version": [VERSION, corpora.VERSION],
+    }
+    return digest(made_from)

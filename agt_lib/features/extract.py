@@ -1,12 +1,11 @@
 """Run an encoder over a corpus: clips in, features out, resumable at any moment.
 
-B: clips of a shard, T: time, D: features.
+B: clips of a shard, D: features.
 """
 
 import os
-import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -14,17 +13,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from agt_lib.corpora.corpus import Corpus
 from agt_lib.corpora.media import ACCESS, MediaError
-from agt_lib.features.encoder import Encoder
+from agt_lib.features.encoder import Encoder, fingerprint_of
 from agt_lib.features.features import FAILURE_COLUMNS, Features
-from agt_lib.features.store import FeatureStore
 from agt_lib.workspace import paths
-from agt_lib.workspace.kept import digest, read_manifest, write_manifest
+from agt_lib.workspace.kept import digest
 from agt_lib.workspace.progress import bar as progress_bar
-from agt_lib.workspace.shards import ABSENT, LEDGER, check_share
+from agt_lib.workspace.shards import ABSENT, LEDGER, Shards, check_share
 
 SOURCES = {"audio": ("audio", "video"), "video": ("video",), "text": ("text",)}
 """The columns of a corpus that may hold a modality, the first that is filled counts."""
@@ -39,11 +36,8 @@ RETRIED = (ACCESS, "length")
 """Failures that are tried again: the disk may have mended, or `max_seconds` may be another."""
 
 SHARD_SIZES = {"audio": 64, "video": 64, "text": 512}
-"""Clips of a shard. Texts are light, and among many more are of one length: of batches drawn from
-64 a third is padding."""
-
-SAMPLE = 8
-"""How many clips are encoded again in float32, to report what bfloat16 changes."""
+"""Clips of a shard. Texts are light, and batches of similar length need less padding: of batches
+drawn from 64 texts a third would be padding."""
 
 
 def extract(
@@ -52,19 +46,18 @@ def extract(
     *,
     splits: Sequence[str] | None = None,
     max_failures: float = 0.05,
-    shard_size: int | None = None,
-    workers: int | None = None,
     progress: bool = True,
 ) -> Features:
     """The features of the corpus' clips (of `splits`, or all), in the corpus' order.
 
-    What the store has is read; the rest is loaded by `workers` threads (as many as processors)
-    ahead of the model, and stored in shards of `shard_size` clips (by default as many as the
-    encoder asks for, else `SHARD_SIZES`); loaded clips of two shards are in memory at most. Killed
-    at any moment it loses at most one shard. A second process on the same store waits for the
-    first. A clip is read anew when its file's path, size or time of change differs, or its text.
+    They are kept in a folder of `data/features` that the encoder's fingerprint names. What is
+    there is read. The rest is loaded by threads ahead of the model, and kept in shards of as many
+    clips as the encoder asks for (`shard_size`), else `SHARD_SIZES`. Loaded clips of two shards are
+    in memory at most. A process killed at any moment loses at most one shard. A second process on
+    the same folder waits for the first. A clip is read anew when its file's path, size or time of
+    change differs, or its text.
 
-    Clips that can't be read go to the ledger and the run goes on; they are absent from the
+    Clips that can't be read go to the ledger and the run goes on. They are absent from the
     features, with the reason. They are tried again when the file has changed; what the disk
     refused or `max_seconds` ruled out, at every call. Raises ExtractionError when their share
     exceeds `max_failures` (clips that lack the modality don't count), and StoreError when the disk
@@ -72,60 +65,68 @@ def extract(
     """
     clips = corpus.clips if splits is None else corpus.split(*splits)
     sources = _sources(clips, encoder.modality)
-    lacking = dict.fromkeys(clips.index[sources.isna()], LACKS[encoder.modality])
     keys = {name: _key(name, source, encoder.modality) for name, source in sources.dropna().items()}
-    store = FeatureStore(encoder.modality, encoder.level, encoder.dim, encoder.fingerprint)
-    started, difference = time.monotonic(), None
-    if missing := _missing(store, keys):
-        with store.locked():
-            started = time.monotonic()
-            # A process that was waited for may have done some or all of it.
-            missing = _missing(store, keys)
-            store.forget([keys[name] for name in missing])
-            _check(store, keys, max_failures)
-            own = getattr(encoder, "shard_size", None)
-            size = shard_size or own or SHARD_SIZES[encoder.modality]
-            shards = _shards(encoder, clips.loc[missing], size, workers)
-            shown = progress_bar(
-                len(keys),
-                f"{encoder.modality} features",
-                "clip",
-                shown=progress,
-                done=len(keys) - len(missing),
-            )
-            with shown, closing(shards):
-                difference = _fill(store, encoder, keys, shards, max_failures, shown)
-    _check(store, keys, max_failures)
-    record = store.folder / f"extraction-{digest(sorted(keys.values()))}"
-    if missing or read_manifest(record) is None:
-        failures = _failures(store, keys)[list(FAILURE_COLUMNS)]
-        content = {
-            "kind": "features",
-            "corpus": {"name": corpus.name, "fingerprint": corpus.fingerprint},
-            "splits": None if splits is None else list(splits),
-            "modality": encoder.modality,
-            "level": encoder.level,
-            "dim": encoder.dim,
-            "encoder": encoder.fingerprint,
-            "fingerprint": store.fingerprint,
-            "clips": len(clips),
-            "present": len(keys) - len(failures),
-            "absent": len(lacking),
-            "failures": failures.to_dict("records"),
-            "extracted": len(missing),
-            "clips_per_second": round(len(missing) / (time.monotonic() - started), 2),
-            "difference_from_float32": difference,
-        }
-        write_manifest(record, content, started)
-    values, lengths, present = store.read([keys.get(name, "") for name in clips.index])
+    fingerprint = fingerprint_of(encoder)
+    shards = Shards(paths.features() / f"{encoder.modality}-{fingerprint}")
+    found = shards.read(list(keys.values()))
+
+    def failures() -> pd.DataFrame:
+        """The ledger's rows about these clips as they are now."""
+        ledger = shards.failures()
+        return ledger[ledger["key"].isin(set(keys.values()) - found.keys())]
+
+    def check() -> None:
+        where = paths.relative(shards.folder / LEDGER)
+        check_share(failures(), len(keys), max_failures, encoder.modality, where)
+
+    def missing() -> list[str]:
+        ledger = failures()
+        known = found.keys() | set(ledger.loc[~ledger["stage"].isin(RETRIED), "key"])
+        return [name for name, key in keys.items() if key not in known]
+
+    if missing():
+        with shards.locked():
+            # A process that was waited for may have made some or all of them.
+            found |= shards.read([keys[name] for name in missing()])
+            todo = missing()
+            shards.forget([keys[name] for name in todo])
+            check()
+            size = getattr(encoder, "shard_size", None) or SHARD_SIZES[encoder.modality]
+            loading = closing(_loaded(encoder, clips.loc[todo], size))
+            what, done = f"{encoder.modality} features", len(keys) - len(todo)
+            with (
+                loading as parts,
+                progress_bar(len(keys), what, "clip", shown=progress, done=done) as shown,
+            ):
+                unreadable = 0
+                for part in parts:
+                    encoded = dict(zip(part, _encode(encoder, list(part.values())), strict=True))
+                    errors = {n: x for n, x in encoded.items() if isinstance(x, MediaError)}
+                    new = {keys[n]: x for n, x in encoded.items() if n not in errors}
+                    shards.append(new)
+                    found |= new
+                    shards.record(
+                        [
+                            {"key": keys[n], "name": n, "stage": e.stage, "reason": e.reason}
+                            for n, e in errors.items()
+                        ]
+                    )
+                    shown.update(len(part))
+                    if errors:
+                        unreadable += len(errors)
+                        shown.set_postfix(unreadable=unreadable, refresh=False)
+                        check()
+    check()
+    present = np.array([keys.get(name) in found for name in clips.index], dtype=bool)
+    values = np.zeros((len(clips), encoder.dim), dtype=np.float32)
+    for row in np.flatnonzero(present):
+        values[row] = found[keys[clips.index[row]]]
+    lacking = pd.DataFrame({"name": clips.index[sources.isna()], "stage": ABSENT})
+    lacking["reason"] = LACKS[encoder.modality]
+    why = pd.concat([lacking, failures()[list(FAILURE_COLUMNS)]]).set_index("name")
+    why = why.reindex(clips.index[clips.index.isin(why.index)]).rename_axis("name").reset_index()
     return Features(
-        encoder.modality,
-        tuple(clips.index),
-        values,
-        present,
-        store.fingerprint,
-        lengths,
-        _reasons(store, keys, lacking, clips.index),
+        encoder.modality, tuple(clips.index), values, present, fingerprint, why.astype("str")
     )
 
 
@@ -146,17 +147,8 @@ def _key(name: str, source: str, modality: str) -> str:
     return digest([name, source], length=24)
 
 
-def _missing(store: FeatureStore, keys: Mapping[str, str]) -> list[str]:
-    failures = store.failures()
-    final = failures[~failures["stage"].isin(RETRIED)]
-    known = store.stored() | set(final["key"])
-    return [name for name, key in keys.items() if key not in known]
-
-
-def _shards(
-    encoder: Encoder, clips: pd.DataFrame, size: int, workers: int | None
-) -> Iterator[list[tuple[str, Any]]]:
-    """(name, item or MediaError) of a shard's clips at a time, while the next shard is loading."""
+def _loaded(encoder: Encoder, clips: pd.DataFrame, size: int) -> Iterator[dict[str, Any]]:
+    """Item or MediaError by name, of `size` clips at a time, while the next ones are loading."""
 
     def load(clip: pd.Series) -> Any:
         try:
@@ -164,122 +156,39 @@ def _shards(
         except MediaError as error:
             return error
 
-    pool = ThreadPoolExecutor(workers or os.cpu_count())
-    ahead: deque[list[tuple[str, Future]]] = deque()
+    pool = ThreadPoolExecutor(os.cpu_count())
+    ahead: deque[dict[str, Future]] = deque()
     try:
         for start in range(0, len(clips), size):
             rows = clips.iloc[start : start + size].iterrows()
-            ahead.append([(name, pool.submit(load, clip)) for name, clip in rows])
+            ahead.append({name: pool.submit(load, clip) for name, clip in rows})
             if len(ahead) > 1:
-                yield [(name, future.result()) for name, future in ahead.popleft()]
+                yield {name: future.result() for name, future in ahead.popleft().items()}
         while ahead:
-            yield [(name, future.result()) for name, future in ahead.popleft()]
+            yield {name: future.result() for name, future in ahead.popleft().items()}
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _fill(
-    store: FeatureStore,
-    encoder: Encoder,
-    keys: Mapping[str, str],
-    shards: Iterator[list[tuple[str, Any]]],
-    max_failures: float,
-    bar: tqdm,
-) -> dict[str, float] | None:
-    """Encode and store shard after shard; returns what bfloat16 changed in the first clips."""
-    sample: list[tuple[Any, np.ndarray]] = []
-    unreadable = 0
-    for shard in shards:
-        errors = {name: item for name, item in shard if isinstance(item, MediaError)}
-        loaded = {name: item for name, item in shard if name not in errors}
-        encoded = dict(zip(loaded, _encode(encoder, list(loaded.values())), strict=True))
-        errors |= {name: clip for name, clip in encoded.items() if isinstance(clip, MediaError)}
-        good = {name: clip for name, clip in encoded.items() if name not in errors}
-        sample += [(loaded[name], good[name]) for name in list(good)[: SAMPLE - len(sample)]]
-        store.append([keys[name] for name in good], list(good), list(good.values()))
-        store.record(
-            [
-                {"key": keys[name], "name": name, "stage": error.stage, "reason": error.reason}
-                for name, error in errors.items()
-            ]
-        )
-        bar.update(len(shard))
-        if errors:
-            unreadable += len(errors)
-            bar.set_postfix(unreadable=unreadable, refresh=False)
-            _check(store, keys, max_failures)
-    return _difference(encoder, sample)
-
-
 def _encode(encoder: Encoder, items: list[Any]) -> list[np.ndarray | MediaError]:
-    """Each clip's features, (D,) or (T, D), or what is wrong with them."""
-    if not items:
-        return []
+    """Each item's features (D,), or what is wrong with it; items that are errors stay.
+
+    Raises ValueError where the encoder returns another shape than (B, D).
+    """
+    readable = [item for item in items if not isinstance(item, MediaError)]
+    if not readable:
+        return items
     try:
-        clips = _split(encoder, encoder.encode(items), len(items))
+        values = encoder.encode(readable)  # (B, D)
     except MediaError as error:
         # One at a time finds the clip that it is about.
         return [error] if len(items) == 1 else [_encode(encoder, [item])[0] for item in items]
-    bad = MediaError("encode", f"{type(encoder).__name__} returned nothing, NaN or infinity")
-    return [clip if len(clip) and np.isfinite(clip).all() else bad for clip in clips]
-
-
-def _split(encoder: Encoder, encoded: Any, n_clips: int) -> list[np.ndarray]:
-    """The encoder's output clip by clip; raises ValueError where its shape breaks the contract."""
-    if encoder.level == "frame":
-        values, lengths = encoded  # (B, T, D), (B,)
-        expected = (n_clips, int(max(lengths, default=0)), encoder.dim)
-        fits = values.ndim == 3 and values.shape[1] >= expected[1] and len(lengths) == n_clips
-        fits = fits and values.shape[::2] == expected[::2]
-    else:
-        values, lengths = encoded, None  # (B, D)
-        expected = (n_clips, encoder.dim)
-        fits = values.shape == expected
-    if not fits:
+    kind, expected = type(encoder).__name__, (len(readable), encoder.dim)
+    if values.shape != expected:
         raise ValueError(
-            f"{type(encoder).__name__}.encode returned values of shape {values.shape}; "
-            f"expected {expected} for {n_clips} clips at {encoder.level} level"
+            f"{kind}.encode returned values of shape {values.shape}; expected {expected} for "
+            f"{len(readable)} clips"
         )
-    if lengths is None:
-        return list(values)
-    return [clip[:length] for clip, length in zip(values, lengths, strict=True)]
-
-
-def _difference(
-    encoder: Encoder, sample: Sequence[tuple[Any, np.ndarray]]
-) -> dict[str, float] | None:
-    """How far the features of `sample` are from float32: |a - b| / |b| of each clip."""
-    reference = encoder.reference() if sample else None
-    if reference is None:
-        return None
-    exact = _split(reference, reference.encode([item for item, _ in sample]), len(sample))
-    relative = [
-        float(np.linalg.norm(clip - other) / (np.linalg.norm(other) or 1.0))
-        for (_, clip), other in zip(sample, exact, strict=True)
-    ]
-    return {"clips": len(sample), "mean": float(np.mean(relative)), "largest": max(relative)}
-
-
-def _failures(store: FeatureStore, keys: Mapping[str, str]) -> pd.DataFrame:
-    """The ledger's rows about these clips as they are now."""
-    ledger = store.failures()
-    current = set(keys.values()) - store.stored()
-    return ledger[np.array([key in current for key in ledger["key"]], dtype=bool)]
-
-
-def _check(store: FeatureStore, keys: Mapping[str, str], max_failures: float) -> None:
-    where = paths.relative(store.folder / LEDGER)
-    check_share(_failures(store, keys), len(keys), max_failures, store.modality, where)
-
-
-def _reasons(
-    store: FeatureStore, keys: Mapping[str, str], lacking: Mapping[str, str], order: pd.Index
-) -> pd.DataFrame:
-    """Why clips are absent from the features, in the corpus' order: name, stage, reason."""
-    lacks = pd.DataFrame(
-        [(name, ABSENT, reason) for name, reason in lacking.items()],
-        columns=list(FAILURE_COLUMNS),
-        dtype="str",
-    )
-    table = pd.concat([lacks, _failures(store, keys)[list(FAILURE_COLUMNS)]]).set_index("name")
-    return table.reindex(order[order.isin(table.index)]).rename_axis("name").reset_index()
+    bad = MediaError("encode", f"{kind} returned NaN or infinity")
+    encoded = iter(row if np.isfinite(row).all() else bad for row in values.astype(np.float32))
+    return [item if isinstance(item, MediaError) else next(encoded) for item in items]

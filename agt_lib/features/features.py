@@ -18,8 +18,7 @@ def no_failures() -> pd.DataFrame:
 class Features:
     """One modality's features of N clips.
 
-    `values` is float32 (N, D) at utterance level, or (N, T, D) at frame level with `lengths` (N,)
-    and zeros behind each clip's end. Rows where `present` is False hold zeros and mean nothing;
+    `values` is float32 (N, D). Rows where `present` is False hold zeros and mean nothing;
     `failures` says why they are absent. `fingerprint` names whatever made the numbers. Raises
     ValueError where shapes disagree or a name is repeated.
     """
@@ -29,7 +28,6 @@ class Features:
     values: np.ndarray
     present: np.ndarray
     fingerprint: str
-    lengths: np.ndarray | None = None
     failures: pd.DataFrame = field(default_factory=no_failures)
 
     def __post_init__(self) -> None:
@@ -38,15 +36,9 @@ class Features:
                 f"{self.modality} features: {len(self.names)} names, values of shape "
                 f"{self.values.shape}, present of shape {self.present.shape}: these must agree"
             )
-        if self.values.ndim != (2 if self.lengths is None else 3):
+        if self.values.ndim != 2:
             raise ValueError(
-                f"{self.modality} features: values of shape {self.values.shape}; expected (N, D), "
-                "or (N, T, D) with lengths"
-            )
-        if self.lengths is not None and self.lengths.shape != (len(self.names),):
-            raise ValueError(
-                f"{self.modality} features: {len(self.names)} names, lengths of shape "
-                f"{self.lengths.shape}: these must agree"
+                f"{self.modality} features: values of shape {self.values.shape}; expected (N, D)"
             )
         index = pd.Index(self.names)
         if not index.is_unique:
@@ -65,14 +57,10 @@ class Features:
         """
         index = pd.Index(self.names).get_indexer(list(names))
         known = index >= 0
-        values = np.zeros((len(index), *self.values.shape[1:]), dtype=np.float32)
+        values = np.zeros((len(index), self.dim), dtype=np.float32)
         values[known] = self.values[index[known]]
         present = np.zeros(len(index), dtype=bool)
         present[known] = self.present[index[known]]
-        lengths = None
-        if self.lengths is not None:
-            lengths = np.zeros(len(index), dtype=np.int64)
-            lengths[known] = self.lengths[index[known]]
         reason = f"the {self.modality} features do not have this clip"
         unknown = [(name, "select", reason) for name in np.array(names, dtype=object)[~known]]
         kept = self.failures[self.failures["name"].isin(names)]
@@ -83,6 +71,5 @@ class Features:
             values,
             present,
             self.fingerprint,
-            lengths,
             failures.astype("str").reset_index(drop=True),
         )

@@ -13,19 +13,16 @@ import torch
 from transformers import PreTrainedConfig, PreTrainedModel, Wav2Vec2FeatureExtractor
 
 from agt_lib.corpora.media import MAX_SECONDS, SAMPLE_RATE
-from agt_lib.corpora.media import VERSION as MEDIA_VERSION
 from agt_lib.features.checkpoint import Checkpoint, check_layers, sum_layers
 from agt_lib.features.encoder import (
     LAST_FOUR,
     CheckpointError,
-    assemble,
     batches,
-    check_level,
     load_waveform,
+    mean_rows,
 )
 from agt_lib.workspace.machine import pick_device, pick_precision
 
-VERSION = 1  # raised when the same clip gives other numbers
 TYPES = ("hubert", "wav2vec2", "wavlm", "data2vec-audio")
 BATCH_SAMPLES = 60 * SAMPLE_RATE
 """Padded samples in one forward pass: a minute, about 2 GB in a large model's first layers."""
@@ -36,7 +33,7 @@ class HubertEncoder:
 
     The paper's audio feature A (section 2.1) with `TencentGameMate/chinese-hubert-large`.
     A clip's feature is the sum of the hidden states `layers` (the last four by default; 0 is the
-    input of the first layer), averaged over the clip's frames at utterance level.
+    input of the first layer), averaged over the clip's frames.
 
     `model` is a folder or a name on the hub. Clips of different length share a batch where a mask
     keeps padding out of the numbers, which a test holds; where it can't, only clips of equal
@@ -53,13 +50,11 @@ class HubertEncoder:
         model: str | Path,
         *,
         layers: Sequence[int] = LAST_FOUR,
-        level: str = "utterance",
         device: str = "auto",
         precision: str = "auto",
         max_seconds: float = MAX_SECONDS,
     ):
-        self.level = check_level(level)
-        self._model, self._device = model, pick_device(device)
+        self._device = pick_device(device)
         self._max_seconds = max_seconds
         self._dtype = pick_precision(precision, self._device)
         self._checkpoint = Checkpoint.find(model)
@@ -81,11 +76,10 @@ class HubertEncoder:
         self.dim = self._config.hidden_size
         self.fingerprint = {
             "encoder": "hubert",
-            "version": [VERSION, MEDIA_VERSION],
             "model": self._checkpoint.name,
             "revision": self._checkpoint.revision(self._config),
             "layers": list(self._layers),
-            "pooling": "mean" if level == "utterance" else "none",
+            "pooling": "mean",
             "normalised": bool(self._extractor.do_normalize),
             "precision": str(self._dtype).removeprefix("torch."),
         }
@@ -95,28 +89,15 @@ class HubertEncoder:
         waveform = load_waveform(clip, self._max_seconds)
         return self._extractor(waveform, sampling_rate=SAMPLE_RATE)["input_values"][0]
 
-    def encode(self, items: list[np.ndarray]) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-        """Features of each waveform: (B, D), or (B, T, D) with lengths (B,); see `base.Encoder`."""
+    def encode(self, items: list[np.ndarray]) -> np.ndarray:
+        """Features of each waveform, float32 (B, D)."""
         samples = [len(item) for item in items]
         frames: list[np.ndarray] = [np.empty(0)] * len(items)
         for batch in batches(samples, BATCH_SAMPLES, equal_length=self._equal_length):
             states = self._hidden_states([items[i] for i in batch])
             for i, clip in zip(batch, states, strict=True):
                 frames[i] = clip
-        return assemble(frames, self.level)
-
-    def reference(self) -> "HubertEncoder | None":
-        """The same encoder in float32, or None where this one is."""
-        if self._dtype == torch.float32:
-            return None
-        return HubertEncoder(
-            self._model,
-            layers=self._layers,
-            level=self.level,
-            device=str(self._device),
-            precision="float32",
-            max_seconds=self._max_seconds,
-        )
+        return mean_rows(frames)
 
     @cached_property
     def _network(self) -> PreTrainedModel:

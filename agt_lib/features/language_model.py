@@ -19,13 +19,12 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from agt_lib.corpora.media import MediaError
-from agt_lib.features import baichuan, layerwise
+from agt_lib.features import VERSION, baichuan, layerwise
 from agt_lib.features.checkpoint import Checkpoint, check_layers, sum_layers
-from agt_lib.features.encoder import LAST_FOUR, CheckpointError, assemble, batches, check_level
+from agt_lib.features.encoder import LAST_FOUR, CheckpointError, batches, mean_rows
 from agt_lib.workspace import kept
 from agt_lib.workspace.machine import pick_device, pick_precision
 
-VERSION = 1  # raised when the same text gives other numbers
 SUMS = "sums.npy"
 STREAMED_TEXTS = 20_000
 """Texts in one pass over a streamed model's weights: reading 26 GB then takes seconds of hours."""
@@ -63,13 +62,11 @@ class CausalLMEncoder:
         *,
         layers: Sequence[int] = LAST_FOUR,
         sink: bool = True,
-        level: str = "utterance",
         device: str = "auto",
         precision: str = "auto",
         stream: bool | None = None,
     ):
-        self.level = check_level(level)
-        self._model, self._device = model, pick_device(device)
+        self._device = pick_device(device)
         self._dtype = pick_precision(precision, self._device)
         self._checkpoint = Checkpoint.find(model)
         self._config = self._checkpoint.config("a causal language model", is_causal_lm)
@@ -78,18 +75,17 @@ class CausalLMEncoder:
         text = self._config.get_text_config()
         self._layers = check_layers(layers, text)
         self._context = getattr(text, "max_position_embeddings", None)
-        self._stream, self.streams = stream, self._streams(stream)
+        self.streams = self._streams(stream)
         self.shard_size = STREAMED_TEXTS if self.streams else None
         self.cut = 0
         self.dim = text.hidden_size
         self.fingerprint = {
             "encoder": "causal_lm",
-            "version": VERSION,
             "model": self._checkpoint.name,
             "revision": self._checkpoint.revision(self._config),
             "layers": list(self._layers),
             "sink": self._sink,
-            "pooling": "mean" if level == "utterance" else "none",
+            "pooling": "mean",
             "precision": str(self._dtype).removeprefix("torch."),
         }
 
@@ -112,8 +108,8 @@ class CausalLMEncoder:
             )
         return np.array(ids[:room], dtype=np.int64)
 
-    def encode(self, items: list[np.ndarray]) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-        """Features of each text: (B, D), or (B, T, D) with lengths (B,); see `base.Encoder`."""
+    def encode(self, items: list[np.ndarray]) -> np.ndarray:
+        """Features of each text, float32 (B, D)."""
         if self.streams:
             return self._encode_streamed(items)
         tokens: list[np.ndarray] = [np.empty(0)] * len(items)
@@ -121,21 +117,7 @@ class CausalLMEncoder:
             states = self._hidden_states([items[i] for i in batch])
             for i, clip in zip(batch, states, strict=True):
                 tokens[i] = clip
-        return assemble(tokens, self.level)
-
-    def reference(self) -> "CausalLMEncoder | None":
-        """The same encoder in float32, or None where this one is."""
-        if self._dtype == torch.float32:
-            return None
-        return CausalLMEncoder(
-            self._model,
-            layers=self._layers,
-            sink=bool(self._sink),
-            level=self.level,
-            device=str(self._device),
-            precision="float32",
-            stream=self._stream,
-        )
+        return mean_rows(tokens)
 
     def _read_tokenizer(self) -> Any:
         if self._config.model_type != baichuan.MODEL_TYPE:
@@ -170,7 +152,7 @@ class CausalLMEncoder:
     def _network(self) -> PreTrainedModel:
         return self._checkpoint.network(self._config, self._dtype).to(self._device)
 
-    def _encode_streamed(self, items: list[np.ndarray]) -> Any:
+    def _encode_streamed(self, items: list[np.ndarray]) -> np.ndarray:
         """As `encode`, layer by layer; kept as an artefact, since it may be a day's work."""
         texts = [np.array([*self._sink, *item]) for item in items]
 
@@ -183,7 +165,6 @@ class CausalLMEncoder:
                 texts,
                 self._layers,
                 skip=len(self._sink),
-                pooled=self.level == "utterance",
                 budget=BATCH_TOKENS,
                 folder=folder,
             )
@@ -195,13 +176,10 @@ class CausalLMEncoder:
         made_from = {
             "encoder": self.fingerprint,
             "texts": texts_digest,
-            "layout": [layerwise.VERSION, BATCH_TOKENS],
+            "batch_tokens": BATCH_TOKENS,
+            "version": VERSION,
         }
-        sums = np.load(kept.kept("streamed", made_from, make) / SUMS)
-        if self.level == "utterance":
-            return sums
-        ends = np.cumsum([len(item) for item in items])
-        return assemble(np.split(sums, ends[:-1]), self.level)
+        return np.load(kept.kept("streamed", made_from, make) / SUMS)
 
     @torch.inference_mode()
     def _hidden_states(self, items: list[np.ndarray]) -> list[np.ndarray]:

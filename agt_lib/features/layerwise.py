@@ -5,7 +5,7 @@ of 13 billion parameters serves a laptop or a GPU of 8 GB, and each weight is re
 many texts there are. What the texts have come to stands in a file between layers: the system keeps
 it in memory while there is room, and a process that was killed goes on after the last layer.
 
-B texts of a batch, T tokens, D features, R rows: one a text, or one a token.
+B texts of a batch, N of a corpus, T tokens, D features.
 """
 
 import copy
@@ -28,11 +28,10 @@ from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 
 from agt_lib.features.checkpoint import Checkpoint
 from agt_lib.features.encoder import batches
-from agt_lib.features.store import StoreError
 from agt_lib.workspace import paths
 from agt_lib.workspace.progress import bar as progress_bar
+from agt_lib.workspace.shards import StoreError
 
-VERSION = 1  # raised when the files between layers are laid out otherwise
 ARCHITECTURES = ("baichuan", "llama", "mistral", "qwen2", "qwen3")
 """Models of equal layers between a plain embedding and one norm."""
 ROOM = 0.8
@@ -143,24 +142,19 @@ def sum_layers(
     layers: Sequence[int],
     *,
     skip: int,
-    pooled: bool,
     budget: int,
     folder: Path,
 ) -> np.ndarray:
-    """The sum of the hidden states `layers` of each text's tokens but the first `skip`.
+    """The sum of the hidden states `layers`, averaged over each text's tokens but the first `skip`.
 
-    `texts` are token ids; batches hold at most `budget` padded tokens. Returns float32 (R, D): one
-    row a text with the mean over its tokens if `pooled`, else one row a token, text after text.
+    `texts` are token ids; batches hold at most `budget` padded tokens. Returns float32 (N, D).
     `folder` keeps the states after each layer, tokens x D numbers in the model's precision, and
     twice that while the next is written; called again on it after a kill, it goes on there. Raises
     StoreError when the disk takes no more.
     """
     order = list(batches([len(text) for text in texts], budget))
     n_tokens = sum(len(text) for text in texts)
-    sizes = [1 if pooled else len(text) - skip for text in texts]
-    ends = np.cumsum(sizes)
-    rows = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
-    totals = np.zeros((ends[-1], model.width), np.float32)
+    totals = np.zeros((len(texts), model.width), np.float32)
     states_size = n_tokens * model.width * model.dtype.itemsize
     start = _finished(folder) + 1
     if start > min(layers):
@@ -185,8 +179,7 @@ def sum_layers(
                         summand = model.normalise(states) if stage == model.depth else states
                         clips = np.split(summand.float().numpy(), np.cumsum(lengths)[:-1])
                         for i, clip in zip(batch, clips, strict=True):
-                            own = clip[skip:]
-                            totals[rows[i]] += own.mean(0, np.float64) if pooled else own
+                            totals[i] += clip[skip:].mean(0, np.float64)
                     bar.update(sum(lengths))
                 if stage >= min(layers):
                     target.write(totals.data)

@@ -12,10 +12,8 @@ import opensmile
 import pandas as pd
 
 from agt_lib.corpora.media import MAX_SECONDS, SAMPLE_RATE
-from agt_lib.corpora.media import VERSION as MEDIA_VERSION
 from agt_lib.features.encoder import load_waveform
 
-VERSION = 1  # raised when the same clip gives other numbers
 FULL_SCALE = 32767 / 32768
 """opensmile multiplies by 32768 and casts to int16 without clipping: 1.0 would become -1.0."""
 
@@ -29,7 +27,6 @@ class OpenSmileEncoder:
     """
 
     modality = "audio"
-    level = "utterance"
 
     def __init__(self, workers: int | None = None, max_seconds: float = MAX_SECONDS):
         self._smile = opensmile.Smile(
@@ -40,7 +37,6 @@ class OpenSmileEncoder:
         self.dim = self._smile.num_features
         self.fingerprint = {
             "encoder": "opensmile",
-            "version": [VERSION, MEDIA_VERSION],
             "model": "eGeMAPSv02",
             "opensmile": opensmile.__version__,
             "pooling": "functionals",
@@ -60,9 +56,6 @@ class OpenSmileEncoder:
         """Functionals of each waveform, float32 (B, 88)."""
         with ThreadPoolExecutor(min(self._workers, len(items))) as pool:
             return np.stack(list(pool.map(self._functionals, items)))
-
-    def reference(self) -> None:
-        """None: openSMILE has one precision."""
 
     def _functionals(self, waveform: np.ndarray) -> np.ndarray:
         # (1, 88, 1) -> (88,)

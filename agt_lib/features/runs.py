@@ -12,7 +12,6 @@ from agt_lib.corpora.looks import NO_LABEL
 from agt_lib.features import encoders, mertools
 from agt_lib.features.extract import extract
 from agt_lib.features.features import Features
-from agt_lib.features.store import extraction_record
 from agt_lib.workspace.run import Run
 
 MOST_POINTS = 2000
@@ -44,16 +43,14 @@ def of_run(run: Run, corpus: Corpus, splits: Sequence[str] | None = None) -> dic
 
 
 def summary(features: Mapping[str, Features], encoders: Mapping[str, str]) -> pd.DataFrame:
-    """One row a modality: its encoder, width, clips present and absent, clips a second."""
+    """One row a modality: its encoder, width, clips present and absent."""
     rows = []
     for modality, part in features.items():
-        record = extraction_record(part) or {}
         row = {
             "encoder": encoders[modality],
             "width": part.dim,
             "present": int(part.present.sum()),
             "absent": int((~part.present).sum()),
-            "clips/s": record.get("clips_per_second"),
         }
         rows.append(row)
     return pd.DataFrame(rows, index=pd.Index(features, name="modality"))
@@ -76,8 +73,6 @@ def in_two_dimensions(
 
 def _project(features: Features, seed: int) -> pd.DataFrame:
     values = features.values[features.present]
-    if features.lengths is not None:  # (n, T, D) -> (n, D); zeros lie behind each clip's end
-        values = values.sum(1) / features.lengths[features.present, None]
     names = np.array(features.names, dtype=object)[features.present]
     points = np.zeros((len(names), 2))
     # With few clips there are no neighbourhoods; equal ones (one sentence for all) crash t-SNE.

@@ -161,6 +161,5 @@ def assemble(
         labels=np.full(len(names), MISSING) if labels is None else np.asarray(labels, np.int64),
         label_set=tuple(label_set),
         fingerprints={m: part.fingerprint for m, part in chosen.items()},
-        lengths={m: part.lengths for m, part in chosen.items() if part.lengths is not None},
         groups=groups,
     )

@@ -4,7 +4,8 @@
 - `failures.csv`: key, name, stage and reason of each item that could not be made.
 
 Every file appears whole or not at all: a process killed at any moment loses at most the shard it
-was working on. A shard that is damaged is deleted, and said: its items are made again.
+was working on. A shard that is damaged, or holds NaN or infinity, is deleted, and said: its
+items are made again.
 """
 
 import sys
@@ -80,10 +81,12 @@ class Shards:
     def append(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Write `arrays` by key as one shard, under the lock: all of it or nothing.
 
-        Raises StoreError where the disk does not take it.
+        Raises StoreError where the disk does not take it, ValueError for NaN or infinity.
         """
         if not arrays:
             return
+        if bad := [key for key, array in arrays.items() if not _finite(array)]:
+            raise ValueError(f"NaN or infinity in the arrays of {', '.join(bad[:5])}")
         numbers = (int(path.stem.split("-")[1]) for path in self.folder.glob("shard-*.safetensors"))
         name = f"shard-{1 + max(numbers, default=-1):05d}.safetensors"
         self._write(name, save({key: np.ascontiguousarray(x) for key, x in arrays.items()}))
@@ -101,9 +104,14 @@ class Shards:
         for path, inside in wanted.items():
             try:
                 with safe_open(path, framework="numpy") as shard:
-                    found |= {key: shard.get_tensor(key) for key in inside}
+                    arrays = {key: shard.get_tensor(key) for key in inside}
             except (SafetensorError, OSError) as error:
                 self._discard(path, error)
+                continue
+            if all(map(_finite, arrays.values())):
+                found |= arrays
+            else:
+                self._discard(path, "it holds NaN or infinity")
         return found
 
     def failures(self) -> pd.DataFrame:
@@ -127,7 +135,7 @@ class Shards:
         if len(still) < len(ledger):
             self._write(LEDGER, still.to_csv(index=False))
 
-    def _discard(self, path: Path, error: Exception) -> None:
+    def _discard(self, path: Path, error: Exception | str) -> None:
         print(f"{paths.relative(path)} is damaged ({error}); it is made again", file=sys.stderr)
         path.unlink(missing_ok=True)
         self._scanned.discard(path)
@@ -143,6 +151,10 @@ class Shards:
                 f"({len(self.keys())} items) is safe. Free some space, or point AGT_DATA to a disk "
                 "that has it, and run the same again: it goes on from there."
             ) from error
+
+
+def _finite(array: np.ndarray) -> bool:
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
 def check_share(

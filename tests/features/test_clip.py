@@ -65,23 +65,20 @@ def by_open_clip(folder: Path, row: pd.Series, n_frames: int) -> np.ndarray:
 @pytest.mark.parametrize("shipped", [False, True], ids=["tiny random", "shipped"])
 def test_features_are_open_clips_own_embeddings(shipped, checkpoint, clips):
     folder = paths.SMALL_CLIP if shipped else checkpoint
-    encoder = ClipEncoder(f"local-dir:{folder}", n_frames=5, level="frame", precision="float32")
-    values, lengths = encoder.encode([encoder.load(row) for row in clips])
-    assert values.shape == (3, 5, encoder.dim) and lengths.tolist() == [5, 5, 5]
-    assert values.dtype == np.float32
+    encoder = ClipEncoder(f"local-dir:{folder}", n_frames=5, precision="float32")
+    values = encoder.encode_frames([encoder.load(row) for row in clips])
+    assert [value.shape for value in values] == 3 * [(5, encoder.dim)]
+    assert values[0].dtype == np.float32
     for row, value in zip(clips, values, strict=True):
         expected = by_open_clip(folder, row, n_frames=5)
         np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
 
 
-def test_utterance_level_is_the_mean_over_frames(checkpoint, clips):
-    frame, utterance = (
-        ClipEncoder(f"local-dir:{checkpoint}", level=level, precision="float32")
-        for level in ("frame", "utterance")
-    )
-    values, _ = frame.encode([frame.load(row) for row in clips])
-    means = utterance.encode([utterance.load(row) for row in clips])
-    np.testing.assert_allclose(means, values.mean(axis=1), rtol=1e-5, atol=1e-6)
+def test_a_clips_feature_is_the_mean_over_its_frames(checkpoint, clips):
+    encoder = ClipEncoder(f"local-dir:{checkpoint}", precision="float32")
+    items = [encoder.load(row) for row in clips]
+    frames = np.stack(encoder.encode_frames(items))
+    np.testing.assert_allclose(encoder.encode(items), frames.mean(axis=1), rtol=1e-5, atol=1e-6)
 
 
 def test_a_clips_features_do_not_depend_on_its_batch(checkpoint, clips, monkeypatch):
@@ -101,18 +98,19 @@ def test_a_video_shorter_than_the_number_of_frames_encodes_each_frame_once(check
     assert sorted(np.bincount(places).tolist()) == [2, 3, 3]
 
 
-def test_bfloat16_has_a_float32_reference_close_by(checkpoint, clips):
-    encoder = ClipEncoder(f"local-dir:{checkpoint}", precision="bfloat16")
-    reference = encoder.reference()
-    assert reference.reference() is None
+def test_bfloat16_stays_close_to_float32(checkpoint, clips):
+    encoder, exact = (
+        ClipEncoder(f"local-dir:{checkpoint}", precision=precision)
+        for precision in ("bfloat16", "float32")
+    )
     assert encoder.fingerprint["precision"] == "bfloat16"
     items = [encoder.load(row) for row in clips]
-    a, b = encoder.encode(items), reference.encode(items)
+    a, b = encoder.encode(items), exact.encode(items)
     assert a.dtype == np.float32
     assert 0 < np.abs(a - b).max() < 0.05 * np.abs(b).max()
 
 
-def test_the_fingerprint_tells_weights_frames_and_level_apart(checkpoint, tmp_path):
+def test_the_fingerprint_tells_weights_and_frames_apart(checkpoint, tmp_path):
     other = write_checkpoint(tmp_path / "other" / "tiny", seed=1)
     prints = [
         ClipEncoder(f"local-dir:{folder}", **options).fingerprint
@@ -120,11 +118,10 @@ def test_the_fingerprint_tells_weights_frames_and_level_apart(checkpoint, tmp_pa
             (checkpoint, {}),
             (other, {}),
             (checkpoint, {"n_frames": 16}),
-            (checkpoint, {"level": "frame"}),
         ]
     ]
     texts = {json.dumps(p, sort_keys=True) for p in prints}
-    assert len(texts) == 4
+    assert len(texts) == 3
     again = ClipEncoder(f"local-dir:{checkpoint}").fingerprint
     assert again == prints[0]
 

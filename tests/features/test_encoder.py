@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from agt_lib.features.encoder import assemble, batches
+from agt_lib.features.encoder import batches, mean_rows
 
 LENGTHS = [3, 10, 4, 10, 1, 4, 25]
 
@@ -25,17 +25,9 @@ def test_no_clips_are_no_batches():
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_utterance_features_are_means_over_each_clips_own_frames(count):
+def test_features_are_means_over_each_clips_own_frames(count):
     clips = [np.arange(2.0 * (i + 1), dtype=np.float32).reshape(-1, 2) for i in range(count)]
-    values = assemble(clips, "utterance")
+    values = mean_rows(clips)
     assert values.dtype == np.float32
     # Frames (0, 1), (2, 3), ... up to i: the mean is (i, i + 1).
     np.testing.assert_array_equal(values, [[i, i + 1] for i in range(count)])
-
-
-def test_frame_features_are_zero_behind_each_clips_end():
-    clips = [np.ones((2, 3), np.float32), np.full((4, 3), 2, np.float32)]
-    values, lengths = assemble(clips, "frame")
-    assert values.shape == (2, 4, 3)
-    assert lengths.tolist() == [2, 4]
-    assert values[0].tolist() == [[1, 1, 1], [1, 1, 1], [0, 0, 0], [0, 0, 0]]

@@ -18,8 +18,7 @@ def test_a_specification_that_names_nothing_is_refused(spec, message):
 
 
 def test_options_reach_the_encoder(speech_checkpoint):
-    encoder = build(f"hubert:{speech_checkpoint()}", layers=[-1], level="frame")
-    assert encoder.level == "frame"
+    encoder = build(f"hubert:{speech_checkpoint()}", layers=[-1])
     assert encoder.fingerprint["layers"] == [5]
 
 

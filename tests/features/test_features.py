@@ -17,23 +17,12 @@ def utterances(**changes):
     return Features(**fields | changes)
 
 
-def frames(**changes):
-    values = np.arange(12, dtype=np.float32).reshape(3, 2, 2)  # (N, T, D)
-    return utterances(**{"values": values, "lengths": np.array([2, 1, 2])} | changes)
-
-
 def test_selecting_follows_the_names_asked_for():
     selected = utterances().select(["c", "b", "a"])
     assert selected.names == ("c", "b", "a")
     np.testing.assert_array_equal(selected.values, [[5, 6], [0, 0], [1, 2]])
     assert selected.present.tolist() == [True, False, True]
     assert selected.fingerprint == "made by hand"
-
-
-def test_frames_keep_their_lengths_when_selected():
-    selected = frames().select(["b", "x", "a"])
-    assert selected.lengths.tolist() == [1, 0, 2]
-    np.testing.assert_array_equal(selected.values[2], [[0, 1], [2, 3]])
 
 
 def test_an_unknown_clip_is_absent_with_a_reason_and_zeros():
@@ -60,22 +49,20 @@ def test_selecting_nothing_leaves_the_width():
     assert utterances().select([]).values.shape == (0, 2)
 
 
-def test_dim_is_the_width_at_both_levels():
-    assert (utterances().dim, frames().dim) == (2, 2)
+def test_dim_is_the_width():
+    assert utterances().dim == 2
 
 
 @pytest.mark.parametrize(
-    ("make", "changes", "message"),
+    ("changes", "message"),
     [
-        (utterances, {"values": np.zeros((2, 2))}, "these must agree"),
-        (utterances, {"present": np.ones(2, bool)}, "these must agree"),
-        (utterances, {"values": np.zeros((3, 2, 2))}, r"expected \(N, D\)"),
-        (utterances, {"values": np.zeros(3)}, r"expected \(N, D\)"),
-        (frames, {"values": np.zeros((3, 2))}, r"expected \(N, D\)"),
-        (frames, {"lengths": np.ones(2, int)}, "lengths of shape"),
-        (utterances, {"names": ("a", "b", "a")}, r"repeated clip names \['a'\]"),
+        ({"values": np.zeros((2, 2))}, "these must agree"),
+        ({"present": np.ones(2, bool)}, "these must agree"),
+        ({"values": np.zeros((3, 2, 2))}, r"expected \(N, D\)"),
+        ({"values": np.zeros(3)}, r"expected \(N, D\)"),
+        ({"names": ("a", "b", "a")}, r"repeated clip names \['a'\]"),
     ],
 )
-def test_parts_that_disagree_are_refused(make, changes, message):
+def test_parts_that_disagree_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
-        make(**changes)
+        utterances(**changes)

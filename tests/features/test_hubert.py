@@ -54,11 +54,11 @@ def test_a_feature_is_the_mean_of_the_last_four_hidden_states_as_transformers_gi
 
 def test_the_last_layer_of_a_large_model_is_after_its_final_norm(speech_checkpoint, spoken):
     folder, clip = speech_checkpoint(**SHAPES["large"]), spoken(9_000)
-    encoder = HubertEncoder(folder, layers=[-1], level="frame", precision="float32")
+    encoder = HubertEncoder(folder, layers=[-1], precision="float32")
     output = forward(folder, clip)
-    actual, _ = encoder.encode([encoder.load(clip)])
-    assert_close(actual, output.last_hidden_state.numpy())
-    before = output.hidden_states[-1].numpy()
+    actual = encoder.encode([encoder.load(clip)])
+    assert_close(actual, output.last_hidden_state.mean(dim=1).numpy())
+    before = output.hidden_states[-1].mean(dim=1).numpy()
     assert np.abs(actual - before).max() > 0.1 * np.abs(before).max()
 
 
@@ -66,31 +66,20 @@ def test_the_last_layer_of_a_large_model_is_after_its_final_norm(speech_checkpoi
 def test_normalisation_follows_the_checkpoint(speech_checkpoint, spoken, do_normalize):
     folder = speech_checkpoint(do_normalize=do_normalize, **SHAPES["large"])
     clip = spoken(9_000)
-    encoder = HubertEncoder(folder, layers=[0], level="frame", precision="float32")
-    assert_close(
-        encoder.encode([encoder.load(clip)])[0], forward(folder, clip).hidden_states[0].numpy()
-    )
+    encoder = HubertEncoder(folder, layers=[0], precision="float32")
+    expected = forward(folder, clip).hidden_states[0].mean(dim=1).numpy()
+    assert_close(encoder.encode([encoder.load(clip)]), expected)
     assert encoder.fingerprint["normalised"] == do_normalize
 
 
-@pytest.mark.parametrize("level", ["utterance", "frame"])
 @pytest.mark.parametrize(("kind", "options"), VARIANTS)
-def test_a_clip_gives_the_same_alone_and_in_any_batch(
-    speech_checkpoint, spoken, kind, options, level
-):
-    encoder = HubertEncoder(speech_checkpoint(kind, **options), level=level, precision="float32")
+def test_a_clip_gives_the_same_alone_and_in_any_batch(speech_checkpoint, spoken, kind, options):
+    encoder = HubertEncoder(speech_checkpoint(kind, **options), precision="float32")
     samples = [9_000, 23_000, 9_000, 1_600, 16_000]
     items = [encoder.load(spoken(count, seed=i)) for i, count in enumerate(samples)]
     together = encoder.encode(items)
     for i, item in enumerate(items):
-        alone = encoder.encode([item])
-        if level == "frame":
-            length = together[1][i]
-            assert length == alone[1][0] == alone[0].shape[1]
-            assert_close(together[0][i, :length], alone[0][0])
-            assert not together[0][i, length:].any()
-        else:
-            assert_close(together[i], alone[0])
+        assert_close(together[i], encoder.encode([item])[0])
 
 
 def test_only_architectures_that_see_padding_are_batched_by_equal_length():
@@ -102,40 +91,30 @@ def test_only_architectures_that_see_padding_are_batched_by_equal_length():
     assert sees_padding(transformers.Data2VecAudioConfig())
 
 
-def test_frames_are_twenty_milliseconds_apart(speech_checkpoint, spoken):
-    encoder = HubertEncoder(speech_checkpoint(), level="frame", precision="float32")
-    values, lengths = encoder.encode([encoder.load(spoken(16_000))])
-    assert values.shape == (1, 49, 32)
-    assert lengths.tolist() == [49]
-
-
 def test_an_adapter_behind_the_encoder_is_left_out(speech_checkpoint, spoken):
     folder = speech_checkpoint("wav2vec2", add_adapter=True, **SHAPES["large"])
-    encoder = HubertEncoder(folder, layers=[-1], level="frame", precision="float32")
+    encoder = HubertEncoder(folder, layers=[-1], precision="float32")
     clip = spoken(16_000)
-    values, lengths = encoder.encode([encoder.load(clip)])
-    # The adapter's convolutions would leave 49 / 8 of them.
-    assert lengths.tolist() == [49]
+    values = encoder.encode([encoder.load(clip)])
     model = transformers.AutoModel.from_pretrained(folder).eval()
-    expected = model.encoder.layer_norm(forward(folder, clip).hidden_states[-1])
-    assert_close(values, expected.detach().numpy())
+    expected = model.encoder.layer_norm(forward(folder, clip).hidden_states[-1])  # (1, T, D)
+    assert_close(values, expected.mean(dim=1).detach().numpy())
 
 
-def test_bfloat16_stays_close_to_its_float32_reference(speech_checkpoint, spoken):
+def test_bfloat16_stays_close_to_float32(speech_checkpoint, spoken):
     folder = speech_checkpoint(**SHAPES["large"])
     encoder = HubertEncoder(folder, layers=[2], precision="bfloat16")
-    reference = encoder.reference()
+    exact = HubertEncoder(folder, layers=[2], precision="float32")
     items = [encoder.load(spoken(count)) for count in (9_000, 16_000)]
-    low, full = encoder.encode(items), reference.encode(items)
+    low, full = encoder.encode(items), exact.encode(items)
     assert low.dtype == full.dtype == np.float32
     assert_close(low, full, relative=0.05)
     assert np.abs(low - full).max() > 0
     assert encoder.fingerprint["precision"] == "bfloat16"
-    assert reference.fingerprint == encoder.fingerprint | {"precision": "float32"}
-    assert reference.reference() is None
+    assert exact.fingerprint == encoder.fingerprint | {"precision": "float32"}
 
 
-def test_the_fingerprint_tells_weights_layers_and_level_apart(speech_checkpoint):
+def test_the_fingerprint_tells_weights_and_layers_apart(speech_checkpoint):
     folder = speech_checkpoint(**SHAPES["large"])
     other = speech_checkpoint(name="other", **SHAPES["base"])
     known = HubertEncoder(folder).fingerprint
@@ -144,7 +123,6 @@ def test_the_fingerprint_tells_weights_layers_and_level_apart(speech_checkpoint)
     for variant in (
         HubertEncoder(other),
         HubertEncoder(folder, layers=[-1]),
-        HubertEncoder(folder, level="frame"),
     ):
         assert variant.fingerprint != known
 
@@ -175,11 +153,6 @@ def test_silence_gives_finite_features(speech_checkpoint, spoken):
 def test_layers_the_model_does_not_have_are_refused(speech_checkpoint, layers):
     with pytest.raises(ValueError, match="hidden states 0 to 5"):
         HubertEncoder(speech_checkpoint(), layers=layers)
-
-
-def test_an_unknown_level_is_refused(speech_checkpoint):
-    with pytest.raises(ValueError, match="utterance, frame"):
-        HubertEncoder(speech_checkpoint(), level="word")
 
 
 def test_a_language_model_is_no_speech_encoder(llama_checkpoint):

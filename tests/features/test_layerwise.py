@@ -14,10 +14,10 @@ from agt_lib.features import language_model, layerwise
 from agt_lib.features.encoders import CheckpointError
 from agt_lib.features.extract import extract
 from agt_lib.features.language_model import CausalLMEncoder
-from agt_lib.features.store import StoreError
 from agt_lib.features.weights import Weights
 from agt_lib.workspace import paths
 from agt_lib.workspace.kept import read_manifest
+from agt_lib.workspace.shards import StoreError
 
 ITEMS = [
     np.array(ids) for ids in ([2, 5, 7, 8, 9, 11, 14], [3, 6, 7], [10], [3] * 5, [7, 12, 2, 4])
@@ -67,14 +67,10 @@ class Stopped(BaseException):
 
 
 @pytest.mark.parametrize("kind", layerwise.ARCHITECTURES)
-@pytest.mark.parametrize("level", ["utterance", "frame"])
-def test_streamed_features_are_those_of_the_model_in_memory(checkpoint, kind, level):
+def test_streamed_features_are_those_of_the_model_in_memory(checkpoint, kind):
     folder = checkpoint(kind)
-    expected = encode(folder, level=level, stream=False)
-    actual = encode(folder, level=level, stream=True)
-    if level == "frame":
-        np.testing.assert_array_equal(actual[1], expected[1])
-        actual, expected = actual[0], expected[0]
+    expected = encode(folder, stream=False)
+    actual = encode(folder, stream=True)
     assert actual.dtype == np.float32
     assert_close(actual, expected)
 
@@ -130,7 +126,7 @@ def test_layers_behind_the_last_one_wanted_are_not_read(baichuan_checkpoint, mon
 @pytest.mark.parametrize("stage", [1, 3, 5])
 def test_a_stopped_run_goes_on_after_the_last_whole_layer(baichuan_checkpoint, monkeypatch, stage):
     folder = baichuan_checkpoint()
-    expected, _ = encode(folder, stream=False, level="frame")
+    expected = encode(folder, stream=False)
     forward, read, stages = layerwise.StreamedModel.forward, layerwise.StreamedModel.read, []
     calls = 0
 
@@ -146,11 +142,11 @@ def test_a_stopped_run_goes_on_after_the_last_whole_layer(baichuan_checkpoint, m
     with monkeypatch.context() as patch:
         patch.setattr(layerwise.StreamedModel, "forward", stopping)
         with pytest.raises(Stopped):
-            encode(folder, stream=True, level="frame")
+            encode(folder, stream=True)
     monkeypatch.setattr(
         layerwise.StreamedModel, "read", lambda self, n: stages.append(n) or read(self, n)
     )
-    actual, _ = encode(folder, stream=True, level="frame")
+    actual = encode(folder, stream=True)
     assert stages == list(range(stage, 6))
     assert_close(actual, expected)
 
@@ -202,7 +198,7 @@ def test_extraction_streams_a_corpus_into_the_store_of_the_model_in_memory(baich
     )
     corpus = Corpus("spoken", clips)
     streamed = CausalLMEncoder(folder, precision="float32", stream=True)
-    first = extract(corpus, streamed, shard_size=streamed.shard_size, progress=False)
+    first = extract(corpus, streamed, progress=False)
     assert len(list(paths.derived().glob("streamed-*"))) == 1
     # The same store, so that nothing is left to do for the model in memory.
     again = extract(corpus, CausalLMEncoder(folder, precision="float32", stream=False))

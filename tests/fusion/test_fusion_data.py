@@ -11,11 +11,10 @@ from agt_lib.fusion.data import assemble, from_corpus
 LABELS = ("calm", "cross")
 
 
-def features_of(modality, names, dim=3, lengths=None):
+def features_of(modality, names, dim=3):
     n = len(names)
-    shape = (n, dim) if lengths is None else (n, 4, dim)
-    values = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-    return Features(modality, tuple(names), values, np.ones(n, bool), modality[0], lengths)
+    values = np.random.default_rng(0).standard_normal((n, dim)).astype(np.float32)
+    return Features(modality, tuple(names), values, np.ones(n, bool), modality[0])
 
 
 def test_features_are_aligned_to_the_clips_by_name():
@@ -54,7 +53,7 @@ def test_rows_and_modalities_can_be_selected():
         "abc",
         {
             "audio": features_of("audio", "abc"),
-            "text": features_of("text", "abc", lengths=np.arange(3)),
+            "text": features_of("text", "abc"),
         },
         label_set=LABELS,
         labels=np.array([0, 1, 0]),
@@ -62,7 +61,6 @@ def test_rows_and_modalities_can_be_selected():
     part = data.rows(np.array([2, 0])).only(("text",))
     assert part.names == ("c", "a")
     assert part.modalities == ("text",)
-    assert part.lengths["text"].tolist() == [2, 0]
     assert part.present.shape == (2, 1)
     with pytest.raises(ValueError, match="no video features"):
         data.only(("video",))

@@ -29,7 +29,7 @@ from agt_lib.prompts.wording import WORDS
 class Letters:
     """How often each letter stands in a text; keeps what it read."""
 
-    modality, level, dim = "text", "utterance", 26
+    modality, dim = "text", 26
 
     def __init__(self):
         self.fingerprint = {"encoder": "letters"}
@@ -44,9 +44,6 @@ class Letters:
     def encode(self, items):
         alphabet = "abcdefghijklmnopqrstuvwxyz"
         return np.array([[text.count(a) for a in alphabet] for text in items], np.float32)
-
-    def reference(self):
-        return None
 
 
 @pytest.fixture
