@@ -12,24 +12,14 @@ a folder that all of them see.
 import argparse
 from dataclasses import fields
 
-import pandas as pd
 from accelerate import PartialState
 
 from agt_lib import corpora
 from agt_lib.clip_tuning.config import TuneConfig
 from agt_lib.clip_tuning.models import ALL, jobs, run
-from agt_lib.corpora.corpus import Corpus
-from agt_lib.corpora.folds import make_folds
+from agt_lib.corpora.folds import folds_of
 from agt_lib.features.clip import LOCAL
-from agt_lib.fusion.crossval import dev_fold
 from agt_lib.workspace import paths
-
-
-def folds_of(corpus: Corpus, n_folds: int, fold_seed: int) -> pd.Series:
-    """The corpus' own dev split where it has one, else its folds, as notebooks divide it."""
-    if corpus.split("dev")["emotion"].notna().any():
-        return dev_fold(corpus)
-    return make_folds(corpus, n_folds, fold_seed)
 
 
 def main() -> None:

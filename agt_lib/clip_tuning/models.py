@@ -108,7 +108,7 @@ def jobs(
     """What is to be tuned for each of `which`; decodes the labelled clips' frames where needed.
 
     `folds` numbers the fold that holds out each labelled clip, -1 where none does (see
-    `folds.make_folds`, `crossval.dev_fold`); `model` is `ClipEncoder`'s. Clips that can't be read
+    `folds.make_folds`, `folds.dev_fold`); `model` is `ClipEncoder`'s. Clips that can't be read
     are left out. Raises ValueError where no labelled clip has a video or a training fold has one
     class alone, ExtractionError where more than the share `max_failures` can't be read; warns of a
     class that a training fold lacks.

@@ -1,12 +1,35 @@
-"""Folds: one division of the labelled clips per corpus, shared by all that is cross-fitted."""
+"""Folds: one division of the labelled clips per corpus, shared by all that is cross-fitted.
+
+Folds are a Series by clip name: the number of the fold that holds the clip out, from 0, or -1 for
+a clip that every model may be trained on.
+"""
 
 import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from agt_lib.corpora.corpus import Corpus
+
+MOST_INNER_FOLDS = 5
+
+
+class Division(NamedTuple):
+    """The clips that a model is to predict and those that it may be trained on."""
+
+    held_out: pd.Index
+    training: pd.Index
+
+
+def folds_of(corpus: Corpus, n_folds: int = 5, fold_seed: int = 0) -> pd.Series:
+    """The corpus' own dev split where it has one (`dev_fold`), else `make_folds`."""
+    if corpus.split("dev")["emotion"].notna().any():
+        return dev_fold(corpus)
+    return make_folds(corpus, n_folds, fold_seed)
 
 
 def make_folds(corpus: Corpus, n_folds: int = 5, fold_seed: int = 0) -> pd.Series:
@@ -27,6 +50,71 @@ def make_folds(corpus: Corpus, n_folds: int = 5, fold_seed: int = 0) -> pd.Serie
         index=clips.index,
         name="fold",
     )
+
+
+def dev_fold(corpus: Corpus) -> pd.Series:
+    """Folds for a corpus with a dev split of its own: dev is held out once, train never.
+
+    Raises ValueError without labelled dev clips.
+    """
+    clips = corpus.split("train", "dev")
+    clips = clips[clips["emotion"].notna()]
+    is_dev = clips["split"] == "dev"
+    if not is_dev.any():
+        raise ValueError(f"corpus {corpus.name!r} has no labelled dev clips: use make_folds")
+    return is_dev.astype(int).sub(1).rename("fold")
+
+
+def fold_numbers(names: Sequence[str], folds: pd.Series) -> np.ndarray:
+    """The fold of each of the clips `names`, (N,). Raises ValueError where `folds` misses one."""
+    found = folds.reindex(list(names))
+    if found.isna().any():
+        missing = found.index[found.isna()]
+        raise ValueError(
+            f"{len(missing)} of {len(found)} clips have no fold, the first is {missing[0]!r}: "
+            "folds and data must come from the same corpus"
+        )
+    return found.to_numpy(dtype=np.int64)
+
+
+def divisions(corpus: Corpus, folds: pd.Series) -> list[Division]:
+    """One division for each fold that `folds` holds out, in their order; then the inner ones.
+
+    Clips that no fold holds out are divided once more among themselves: no clip is predicted by
+    a model that was trained on it, and none of them by a model trained on held-out clips. Raises
+    ValueError for clips that the corpus does not have, or has no label of, and as `make_folds`.
+    """
+    emotions = corpus.clips["emotion"].reindex(folds.index)
+    if emotions.isna().any():
+        missing = emotions.index[emotions.isna()]
+        raise ValueError(
+            f"{len(missing)} clips of the folds have no label in corpus {corpus.name!r}, the first "
+            f"is {missing[0]!r}: folds and corpus must belong together"
+        )
+    inner = _inner_folds(corpus, folds) if (folds == -1).any() else folds[:0]
+    return [
+        Division(part.index[part == k], part.index[part != k])
+        for part in (folds, inner)
+        for k in sorted(set(part) - {-1})
+    ]
+
+
+def tuning_folds(corpus: Corpus, folds: pd.Series) -> pd.Series:
+    """`folds`, or, where they hold out a dev split of the corpus' own, folds of its training clips.
+
+    A training clip that no fold holds out would have its feature from a model that was trained on
+    its label.
+    """
+    return folds if (folds >= 0).all() else _inner_folds(corpus, folds)
+
+
+def _inner_folds(corpus: Corpus, folds: pd.Series) -> pd.Series:
+    """Folds of the clips that `folds` never holds out: five, or as many as can be filled."""
+    clips = corpus.clips.loc[folds.index[folds == -1]]
+    most = [MOST_INNER_FOLDS, int(clips["emotion"].value_counts().min())]
+    if clips["speaker"].notna().all():
+        most.append(clips["speaker"].nunique())
+    return make_folds(replace(corpus, clips=clips), max(2, min(most)))
 
 
 def inner_split(

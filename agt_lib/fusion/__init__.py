@@ -11,6 +11,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "config": ["FusionConfig"],
         "crossval": ["CrossValidated", "cross_validate", "predict_mean"],
         "networks": ["NETWORKS"],
-        "runs": ["RunData", "folds_of", "of_run"],
+        "runs": ["RunData", "of_run"],
     },
 )

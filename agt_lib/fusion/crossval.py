@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from agt_lib.corpora.corpus import Corpus
+from agt_lib.corpora.folds import fold_numbers
 from agt_lib.fusion import fit_cache
 from agt_lib.fusion.config import FusionConfig
 from agt_lib.fusion.data import FusionData
@@ -64,11 +64,11 @@ def cross_validate(
     """Fit every configuration in every fold with every seed.
 
     `folds` numbers the fold, from 0, that holds out each clip of `data`; -1 marks clips that all
-    models train on (see `dev_fold`). With `keep` every fitted model is written to disk at once and
+    models train on (`dev_fold`). With `keep` every fitted model is written to disk at once and
     read from there the next time (see `fit_cache`). Raises ValueError where `folds` misses a clip,
     and as `training.fit_each` does.
     """
-    numbers = fold_numbers(data, folds)
+    numbers = fold_numbers(data.names, folds)
     n_folds = int(numbers.max()) + 1
     tasks = [
         FitTask(config, np.flatnonzero(numbers != fold), seed)
@@ -114,32 +114,6 @@ def histories(results: Mapping[str, CrossValidated]) -> pd.DataFrame:
 def predict_mean(models: Sequence[FittedModel], data: FusionData) -> np.ndarray:
     """The mean of the models' probabilities, (N, C)."""
     return np.mean([model.predict(data) for model in models], axis=0)
-
-
-def dev_fold(corpus: Corpus) -> pd.Series:
-    """Folds for a corpus with a dev split of its own: dev is held out once, train never.
-
-    For `from_corpus(corpus, features, ("train", "dev"))`. Raises ValueError without labelled dev
-    clips.
-    """
-    clips = corpus.split("train", "dev")
-    clips = clips[clips["emotion"].notna()]
-    is_dev = clips["split"] == "dev"
-    if not is_dev.any():
-        raise ValueError(f"corpus {corpus.name!r} has no labelled dev clips: use make_folds")
-    return is_dev.astype(int).sub(1).rename("fold")
-
-
-def fold_numbers(data: FusionData, folds: pd.Series) -> np.ndarray:
-    """The fold of each clip of `data`, (N,). Raises ValueError for clips that `folds` misses."""
-    found = folds.reindex(list(data.names))
-    if found.isna().any():
-        missing = found.index[found.isna()]
-        raise ValueError(
-            f"{len(missing)} of {len(found)} clips have no fold, the first is {missing[0]!r}: "
-            "folds and data must come from the same corpus"
-        )
-    return found.to_numpy(dtype=np.int64)
 
 
 def out_of_fold(data: FusionData, numbers: np.ndarray, models: Sequence[FittedModel]) -> np.ndarray:

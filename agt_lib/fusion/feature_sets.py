@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from agt_lib.corpora.corpus import Corpus
-from agt_lib.corpora.folds import make_folds
+from agt_lib.corpora.folds import tuning_folds
 from agt_lib.features import encoders
 from agt_lib.features.features import Features
 from agt_lib.workspace import paths
@@ -65,21 +65,6 @@ def tuned(
         encoder = encoders.build(specs["text"])
         found["text"] = prompts.tuned_text(corpus, folds, encoder, ranker=asked, **options)
     return found
-
-
-def tuning_folds(corpus: Corpus, folds: pd.Series) -> pd.Series:
-    """`folds`, or where they hold out a dev split of the corpus' own, folds of its training clips.
-
-    A training clip that no fold holds out would have its feature from a model that saw its label.
-    At most five, fewer where a class or the speakers are fewer.
-    """
-    if (folds >= 0).all():
-        return folds
-    clips = corpus.labelled
-    most = [5, clips["emotion"].value_counts().min()]
-    if clips["speaker"].notna().all():
-        most.append(clips["speaker"].nunique())
-    return make_folds(corpus, max(2, int(min(most))))
 
 
 def is_clip(spec: str) -> bool:

@@ -10,7 +10,8 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from agt_lib.fusion.crossval import CrossValidated, fold_numbers
+from agt_lib.corpora.folds import fold_numbers
+from agt_lib.fusion.crossval import CrossValidated
 from agt_lib.fusion.data import FusionData
 from agt_lib.fusion.scaling import fit_scalers
 
@@ -35,7 +36,7 @@ def logistic_regression(
     for one another.
     """
     data = data.only(modalities)
-    numbers = fold_numbers(data, folds)
+    numbers = fold_numbers(data.names, folds)
     n_classes = len(data.label_set)
     out_of_fold = np.full((len(data.names), n_classes), np.nan)
     tests = []

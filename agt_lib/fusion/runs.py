@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from agt_lib.corpora.corpus import Corpus
-from agt_lib.corpora.folds import make_folds
+from agt_lib.corpora.folds import folds_of
 from agt_lib.features.features import Features
 from agt_lib.features.runs import of_run as raw_features
 from agt_lib.fusion import feature_sets
-from agt_lib.fusion.crossval import dev_fold
 from agt_lib.fusion.data import FusionData, from_corpus
 from agt_lib.workspace.run import Run
 
@@ -38,7 +37,7 @@ def of_run(
     What is missing is extracted or tuned first, of the clips of `splits` (all by default). A
     modality that no labelled clip has is left out, and said. Raises ValueError where none is left.
     """
-    folds = folds_of(run, corpus)
+    folds = folds_of(corpus, run.profile.n_folds, run.profile.fold_seed)
     features = raw_features(run, corpus, splits)
     if tuned and run.source == "mertools":
         print("features that MERTools made can't be tuned: there are no clips here; raw ones")
@@ -62,10 +61,3 @@ def of_run(
         pool=pool.only(there) if pool.names else None,
         folds=folds,
     )
-
-
-def folds_of(run: Run, corpus: Corpus) -> pd.Series:
-    """The corpus' own dev split where it has one, else the folds of the run's profile."""
-    if corpus.split("dev")["emotion"].notna().any():
-        return dev_fold(corpus)
-    return make_folds(corpus, run.profile.n_folds, run.profile.fold_seed)

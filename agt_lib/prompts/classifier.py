@@ -14,7 +14,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from agt_lib.corpora.corpus import Corpus
-from agt_lib.prompts.divisions import divisions, others
+from agt_lib.corpora.folds import divisions
+from agt_lib.prompts.divisions import others
 from agt_lib.prompts.ranking import Rankings
 from agt_lib.workspace.kept import digest
 from agt_lib.workspace.shards import ABSENT
@@ -62,8 +63,8 @@ class ClassifierRanker:
         probabilities: dict[str, np.ndarray] = {}
         total = np.zeros((len(rest), len(corpus.labels)))
         for number, part in enumerate(parts):
-            model = self._fit(corpus, texts[part.seen[part.seen.isin(texts.index)]])
-            ranked = part.ranked[part.ranked.isin(texts.index)]
+            model = self._fit(corpus, texts[part.training[part.training.isin(texts.index)]])
+            ranked = part.held_out[part.held_out.isin(texts.index)]
             rows = _predict(model, texts[ranked], corpus.labels)
             probabilities |= dict(zip(ranked, rows, strict=True))
             if number < n_held_out:

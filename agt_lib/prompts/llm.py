@@ -17,11 +17,12 @@ import numpy as np
 import pandas as pd
 
 from agt_lib.corpora.corpus import Corpus
+from agt_lib.corpora.folds import divisions
 from agt_lib.prompts import budget, reply, wording
 from agt_lib.prompts.budget import BudgetError, Estimate, Spending, count_tokens
 from agt_lib.prompts.cache import AnswerCache
 from agt_lib.prompts.chat import Chat, RequestError, ServiceError
-from agt_lib.prompts.divisions import divisions, others
+from agt_lib.prompts.divisions import others
 from agt_lib.prompts.endpoint import Endpoint, base_url
 from agt_lib.prompts.ranking import Rankings
 from agt_lib.workspace import paths
@@ -256,7 +257,7 @@ class LLMRanker:
         rest = others(corpus, folds, None if splits is None else tuple(splits))
         examples = dict.fromkeys(rest, self._examples(corpus, folds.index))
         for part in parts:
-            examples |= dict.fromkeys(part.ranked, self._examples(corpus, part.seen))
+            examples |= dict.fromkeys(part.held_out, self._examples(corpus, part.training))
         return {name: _Prompt(wording.clean(text), examples[name]) for name, text in texts.items()}
 
     def _examples(self, corpus: Corpus, seen: pd.Index) -> Examples:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from agt_lib.corpora.folds import fold_numbers
 from agt_lib.evaluation.calibration import (
     calibrated_out_of_fold,
     fold_temperatures,
@@ -21,7 +22,7 @@ from agt_lib.evaluation.calibration import (
 )
 from agt_lib.fusion import saved
 from agt_lib.fusion.config import FusionConfig
-from agt_lib.fusion.crossval import CrossValidated, fold_numbers, predict_mean
+from agt_lib.fusion.crossval import CrossValidated, predict_mean
 from agt_lib.fusion.data import FusionData
 from agt_lib.pseudo.config import PseudoConfig
 from agt_lib.pseudo.fits import Fits, Trainer
@@ -128,7 +129,9 @@ def train(
         allowed &= pool.only(model.modalities).present.any(1)
     if not allowed.any():
         raise ValueError("no clip of the pool has what every model needs: leave a modality out")
-    trainer = Trainer(data, fold_numbers(data, folds), pool, configs, device, workers, progress)
+    trainer = Trainer(
+        data, fold_numbers(data.names, folds), pool, configs, device, workers, progress
+    )
     chains, following = {}, {}
     for seed in seeds:
         chains[seed], following[seed] = _chain(trainer, seed, config, allowed)

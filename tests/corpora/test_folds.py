@@ -5,7 +5,15 @@ import pandas as pd
 import pytest
 
 from agt_lib.corpora.corpus import build
-from agt_lib.corpora.folds import inner_split, make_folds
+from agt_lib.corpora.folds import (
+    dev_fold,
+    divisions,
+    fold_numbers,
+    folds_of,
+    inner_split,
+    make_folds,
+    tuning_folds,
+)
 
 
 def corpus(emotions, speakers=None):
@@ -111,3 +119,79 @@ def test_numbered_classes_split_like_named_ones():
     np.testing.assert_array_equal(
         inner_split(names, None, seed=1), inner_split(numbers, None, seed=1)
     )
+
+
+@pytest.fixture
+def with_dev():
+    """A corpus of six training clips, three dev clips and one without a label."""
+    splits = ["train"] * 6 + ["dev"] * 3 + ["dev"]
+    table = pd.DataFrame({"name": [f"c{i}" for i in range(10)], "split": splits})
+    return build("test", table.assign(emotion=[*balanced(3), None]), source="a table")
+
+
+def test_a_dev_split_is_held_out_once_and_its_training_clips_never(with_dev):
+    folds = dev_fold(with_dev)
+    assert folds.tolist() == [-1] * 6 + [0] * 3
+    pd.testing.assert_series_equal(folds_of(with_dev, 2), folds)
+
+
+def test_a_corpus_without_labelled_dev_clips_has_folds_by_number_and_seed():
+    plain = corpus(balanced(10))
+    pd.testing.assert_series_equal(folds_of(plain, 3, 1), make_folds(plain, 3, 1))
+    with pytest.raises(ValueError, match="no labelled dev clips"):
+        dev_fold(plain)
+
+
+def test_the_fold_of_each_clip_is_found_by_its_name():
+    folds = pd.Series([0, -1, 1], index=["a", "b", "c"])
+    assert fold_numbers(["c", "b"], folds).tolist() == [1, -1]
+    with pytest.raises(ValueError, match="1 of 2 clips have no fold, the first is 'd'"):
+        fold_numbers(["a", "d"], folds)
+
+
+def test_with_a_dev_split_features_are_tuned_on_folds_of_the_training_clips(with_dev):
+    folds = tuning_folds(with_dev, dev_fold(with_dev))
+    assert folds.index.tolist() == [f"c{i}" for i in range(6)]
+    assert sorted(folds) == [0, 0, 0, 1, 1, 1]  # two clips of each class
+    whole = make_folds(corpus(balanced(10)))
+    assert tuning_folds(corpus(balanced(10)), whole) is whole
+
+
+class TestDivisions:
+    def test_no_model_is_trained_on_its_own_fold_and_every_clip_is_predicted_once(self):
+        made = corpus(balanced(10))
+        folds = make_folds(made)
+        parts = divisions(made, folds)
+        assert sorted(name for part in parts for name in part.held_out) == sorted(folds.index)
+        for part in parts:
+            assert not set(folds[part.held_out]) & set(folds[part.training])
+            assert len(part.held_out) + len(part.training) == len(folds)
+
+    def test_clips_that_no_fold_holds_out_are_divided_without_those_that_one_does(self):
+        made = corpus(balanced(10))
+        folds = make_folds(made)
+        folds = folds.where(folds == 0, -1)
+        outer, *inner = divisions(made, folds)
+        assert set(outer.held_out) == set(folds.index[folds == 0])
+        assert set(outer.training) == set(folds.index[folds == -1])
+        assert sorted(name for part in inner for name in part.held_out) == sorted(outer.training)
+        for part in inner:
+            assert not set(part.held_out) & set(part.training)
+            assert set(part.training) < set(outer.training)
+
+    def test_rare_labels_and_few_speakers_make_fewer_inner_folds(self):
+        made = corpus(balanced(5))
+        folds = make_folds(made)
+        folds = folds.where(folds == 0, -1)
+        assert len(divisions(made, folds)) == 1 + 4  # four clips of each label are not held out
+        made.clips.loc[folds.index, "speaker"] = [f"s{i // 3 % 3}" for i in range(len(folds))]
+        parts = divisions(made, folds)
+        assert len(parts) == 1 + 3
+        speakers = made.clips["speaker"]
+        for part in parts[1:]:
+            assert not set(speakers[part.held_out]) & set(speakers[part.training])
+
+    def test_folds_of_another_corpus_are_refused(self):
+        made = corpus(balanced(10))
+        with pytest.raises(ValueError, match="1 clips .* 'stranger'"):
+            divisions(made, pd.concat([make_folds(made), pd.Series({"stranger": 0})]))

@@ -8,7 +8,8 @@ import pytest
 from sklearn.metrics import f1_score
 
 from agt_lib.corpora.corpus import build
-from agt_lib.fusion.crossval import cross_validate, dev_fold
+from agt_lib.corpora.folds import dev_fold
+from agt_lib.fusion.crossval import cross_validate
 
 
 def folds_of(data, n_folds=3):
@@ -82,10 +83,7 @@ def test_a_corpus_with_a_dev_split_is_trained_on_train_and_predicted_on_dev(data
     assert list(result.out_of_fold_table(0).index) == list(data.names[60:])
 
 
-def test_a_clip_without_fold_and_a_corpus_without_dev_are_refused(data_of, small):
+def test_a_clip_without_fold_is_refused(data_of, small):
     data = data_of()
     with pytest.raises(ValueError, match="1 of 90 clips have no fold.*'clip0'"):
         run(small(), data, folds_of(data).drop("clip0"))
-    table = pd.DataFrame({"name": ["a"], "split": ["train"], "emotion": ["calm"]})
-    with pytest.raises(ValueError, match="no labelled dev clips"):
-        dev_fold(build("c", table, source="table", labels=data.label_set))

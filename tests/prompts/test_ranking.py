@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from agt_lib.prompts import Rankings, by_share, mean_reciprocal_rank, place_shares
-from agt_lib.prompts.divisions import divisions
 
 ABC = ("a", "b", "c")
 MADE_BY = {"ranker": "hand"}
@@ -75,40 +74,3 @@ def test_the_fingerprint_names_the_maker_and_not_the_clips(four):
     more = Rankings.build({"v": "cba"}, ABC, MADE_BY)
     other = Rankings.build({"v": "cba"}, ABC, {"ranker": "another hand"})
     assert more.fingerprint == four.fingerprint != other.fingerprint
-
-
-class TestDivisions:
-    def test_nobody_learns_from_the_own_fold_and_everybody_is_ranked_once(self, labelled):
-        corpus, folds = labelled()
-        parts = divisions(corpus, folds)
-        assert sorted(name for part in parts for name in part.ranked) == sorted(folds.index)
-        for part in parts:
-            assert not set(folds[part.ranked]) & set(folds[part.seen])
-            assert len(part.ranked) + len(part.seen) == len(folds)
-
-    def test_clips_that_no_fold_holds_out_are_divided_and_never_see_held_out_ones(self, labelled):
-        corpus, folds = labelled()
-        folds = folds.where(folds == 0, -1)
-        held_out, *inner = divisions(corpus, folds)
-        assert set(held_out.ranked) == set(folds.index[folds == 0])
-        assert set(held_out.seen) == set(folds.index[folds == -1])
-        assert sorted(name for part in inner for name in part.ranked) == sorted(held_out.seen)
-        for part in inner:
-            assert not set(part.ranked) & set(part.seen)
-            assert set(part.seen) < set(held_out.seen)
-
-    def test_rare_labels_and_few_speakers_make_fewer_inner_folds(self, labelled):
-        corpus, folds = labelled(n=5)
-        folds = folds.where(folds == 0, -1)
-        assert len(divisions(corpus, folds)) == 1 + 4  # four clips of each label are not held out
-        corpus.clips.loc[folds.index, "speaker"] = [f"s{i % 3}" for i in range(len(folds))]
-        parts = divisions(corpus, folds)
-        assert len(parts) == 1 + 3
-        speakers = corpus.clips["speaker"]
-        for part in parts[1:]:
-            assert not set(speakers[part.ranked]) & set(speakers[part.seen])
-
-    def test_folds_of_another_corpus_are_refused(self, labelled):
-        corpus, folds = labelled()
-        with pytest.raises(ValueError, match="1 clips .* 'stranger'"):
-            divisions(corpus, pd.concat([folds, pd.Series({"stranger": 0})]))

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from agt_lib import pseudo
+from agt_lib.corpora.folds import fold_numbers
 from agt_lib.features.features import Features
 from agt_lib.fusion.config import FusionConfig
-from agt_lib.fusion.crossval import fold_numbers
 from agt_lib.fusion.data import assemble
 from agt_lib.pseudo.fits import Trainer
 
@@ -65,7 +65,7 @@ def test_with_permuted_labels_and_near_copies_in_the_pool_the_score_stays_at_cha
 
 def test_a_teacher_that_averages_all_folds_would_leak(copied, by_heart):
     data, pool, folds = copied
-    trainer = Trainer(data, fold_numbers(data, folds), pool, by_heart, "auto", 1, False)
+    trainer = Trainer(data, fold_numbers(data.names, folds), pool, by_heart, "auto", 1, False)
     first = trainer.fits(0)
     tables = {
         model: pd.DataFrame(p.mean(0), list(pool.names), list(LABELS))
