@@ -91,7 +91,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
 
     features = {
-        modality: extract(corpus, build(spec), splits=("train",)).values
+        modality: extract(corpus.only("train"), build(spec)).values
         for modality, spec in ENCODERS.items()
     }
     features["together"] = np.concatenate(list(features.values()), axis=1)

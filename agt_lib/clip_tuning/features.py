@@ -179,18 +179,19 @@ def tuned_spaces(
     projected, not scaled. Clips of `splits` and all labelled ones, in the corpus' order. What is
     there is not made again. Raises as `models.jobs` and `extract.extract` do.
     """
-    how = {"splits": _with_labelled(corpus, folds, splits)}
-    how |= {"max_failures": max_failures, "progress": progress}
+    wanted = _with_labelled(corpus, folds, splits)
+    clips = corpus if wanted is None else corpus.only(*wanted)
+    how = {"max_failures": max_failures, "progress": progress}
     which = [*range(int(folds.max()) + 1), *([ALL] if with_all else [])]
     models = tuned_models(
         corpus, folds, model, config, which=which, seed=seed, device=device, workers=workers,
         max_failures=max_failures, progress=progress,
     )  # fmt: skip
     options = {"n_frames": n_frames, "device": device}
-    raw = extract(corpus, ClipEncoder(model, **options), **how)
+    raw = extract(clips, ClipEncoder(model, **options), **how)
     encoders = [ClipEncoder(f"{LOCAL}{folder}", **options) for folder in models]
-    on_all = extract(corpus, encoders.pop(), **how) if with_all else None
-    together = extract(corpus, TogetherEncoder(encoders), **how)
+    on_all = extract(clips, encoders.pop(), **how) if with_all else None
+    together = extract(clips, TogetherEncoder(encoders), **how)
     values = np.split(together.values, len(encoders), axis=1)
     parts = tuple(
         replace(together, values=part, fingerprint=fingerprint_of(encoder))
@@ -245,4 +246,5 @@ def tuned_features(
         max_failures=max_failures, progress=progress,
     )  # fmt: skip
     encoder = ClipEncoder(f"{LOCAL}{folder}", n_frames=n_frames, device=device)
-    return extract(corpus, encoder, splits=splits, max_failures=max_failures, progress=progress)
+    clips = corpus if splits is None else corpus.only(*splits)
+    return extract(clips, encoder, max_failures=max_failures, progress=progress)

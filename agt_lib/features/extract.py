@@ -5,7 +5,7 @@ B: clips of a shard, D: features.
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -44,11 +44,10 @@ def extract(
     corpus: Corpus,
     encoder: Encoder,
     *,
-    splits: Sequence[str] | None = None,
     max_failures: float = 0.05,
     progress: bool = True,
 ) -> Features:
-    """The features of the corpus' clips (of `splits`, or all), in the corpus' order.
+    """The features of the corpus' clips, in the corpus' order.
 
     They are kept in a folder of `data/features` that the encoder's fingerprint names. What is
     there is read. The rest is loaded by threads ahead of the model, and kept in shards of as many
@@ -63,7 +62,7 @@ def extract(
     exceeds `max_failures` (clips that lack the modality don't count), and StoreError when the disk
     takes no more.
     """
-    clips = corpus.clips if splits is None else corpus.split(*splits)
+    clips = corpus.clips
     sources = _sources(clips, encoder.modality)
     keys = {name: _key(name, source, encoder.modality) for name, source in sources.dropna().items()}
     fingerprint = fingerprint_of(encoder)

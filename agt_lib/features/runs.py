@@ -1,6 +1,6 @@
 """The raw features of a notebook's run: a table that says what they are, and a picture's points."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -17,10 +17,10 @@ from agt_lib.workspace.run import Run
 MOST_POINTS = 2000
 
 
-def of_run(run: Run, corpus: Corpus, splits: Sequence[str] | None = None) -> dict[str, Features]:
-    """The features of each modality of `run`: from the store, or extracted into it; told to `run`.
+def of_run(run: Run, corpus: Corpus) -> dict[str, Features]:
+    """The features of each modality of `run`: what is kept, else extracted; told to `run`.
 
-    Of the clips of `splits`, all by default. Of the corpus "mertools" they are read from the
+    Of the corpus "mertools" they are read from the
     folders that the run names. Raises what `extract` and `mertools.read_features` raise.
     """
     if run.source == "mertools":
@@ -30,9 +30,9 @@ def of_run(run: Run, corpus: Corpus, splits: Sequence[str] | None = None) -> dic
             for m, folder in run.encoders.items()
         }
     else:
-        options = {"splits": splits, "max_failures": run.max_failures}
         found = {
-            m: extract(corpus, encoders.build(spec), **options) for m, spec in run.encoders.items()
+            m: extract(corpus, encoders.build(spec), max_failures=run.max_failures)
+            for m, spec in run.encoders.items()
         }
     about = {
         m: {"fingerprint": part.fingerprint, "present": int(part.present.sum())}

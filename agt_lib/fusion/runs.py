@@ -38,7 +38,7 @@ def of_run(
     modality that no labelled clip has is left out, and said. Raises ValueError where none is left.
     """
     folds = folds_of(corpus, run.profile.n_folds, run.profile.fold_seed)
-    features = raw_features(run, corpus, splits)
+    features = raw_features(run, corpus.only(*splits) if splits else corpus)
     if tuned and run.source == "mertools":
         print("features that MERTools made can't be tuned: there are no clips here; raw ones")
     elif tuned:

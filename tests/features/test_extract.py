@@ -147,7 +147,7 @@ def test_a_corpus_that_grows_and_a_choice_of_splits_read_only_what_is_new(clips_
     table["audio"] = [str(clips_folder / f"{name}.wav") for name in names]
     corpus = build("tiny", table, source="the test")
     encoder = Loudness()
-    assert quietly(corpus, encoder, splits=("test",)).names == ("clip_4",)
+    assert quietly(corpus.only("test"), encoder).names == ("clip_4",)
     assert encoder.loaded == ["clip_4"]
     quietly(corpus, encoder)
     assert encoder.loaded == ["clip_4", "clip_5"]
