@@ -19,9 +19,8 @@ from torch.nn.functional import cross_entropy
 
 from agt_lib.corpora.labels import EMOTIONS
 from agt_lib.features.features import Features
-from agt_lib.fusion.config import FusionConfig
+from agt_lib.fusion.config import FusionConfig, build
 from agt_lib.fusion.data import FusionData, assemble
-from agt_lib.fusion.networks import build
 from agt_lib.fusion.train import FitTask, fit
 
 DIMS = {"audio": 88, "video": 64, "text": 576}

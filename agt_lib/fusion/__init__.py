@@ -8,9 +8,8 @@ VERSION = 1
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "config": ["FusionConfig"],
+        "config": ["NETWORKS", "FusionConfig"],
         "crossval": ["CrossValidated", "cross_validate", "predict_mean"],
-        "networks": ["NETWORKS"],
         "runs": ["RunData", "of_run"],
     },
 )

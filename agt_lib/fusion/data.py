@@ -1,27 +1,32 @@
 """Aligned features and labels, as fusion trains on them and predicts from them.
 
-Letters: N clips, T time, D feature, M modalities.
+Letters: N clips, b clips of a step, D feature, M modalities, C classes.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+import torch
+from torch import Tensor
 
 from agt_lib.corpora.corpus import Corpus
 from agt_lib.corpora.labels import MISSING, MODALITIES, to_numbers
 from agt_lib.features.features import Features
+
+SMALLEST = 1e-6
+"""A feature that varies less than this over the training fold is only centred."""
 
 
 @dataclass(frozen=True)
 class FusionData:
     """N clips, their features by modality (in the order audio, video, text) and their labels.
 
-    `features` are float32 (N, D), or (N, T, D) with `lengths` (N,); `present` (N, M) bool follows
-    their order. `labels` (N,) number the label set, -1 where missing. `groups` (N,) are speakers,
-    or None where they are not known for every clip. Raises ValueError where these disagree, or
-    where a value that is present is not finite.
+    `features` are float32 (N, D); `present` (N, M) bool follows their order. `labels` (N,) number
+    the label set, -1 where missing. `groups` (N,) are speakers, or None where they are not known
+    for every clip. Raises ValueError where these disagree, or where a value that is present is not
+    finite.
     """
 
     names: tuple[str, ...]
@@ -30,7 +35,6 @@ class FusionData:
     labels: np.ndarray
     label_set: tuple[str, ...]
     fingerprints: dict[str, str]
-    lengths: dict[str, np.ndarray] = field(default_factory=dict)
     groups: np.ndarray | None = None
 
     def __post_init__(self) -> None:
@@ -39,7 +43,7 @@ class FusionData:
             raise ValueError(f"modalities stand in the order {MODALITIES}; got {[*self.features]}")
         shapes = {m: x.shape for m, x in self.features.items()}
         if (
-            any(shape[0] != n or len(shape) not in (2, 3) for shape in shapes.values())
+            any(shape[0] != n or len(shape) != 2 for shape in shapes.values())
             or self.present.shape != (n, len(shapes))
             or self.labels.shape != (n,)
         ):
@@ -48,9 +52,7 @@ class FusionData:
                 f"{self.labels.shape}: these must agree"
             )
         for m, x in self.features.items():
-            if (x.ndim == 3) != (m in self.lengths):
-                raise ValueError(f"{m}: frames (N, T, D) need lengths, and only frames have them")
-            bad = ~np.isfinite(x).all(tuple(range(1, x.ndim))) & self.is_present(m)
+            bad = ~np.isfinite(x).all(1) & self.is_present(m)
             if bad.any():
                 name = self.names[int(bad.argmax())]
                 raise ValueError(
@@ -88,7 +90,6 @@ class FusionData:
             features={m: self.features[m] for m in kept},
             present=self.present[:, [self.modalities.index(m) for m in kept]],
             fingerprints={m: self.fingerprints[m] for m in kept},
-            lengths={m: self.lengths[m] for m in kept if m in self.lengths},
         )
 
     def rows(self, index: np.ndarray) -> "FusionData":
@@ -99,7 +100,6 @@ class FusionData:
             features={m: x[index] for m, x in self.features.items()},
             present=self.present[index],
             labels=self.labels[index],
-            lengths={m: x[index] for m, x in self.lengths.items()},
             groups=None if self.groups is None else self.groups[index],
         )
 
@@ -111,7 +111,7 @@ class FusionData:
     def with_noise(self, modality: str, sd: float, seed: int = 0) -> "FusionData":
         """The same clips with Gaussian noise of `sd` standard deviations of each feature added."""
         x = self.features[modality]
-        scale = x[self.is_present(modality)].reshape(-1, x.shape[-1]).std(0)
+        scale = x[self.is_present(modality)].std(0)
         noise = np.random.default_rng(seed).standard_normal(x.shape, dtype=np.float32)
         noisy = x + np.float32(sd) * scale * noise
         return replace(self, features=self.features | {modality: noisy})
@@ -163,3 +163,80 @@ def assemble(
         fingerprints={m: part.fingerprint for m, part in chosen.items()},
         groups=groups,
     )
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """What brings one modality's features to mean 0 and standard deviation 1, both (D,)."""
+
+    mean: np.ndarray
+    sd: np.ndarray
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Standardise features (..., D)."""
+        return (x - self.mean) / self.sd
+
+
+def fit_scalers(data: FusionData, index: np.ndarray, scale: bool = True) -> dict[str, Scaler]:
+    """One scaler per modality, fitted on the clips `index` that have it.
+
+    A modality that none of them has is left as it is, and all are where not `scale`. A feature
+    that is constant there is only centred.
+    """
+    scalers = {}
+    for modality, x in data.features.items():
+        x = x[index[data.is_present(modality)[index]]]
+        mean, sd = np.zeros(x.shape[1]), np.ones(x.shape[1])
+        if scale and len(x):
+            mean, sd = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64)
+            sd[sd < SMALLEST] = 1
+        scalers[modality] = Scaler(mean.astype(np.float32), sd.astype(np.float32))
+    return scalers
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Standardised clips on the device: `inputs` (N, D) by modality, `present` (N, M), labels."""
+
+    inputs: dict[str, Tensor]
+    present: Tensor
+    labels: Tensor
+
+    @classmethod
+    def of(cls, data: FusionData, scalers: Mapping[str, Scaler], device: torch.device) -> "Clips":
+        """The clips of `data`, scaled."""
+        return cls(
+            {m: torch.from_numpy(scalers[m](x)).to(device) for m, x in data.features.items()},
+            torch.from_numpy(data.present).to(device),
+            torch.from_numpy(data.labels).to(device),
+        )
+
+    def __getitem__(self, rows: Tensor) -> "Clips":
+        inputs = {m: x[rows] for m, x in self.inputs.items()}
+        return Clips(inputs, self.present[rows], self.labels[rows])
+
+
+def mix(clips: Clips, targets: Tensor, alpha: float) -> tuple[Clips, Tensor]:
+    """Blend each clip with another, and its target likewise, by a share from Beta(alpha, alpha).
+
+    The clip keeps the larger share and its present modalities; what its partner lacks of them is
+    not blended.
+    """
+    other = torch.randperm(len(targets), device=targets.device)
+    share = torch.distributions.Beta(alpha, alpha).sample().item()
+    share = max(share, 1 - share)
+    inputs = {}
+    for column, (m, x) in enumerate(clips.inputs.items()):
+        there = clips.present[other, column, None]  # (b, 1)
+        inputs[m] = torch.where(there, share * x + (1 - share) * x[other], x)
+    mixed = replace(clips, inputs=inputs)
+    return mixed, share * targets + (1 - share) * targets[other]
+
+
+def hide(present: Tensor, probability: float) -> Tensor:
+    """Hide each present modality (B, M) with `probability`, but never a clip's last one."""
+    if not probability:
+        return present
+    draw = torch.rand(present.shape, device=present.device) * present
+    spared = draw == draw.amax(-1, keepdim=True)
+    return present & (spared | (draw >= probability))

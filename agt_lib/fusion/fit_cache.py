@@ -51,7 +51,7 @@ def fit_or_load(
 
 def digest(data: FusionData) -> str:
     """A hash of all that a fit can read of `data`."""
-    arrays = [*data.features.values(), *data.lengths.values(), data.present, data.labels]
+    arrays = [*data.features.values(), data.present, data.labels]
     groups = None if data.groups is None else [str(group) for group in data.groups]
     about = [list(data.names), list(data.label_set), data.fingerprints, groups]
     return kept.digest([_bytes_digest(arrays), about])

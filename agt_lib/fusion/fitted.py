@@ -13,11 +13,9 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from agt_lib.fusion.amf import Gate
-from agt_lib.fusion.config import FusionConfig
-from agt_lib.fusion.data import FusionData
-from agt_lib.fusion.networks import build
-from agt_lib.fusion.scaling import Scaler
+from agt_lib.fusion.agt import AGT, Gate
+from agt_lib.fusion.config import FusionConfig, build
+from agt_lib.fusion.data import FusionData, Scaler
 
 AT_ONCE = 1024
 HISTORY = ("train_loss", "inner_loss", "inner_waf")
@@ -79,7 +77,7 @@ class FittedModel:
     @one_thread()
     def gate(self, data: FusionData) -> Gate:
         """What AMF saw and gated in each clip. Raises TypeError for a network without AMF."""
-        if self.config.model != "agt":
+        if not isinstance(self.network, AGT):
             raise TypeError(f"{self.config.model} has no gate; only agt has")
         gates = [gate for _, gate in self._run(data, return_gate=True)]
         parts = {
@@ -98,9 +96,8 @@ class FittedModel:
             inputs = {
                 m: torch.from_numpy(self.scalers[m](x[rows])) for m, x in data.features.items()
             }
-            lengths = {m: torch.from_numpy(x[rows]) for m, x in data.lengths.items()}
             present = torch.from_numpy(data.present[rows])
-            output = self.network(inputs, present, lengths or None, **options)
+            output = self.network(inputs, present, **options)
             results.append(output if options else (output, None))
         return results
 

@@ -12,8 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from agt_lib.corpora.folds import fold_numbers
 from agt_lib.fusion.crossval import CrossValidated
-from agt_lib.fusion.data import FusionData
-from agt_lib.fusion.scaling import fit_scalers
+from agt_lib.fusion.data import FusionData, fit_scalers
 
 STRENGTH = 0.01
 """scikit-learn's C: small, since features outnumber clips."""
@@ -31,7 +30,7 @@ def logistic_regression(
     """Fit scikit-learn's logistic regression in every fold, in the protocol of `cross_validate`.
 
     Features are standardised on the training fold and concatenated; an absent modality is at its
-    mean; frames are averaged. It has no seed, so S is 1, and it trains on the whole training fold
+    mean. It has no seed, so S is 1, and it trains on the whole training fold
     since it has no epoch to choose. It runs on one thread: on matrices this small more of them wait
     for one another.
     """
@@ -42,7 +41,7 @@ def logistic_regression(
     tests = []
     for fold in range(numbers.max() + 1):
         train, held_out = np.flatnonzero(numbers != fold), np.flatnonzero(numbers == fold)
-        scalers = fit_scalers(data, data.modalities, train, scale=True)
+        scalers = fit_scalers(data, train)
         model = LogisticRegression(C=strength, max_iter=2000)
         model.fit(_matrix(data.rows(train), scalers), data.labels[train])
         out_of_fold[held_out] = _predict(model, _matrix(data.rows(held_out), scalers), n_classes)
@@ -64,9 +63,7 @@ def _matrix(data: FusionData, scalers: dict) -> np.ndarray:
     """Standardised features side by side, (N, sum of D), zero where absent."""
     parts = []
     for modality, values in data.features.items():
-        if modality in data.lengths:  # (N, T, D) -> (N, D); zeros lie behind each clip's end
-            values = values.sum(1) / np.maximum(data.lengths[modality], 1)[:, None]
-        scaled = (values - scalers[modality].mean) / scalers[modality].sd
+        scaled = scalers[modality](values)
         parts.append(np.where(data.is_present(modality)[:, None], scaled, 0))
     return np.concatenate(parts, axis=1)
 

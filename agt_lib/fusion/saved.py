@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from agt_lib.fusion.config import FusionConfig
+from agt_lib.fusion.data import Scaler
 from agt_lib.fusion.fitted import HISTORY, FittedModel, check_fingerprints
-from agt_lib.fusion.scaling import Scaler
 from agt_lib.workspace.kept import MANIFEST, file_digest, read_manifest, write_manifest
 
 WEIGHTS = "model.safetensors"

@@ -18,13 +18,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
 from agt_lib.corpora.folds import inner_split
-from agt_lib.fusion.batches import Clips, hide, mix
-from agt_lib.fusion.config import FusionConfig
-from agt_lib.fusion.data import FusionData
+from agt_lib.fusion.config import FusionConfig, build
+from agt_lib.fusion.data import Clips, FusionData, fit_scalers, hide, mix
 from agt_lib.fusion.fitted import HISTORY, FittedModel, check_fingerprints, one_thread
-from agt_lib.fusion.networks import build
-from agt_lib.fusion.scaling import fit_scalers
-from agt_lib.workspace.machine import pick_device, pick_precision
+from agt_lib.workspace.machine import pick_device
 from agt_lib.workspace.progress import bar
 
 INNER_SEED = 0
@@ -118,17 +115,20 @@ def _fit_one(
     config = task.config
     data = data.only(config.modalities)
     train, inner = _divide(data, task.train_index)
-    scalers = fit_scalers(data, data.modalities, train, config.scale)
+    scalers = fit_scalers(data, train, config.scale)
     with _alone(task.seed, device):
         network = build(config.model, data.dims, len(data.label_set), **config.network).to(device)
         if task.start is not None:
             network.load_state_dict(task.start)
-        training, choosing = (Clips.of(data, rows, scalers, device) for rows in (train, inner))
+        training, choosing = (Clips.of(data.rows(r), scalers, device) for r in (train, inner))
         targets = one_hot(training.labels, len(data.label_set)).float()
         if task.joined is not None and len(task.joined.index):
-            chosen = pool.rows(task.joined.index).only(config.modalities)
-            everyone = np.arange(len(chosen.names))
-            training = training.beside(Clips.of(chosen, everyone, scalers, device))
+            chosen = Clips.of(pool.rows(task.joined.index).only(config.modalities), scalers, device)
+            training = Clips(
+                {m: torch.cat([x, chosen.inputs[m]]) for m, x in training.inputs.items()},
+                torch.cat([training.present, chosen.present]),
+                torch.cat([training.labels, chosen.labels]),
+            )
             joined = torch.as_tensor(task.joined.targets, dtype=targets.dtype, device=device)
             targets = torch.cat([targets, joined])
         state, epoch, history = _run(network, config, training, targets, choosing)
@@ -174,14 +174,14 @@ def _run(
             if config.mixup:
                 clips, wanted = mix(clips, wanted, config.mixup)
             present = hide(clips.present, config.modality_dropout)
-            logits = _forward(network, clips, present, config)
+            logits = network(clips.inputs, present)
             loss = cross_entropy(logits, wanted, label_smoothing=config.label_smoothing)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
             total += loss.detach() * len(rows)
-        inner_loss, inner_waf = _score(network, choosing, config)
+        inner_loss, inner_waf = _score(network, choosing)
         history.append((float(total) / n, inner_loss, inner_waf))
         score = inner_waf if config.choose_by == "waf" else -inner_loss
         if math.isfinite(inner_loss) and score > best:
@@ -198,18 +198,11 @@ def _run(
     return best_state, best_epoch, pd.DataFrame(history, index=index, columns=HISTORY)
 
 
-def _forward(network: nn.Module, clips: Clips, present: Tensor, config: FusionConfig) -> Tensor:
-    device = clips.labels.device
-    dtype = pick_precision(config.precision, device)
-    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-        return network(clips.inputs, present, clips.lengths).float()
-
-
 @torch.no_grad()
-def _score(network: nn.Module, clips: Clips, config: FusionConfig) -> tuple[float, float]:
+def _score(network: nn.Module, clips: Clips) -> tuple[float, float]:
     """Cross-entropy and WAF."""
     network.eval()
-    logits = _forward(network, clips, clips.present, config)
+    logits = network(clips.inputs, clips.present)
     true, predicted = clips.labels.cpu().numpy(), logits.argmax(-1).cpu().numpy()
     by_class = (
         np.bincount(which, minlength=logits.shape[-1])

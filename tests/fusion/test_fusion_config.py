@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from agt_lib.fusion.config import FusionConfig
-from agt_lib.fusion.networks import NETWORKS
+from agt_lib.fusion.config import NETWORKS, FusionConfig
 
 
 @pytest.mark.parametrize("model", NETWORKS)

@@ -51,16 +51,14 @@ def test_a_corpus_gives_its_labelled_training_clips_and_test_clips_without_answe
 def test_rows_and_modalities_can_be_selected():
     data = assemble(
         "abc",
-        {
-            "audio": features_of("audio", "abc"),
-            "text": features_of("text", "abc"),
-        },
+        {m: features_of(m, "abc") for m in ("audio", "text")},
         label_set=LABELS,
         labels=np.array([0, 1, 0]),
     )
     part = data.rows(np.array([2, 0])).only(("text",))
     assert part.names == ("c", "a")
     assert part.modalities == ("text",)
+    np.testing.assert_array_equal(part.features["text"], data.features["text"][[2, 0]])
     assert part.present.shape == (2, 1)
     with pytest.raises(ValueError, match="no video features"):
         data.only(("video",))

@@ -7,8 +7,6 @@ import pytest
 import torch
 
 from agt_lib.corpora.folds import inner_split
-from agt_lib.features.features import Features
-from agt_lib.fusion.data import assemble
 from agt_lib.fusion.fitted import FingerprintError
 from agt_lib.fusion.train import FitTask, Joined, fit
 
@@ -66,6 +64,7 @@ def test_what_joins_teaches(data_of, small, pool):
     pool = replace(data_of(n=30, seed=1, signal=6.0), labels=np.full(30, -1))
     # the labelled clips choose the epoch, and know no label 2: the last of few epochs will do
     config = small(epochs=3, learning_rate=1e-2, mixup=0.0)
+    config = replace(config, network={"width": 16, "dropout": 0.0})
     joined = Joined(new, one_hot(np.full(len(new), 2)))
     plain, taught = fit_here(
         data, FitTask(config, rows), FitTask(config, rows, joined=joined), pool=pool
@@ -91,26 +90,6 @@ def test_a_fit_goes_on_from_the_weights_it_is_given(data_of, small):
     still = small(epochs=1, learning_rate=0.0)
     (resumed,) = fit_here(data, FitTask(still, ROWS, start=teacher.state))
     assert same(teacher, resumed)
-
-
-def test_frames_of_another_length_are_padded_without_effect(small):
-    def frames(n, longest, seed):
-        rng = np.random.default_rng(seed)
-        names = tuple(f"s{seed}-{i}" for i in range(n))
-        lengths = rng.integers(2, 5, n)
-        values = np.zeros((n, longest, 4), np.float32)
-        for row, length in enumerate(lengths):
-            values[row, :length] = rng.standard_normal((length, 4))
-        audio = Features("audio", names, values, np.ones(n, bool), "audio", lengths)
-        return assemble(names, {"audio": audio}, label_set=("a", "b", "c"), labels=np.arange(n) % 3)
-
-    data, joined = frames(45, 6, 0), Joined(np.arange(12), one_hot(np.arange(12) % 3))
-    # without dropout, which draws a number for each frame, padded ones too
-    config = replace(small("unimodal", ("audio",)), network={"width": 16, "dropout": 0.0})
-    task = FitTask(config, np.arange(45), joined=joined)
-    (short,), (long,) = (fit_here(data, task, pool=frames(12, t, 1)) for t in (4, 9))
-    for name in short.state:
-        torch.testing.assert_close(short.state[name], long.state[name], rtol=1e-5, atol=1e-6)
 
 
 def test_a_pool_with_features_made_in_another_way_is_refused(data_of, small, pool):

@@ -1,14 +1,13 @@
-"""Properties that every fusion network has, at utterance and at frame level."""
+"""Properties that every fusion network has."""
 
 import itertools
 
 import pytest
 import torch
 
-from agt_lib.fusion.agt import LAYOUTS
-from agt_lib.fusion.amf import GATES
-from agt_lib.fusion.inputs import ORDERS
-from agt_lib.fusion.networks import NETWORKS, build
+from agt_lib.fusion.agt import GATES, LAYOUTS
+from agt_lib.fusion.config import NETWORKS, build
+from agt_lib.fusion.layers import ORDERS
 
 DIMS = {"audio": 7, "video": 5, "text": 6}
 SUBSETS = [subset for size in (1, 2, 3) for subset in itertools.combinations(DIMS, size)]
@@ -26,7 +25,7 @@ VARIANTS = [
 ]
 IDS = [f"{n}-{'-'.join(f'{k}={v}' for k, v in o.items())}-{'+'.join(m)}" for n, o, m in VARIANTS]
 every_variant = pytest.mark.parametrize(("name", "options", "modalities"), VARIANTS, ids=IDS)
-N_CLIPS, N_FRAMES, N_CLASSES = 5, 4, 6
+N_CLIPS, N_CLASSES = 5, 6
 
 
 def network_of(name, options, modalities):
@@ -37,10 +36,9 @@ def network_of(name, options, modalities):
     return build(name, {m: DIMS[m] for m in modalities}, N_CLASSES, **small, **options).eval()
 
 
-def inputs_of(modalities, frames=False):
+def inputs_of(modalities):
     torch.manual_seed(1)
-    shape = (N_CLIPS, N_FRAMES) if frames else (N_CLIPS,)
-    return {m: torch.randn(*shape, DIMS[m]) for m in modalities}
+    return {m: torch.randn(N_CLIPS, DIMS[m]) for m in modalities}
 
 
 def all_present(modalities):
@@ -88,30 +86,6 @@ def test_the_order_of_clips_does_not_matter(name, options, modalities):
     present[2, 0] = False
     shuffled = network({m: x[order] for m, x in inputs.items()}, present[order])
     torch.testing.assert_close(shuffled, network(inputs, present)[order], rtol=1e-5, atol=1e-6)
-
-
-@every_variant
-def test_padding_does_not_change_the_logits(name, options, modalities):
-    network, inputs = network_of(name, options, modalities), inputs_of(modalities, frames=True)
-    lengths = {m: torch.tensor([4, 2, 1, 3, 4]) for m in modalities}
-    present = all_present(modalities)
-    padded = {m: torch.cat([x, torch.full_like(x, torch.nan)], 1) for m, x in inputs.items()}
-    for m, x in padded.items():
-        x[torch.arange(2 * N_FRAMES) >= lengths[m][:, None]] = torch.nan
-    together = network(padded, present, lengths)
-    for i in range(N_CLIPS):
-        alone = {m: x[i : i + 1, : lengths[m][i]] for m, x in inputs.items()}
-        torch.testing.assert_close(
-            network(alone, present[i : i + 1]), together[i : i + 1], rtol=1e-5, atol=1e-6
-        )
-
-
-@every_variant
-def test_one_frame_is_the_same_as_an_utterance_feature(name, options, modalities):
-    network, inputs = network_of(name, options, modalities), inputs_of(modalities)
-    frames = {m: x[:, None] for m, x in inputs.items()}
-    present = all_present(modalities)
-    torch.testing.assert_close(network(frames, present), network(inputs, present))
 
 
 @every_variant

@@ -12,8 +12,8 @@ from agt_lib.corpora import corpus
 from agt_lib.corpora.folds import make_folds
 from agt_lib.corpora.labels import EMOTIONS
 from agt_lib.features.features import Features
-from agt_lib.fusion import ablation, predictions, robustness, table1
-from agt_lib.fusion.config import FusionConfig
+from agt_lib.fusion import predictions, robustness, table1
+from agt_lib.fusion.config import FusionConfig, ablation
 from agt_lib.fusion.crossval import cross_validate
 from agt_lib.fusion.data import assemble, from_corpus
 from agt_lib.fusion.reference import STRENGTH, logistic_regression
@@ -127,7 +127,7 @@ def test_differences_on_test_clips_are_of_the_scores_shown_there(data, fitted):
 
 def test_each_option_of_the_ablation_changes_one_thing():
     default = FusionConfig.default("agt")
-    for name, config in ablation.ablation(("audio", "video", "text")).items():
+    for name, config in ablation(("audio", "video", "text")).items():
         changed = {k for k, v in vars(config).items() if k != "network" and v != vars(default)[k]}
         network = {k: v for k, v in config.network.items() if default.network.get(k) != v}
         assert len(changed) + len(network) == 1, name

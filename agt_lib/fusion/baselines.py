@@ -1,0 +1,76 @@
+"""What AGT is measured against: MER2024's official `attention` network, and one modality alone.
+
+Letters: B batch, D feature, H hidden, M modalities, C classes.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from agt_lib.fusion.layers import InputLayers, check_dims, masked
+
+
+def encoder(dim: int, hidden: int, dropout: float) -> nn.Sequential:
+    """Dropout, then three times Linear and ReLU, `dim` to `hidden`."""
+    return nn.Sequential(
+        nn.Dropout(dropout),
+        *(nn.Linear(dim, hidden), nn.ReLU()),
+        *(nn.Linear(hidden, hidden), nn.ReLU()),
+        *(nn.Linear(hidden, hidden), nn.ReLU()),
+    )
+
+
+class Attention(nn.Module):
+    """Each modality encoded alone; all together give the weights (no softmax) of their sum.
+
+    After `attention` of MERTools (https://github.com/zeroQiaoba/MERTools), the baseline of the
+    paper's tables. Where the original has no notion of absence, an absent modality is a zero hidden
+    vector here.
+    """
+
+    def __init__(
+        self, dims: Mapping[str, int], n_classes: int, hidden: int = 128, dropout: float = 0.3
+    ):
+        super().__init__()
+        dims = check_dims(dims)
+        self.encoders = nn.ModuleDict({m: encoder(dim, hidden, dropout) for m, dim in dims.items()})
+        self.weigher = nn.Sequential(
+            encoder(len(dims) * hidden, hidden, dropout), nn.Linear(hidden, len(dims))
+        )
+        self.classifier = nn.Linear(hidden, n_classes)
+
+    def forward(self, inputs: Mapping[str, Tensor], present: Tensor) -> Tensor:
+        """Logits (B, C); the arguments are those of `AGT.forward`."""
+        values = masked(inputs, present, tuple(self.encoders))
+        hidden = torch.stack([enc(values[m]) for m, enc in self.encoders.items()], 1)
+        hidden = hidden * present.unsqueeze(-1).to(hidden.dtype)  # (B, M, H)
+        weights = self.weigher(hidden.flatten(1))  # (B, M, H) -> (B, MH) -> (B, M)
+        fused = (hidden * weights.unsqueeze(-1)).sum(1)  # (B, M, H) -> (B, H)
+        return self.classifier(fused)
+
+
+class Unimodal(nn.Module):
+    """One modality alone: the paper's HuBERT-only model (section 2.3) and its peers.
+
+    The paper gives no network for it: one hidden layer here, the input layer of AGT, and Linear.
+    """
+
+    def __init__(
+        self,
+        dims: Mapping[str, int],
+        n_classes: int,
+        width: int = 256,
+        dropout: float = 0.5,
+        input_order: str = "standard",
+    ):
+        super().__init__()
+        if len(dims) != 1:
+            raise ValueError(f"unimodal takes one modality; got {tuple(dims)}")
+        self.inputs = InputLayers(dims, width, dropout, input_order)
+        self.classifier = nn.Linear(width, n_classes)
+
+    def forward(self, inputs: Mapping[str, Tensor], present: Tensor) -> Tensor:
+        """Logits (B, C); the arguments are those of `AGT.forward`. An absent clip gets the bias."""
+        (x,) = self.inputs(inputs, present).values()
+        return self.classifier(x * present.to(x.dtype))
