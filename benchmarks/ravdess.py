@@ -28,7 +28,8 @@ from sklearn.model_selection import GroupKFold
 from agt_lib.corpora.corpus import build
 from agt_lib.corpora.folds import make_folds
 from agt_lib.corpora.labels import EMOTIONS, to_numbers
-from agt_lib.evaluation.scores import score, waf
+from agt_lib.evaluation import tables
+from agt_lib.evaluation.scores import Sample, votes, waf
 from agt_lib.features.features import Features
 from agt_lib.fusion import table1
 from agt_lib.fusion.config import FusionConfig
@@ -169,11 +170,14 @@ def main() -> None:
                 parts = predict(data, chosen, folds, seed)
                 for (_, held_out), part in zip(folds, parts, strict=True):
                     probabilities[seed, held_out] = part
-            result = score(data.labels, probabilities, data.groups)
+            sample = Sample.of(data.labels, data.groups)
+            result = tables.score_line(sample, votes(probabilities))
             settings = " ".join(str(grid.index(setting)) for setting in chosen)
+            ends = f"{result['waf_low']:.1f} to {result['waf_high']:.1f}"
             print(
-                f"{audio + ' + AU':<14}{name:<22}{result.mean:>6.3f}  "
-                f"{f'{result.low:.3f} to {result.high:.3f}':<16}{result.seed_sd:>8.3f}"
+                f"{audio + ' + AU':<14}{name:<22}{result['waf']:>6.1f}  "
+                f"{ends:<16}"
+                f"{result['seed_sd']:>8.1f}"
                 f"{time.perf_counter() - start:>6.0f}  {settings}",
                 flush=True,
             )

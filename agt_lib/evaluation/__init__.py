@@ -9,10 +9,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "scores": [
-            "LEVEL", "N_BOOTSTRAP", "Comparison", "Score", "accuracy", "bootstrap_weights",
-            "calibration_error", "compare",
-            "confusion", "detection_auc", "per_class_f1", "precision_recall", "reliability",
-            "score", "waf",
-        ]
+            "Sample", "calibration_error", "confusion", "detection_auc", "per_class_f1",
+            "precision_recall", "reliability", "votes", "waf",
+        ],
+        "predictions": ["Predictions", "Stage"],
+        "tables": ["cell", "difference_line", "differences", "score_line", "verdict", "wide"],
     },
 )  # fmt: skip

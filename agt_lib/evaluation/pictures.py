@@ -98,7 +98,8 @@ def scatter(points: pd.DataFrame, labels: Sequence[str]) -> Figure:
 def forest(
     table: pd.DataFrame, *, value: str, row: str, series: str, label: str, zero: bool = False
 ) -> Figure:
-    """Scores with intervals: one line a `row`, one colour a `series`; columns `low` and `high`.
+    """Scores with intervals: one line a `row`, one colour a `series`; the ends of `value`
+    are the columns of its name with _low and _high.
 
     `zero` draws the line of no difference.
     """
@@ -115,7 +116,7 @@ def forest(
     for i, name in enumerate(names):
         part = table[table[series] == name]
         heights = [places[title, name] for title in part[row]]
-        errors = [part[value] - part["low"], part["high"] - part[value]]
+        errors = [part[value] - part[f"{value}_low"], part[f"{value}_high"] - part[value]]
         axis.errorbar(
             part[value], heights, xerr=errors, fmt="o", markersize=4, linewidth=1.4,
             color=LINES[i % len(LINES)], label=name,
@@ -189,7 +190,9 @@ def lines(table: pd.DataFrame, *, x: str, series: str, panel: str, label: str) -
         for i, name in enumerate(dict.fromkeys(table[series])):
             part = table[(table[panel] == title) & (table[series] == name)]
             axis.plot(part[x], part["waf"], marker="o", markersize=4, color=LINES[i], label=name)
-            axis.fill_between(part[x], part["low"], part["high"], color=LINES[i], alpha=0.15)
+            axis.fill_between(
+                part[x], part["waf_low"], part["waf_high"], color=LINES[i], alpha=0.15
+            )
         axis.set(title=title, xlabel=x)
         axis.grid(axis="y", linewidth=0.4)
     axes[0, 0].set_ylabel(label)

@@ -15,7 +15,7 @@ NAMES = {"sample": "drawn (the paper's reading)", "blend": "probabilities blende
 def guide_sweep(table: pd.DataFrame, marked: float, label: str) -> Figure:
     """Gain of the vote by the voice's share, drawn and blended, the paper's share `marked`.
 
-    Columns vote, guide_share, difference, low, high; `label` names the vertical axis.
+    Columns vote, guide_share, difference and its ends; `label` names the vertical axis.
     """
     figure, axis = plt.subplots(figsize=(5.6, 3.6))
     axis.axhline(0, color="black", linewidth=0.8, linestyle=":")
@@ -23,7 +23,11 @@ def guide_sweep(table: pd.DataFrame, marked: float, label: str) -> Figure:
     for i, (vote, part) in enumerate(table.groupby("vote", sort=False)):
         axis.plot(part["guide_share"], part["difference"], color=LINES[i], label=NAMES[vote])
         axis.fill_between(
-            part["guide_share"], part["low"], part["high"], color=LINES[i], alpha=0.15
+            part["guide_share"],
+            part["difference_low"],
+            part["difference_high"],
+            color=LINES[i],
+            alpha=0.15,
         )
     axis.annotate(
         f"the paper's {marked:g}", (marked, 0.98), (-3, 0), xycoords=("data", "axes fraction"),
@@ -37,7 +41,7 @@ def guide_sweep(table: pd.DataFrame, marked: float, label: str) -> Figure:
 def advantage_map(table: pd.DataFrame) -> Figure:
     """Gains over the labels' shift and the voice's reliability, one panel a contrast.
 
-    Columns rule, against, shift, unreliability, shown, difference, low, high. A dot marks a cell
+    Columns rule, against, shift, unreliability, shown, difference and its ends. A dot marks a cell
     whose interval leaves zero out, a frame the cell of the corpus as it is (shift 1, 1).
     """
     panels = list(table.groupby(["rule", "against"], sort=False))
@@ -51,7 +55,7 @@ def advantage_map(table: pd.DataFrame) -> Figure:
         image = axis.imshow(grid, cmap="PuOr_r", vmin=-largest, vmax=largest, aspect="auto")
         for row in part.itertuples():
             x, y = grid.columns.get_loc(row.shift), grid.index.get_loc(row.unreliability)
-            sure = row.low > 0 or row.high < 0
+            sure = row.difference_low > 0 or row.difference_high < 0
             text = f"{row.difference:+.1f}" + "\N{BULLET}" * sure
             light = "white" if abs(row.difference) > 0.6 * largest else "black"
             axis.text(

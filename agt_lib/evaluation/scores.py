@@ -1,7 +1,8 @@
-"""Scores of predictions, with intervals, on plain arrays and prediction tables.
+"""Scores of predictions on plain arrays, with bootstrap intervals over clips or speakers.
 
-S seeds, N clips, C classes, U units drawn (speakers or clips), B bootstrap draws. A prediction
-table is indexed by clip name and has one probability column per label. Scores are shares (0 to 1).
+S seeds, N clips, C classes, B bootstrap draws. Probabilities are (S, N, C), or (N, C) for one seed;
+`true` (N,) are labels as numbers. Predicted labels are `votes`: shares (..., N, C) that are 0 or 1,
+or between them if a label is drawn. Scores are shares (0 to 1) unless per cent is said.
 """
 
 from collections.abc import Sequence
@@ -9,176 +10,147 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
 from agt_lib.corpora.labels import EMOTIONS, MISSING
 
 N_BOOTSTRAP = 2000
 LEVEL = 0.95
 MIN_GROUPS = 5
-"""Below this many speakers an interval over them says nothing; it is over clips then."""
+"""With fewer speakers an interval over them says nothing; it is over clips then."""
+N_BINS = 10
 
 
 @dataclass(frozen=True)
-class Score:
-    """The mean over seeds of one metric, its interval over clips and its spread over seeds.
+class Sample:
+    """The clips that are scored, and how often each is drawn: `weights` (1 + B, N).
 
-    `low` and `high` bound the 95 % bootstrap interval of the seed mean, drawn over `unit` ("clips",
-    or "speakers" where they are known); `seed_sd` is the standard deviation over seeds (NaN for
-    one seed).
+    The first row is the sample itself, the others are bootstrap draws with replacement, of `over`:
+    "clips", or "speakers" (each with all of their clips). Models scored with one sample are
+    compared on the same draws.
     """
 
-    metric: str
-    mean: float
-    low: float
-    high: float
-    seed_sd: float
-    n_clips: int
-    n_seeds: int
-    unit: str
+    true: np.ndarray
+    weights: np.ndarray
+    over: str
 
-    def __str__(self) -> str:
-        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+    @classmethod
+    def of(
+        cls,
+        true: np.ndarray,
+        groups: np.ndarray | None = None,
+        *,
+        n_bootstrap: int = N_BOOTSTRAP,
+        seed: int = 0,
+    ) -> "Sample":
+        """Draw clips, or the speakers `groups` (N,) if they are at least `MIN_GROUPS`.
+
+        Raises ValueError if a label is missing.
+        """
+        if (true == MISSING).any():
+            raise ValueError("scores need a true label for every clip; some are missing")
+        if groups is not None and len(np.unique(np.asarray(groups, str))) < MIN_GROUPS:
+            groups = None
+        units = np.arange(len(true)) if groups is None else pd.factorize(np.asarray(groups))[0]
+        n_units = int(units.max()) + 1
+        generator = np.random.default_rng(seed)
+        times = generator.multinomial(n_units, np.full(n_units, 1 / n_units), size=n_bootstrap)
+        weights = np.concatenate([np.ones((1, len(true))), times[:, units]])
+        return cls(true, weights, "clips" if groups is None else "speakers")
+
+    def wafs(self, votes: np.ndarray) -> np.ndarray:
+        """WAF in per cent of `votes` (..., N, C) on the sample and on each draw: (..., 1 + B)."""
+        return 100 * weighted_waf(self.true, votes, self.weights)
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """WAF of model b minus WAF of model a on the same clips, paired over clips and seeds.
+def interval(values: np.ndarray) -> tuple[float, float]:
+    """The ends of the 95 % interval of values (1 + B,) on a sample and its draws."""
+    low, high = np.quantile(values[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
 
-    `fixed` and `broken` count the clips that only b, or only a, gets right (means over seeds).
+
+def weighted_waf(true: np.ndarray, votes: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """WAF of `votes` (..., N, C) under each row of clip `weights` (W, N): (..., W).
+
+    Votes of 0 and 1 give scikit-learn's weighted F1 with `sample_weight`, zero for a class that is
+    never predicted; other votes give that of the expected counts.
     """
-
-    difference: float
-    low: float
-    high: float
-    fixed: float
-    broken: float
-    n_clips: int
-    unit: str
-
-    def __str__(self) -> str:
-        return (
-            f"{self.difference:+.3f} [{self.low:+.3f}, {self.high:+.3f}], "
-            f"{self.fixed:.1f} clips fixed, {self.broken:.1f} broken of {self.n_clips}"
-        )
+    *outer, n_clips, n_classes = votes.shape
+    flat = votes.reshape(-1, n_clips, n_classes)
+    chosen = np.tensordot(weights, flat, (1, 1))  # (W, N), (R, N, C) -> (W, R, C)
+    scores = np.zeros(chosen.shape[:2])
+    for c in range(n_classes):  # one class at a time: (W, R, C) is large
+        own = np.flatnonzero(true == c)
+        support = weights[:, own].sum(1, keepdims=True)  # (W, 1)
+        hits = weights[:, own] @ flat[:, own, c].T  # (W, R)
+        scores += support * _f1(support, chosen[..., c], hits)
+    scores /= weights.sum(1, keepdims=True)
+    return scores.T.reshape(*outer, len(weights))
 
 
 def waf(true: np.ndarray, predicted: np.ndarray) -> float:
-    """Weighted-average F1, MER2024's metric: each class' F1 weighted by its share of `true`."""
-    return float(f1_score(true, predicted, average="weighted", zero_division=0))
+    """Weighted-average F1, MER2024's metric: each class' F1 weighted by its share of `true`.
+
+    Counted by hand: scikit-learn's takes as long as a training step.
+    """
+    n_classes = int(max(true.max(), predicted.max())) + 1
+    support, chosen, hits = _counts(true, predicted, n_classes)
+    return float((_f1(support, chosen, hits) * support).sum() / len(true))
 
 
-def accuracy(true: np.ndarray, predicted: np.ndarray) -> float:
-    """The share of clips predicted right."""
-    return float(accuracy_score(true, predicted))
+def votes(probabilities: np.ndarray) -> np.ndarray:
+    """The likeliest label as votes of 0 and 1: (N, C) or (S, N, C) -> (S, N, C)."""
+    stacked = _stacked(probabilities)
+    return np.eye(stacked.shape[-1])[stacked.argmax(-1)]
+
+
+def fixed_and_broken(
+    true: np.ndarray, before: np.ndarray, after: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """How often `after` alone, and `before` alone, gets each clip right: (N,) and (N,).
+
+    Both are votes (S, N, C), `before` of 0 and 1; means over seeds.
+    """
+    clips = np.arange(len(true))
+    right_before, right_after = before[:, clips, true], after[:, clips, true]  # (S, N)
+    fixed = (right_after * (1 - right_before)).mean(0)
+    return fixed, (right_before * (1 - right_after)).mean(0)
 
 
 def per_class_f1(
     true: np.ndarray, probabilities: np.ndarray, labels: Sequence[str] = EMOTIONS
 ) -> pd.Series:
-    """Each class' F1, averaged over seeds, indexed by label. `probabilities` is (S, N, C)."""
-    numbers = range(len(labels))
-    scores = [
-        f1_score(true, predicted, labels=numbers, average=None, zero_division=0)
-        for predicted in _predicted(probabilities)
-    ]
+    """Each class' F1, averaged over seeds, indexed by label."""
+    predicted = _stacked(probabilities).argmax(-1)
+    scores = [_f1(*_counts(true, p, len(labels))) for p in predicted]
     return pd.Series(np.mean(scores, axis=0), index=list(labels), name="f1")
 
 
 def confusion(
     true: np.ndarray, probabilities: np.ndarray, labels: Sequence[str] = EMOTIONS
 ) -> pd.DataFrame:
-    """Clips by true (rows) and predicted label (columns), averaged over the S seeds."""
-    numbers = range(len(labels))
-    matrices = [confusion_matrix(true, p, labels=numbers) for p in _predicted(probabilities)]
-    table = pd.DataFrame(np.mean(matrices, axis=0), index=list(labels), columns=list(labels))
+    """Clips by true (rows) and predicted label (columns), averaged over seeds."""
+    matrix = np.eye(len(labels))[true].T @ votes(probabilities).mean(0)  # (C, N) @ (N, C)
+    table = pd.DataFrame(matrix, index=list(labels), columns=list(labels))
     return table.rename_axis(index="true", columns="predicted")
 
 
-def score(
-    true: np.ndarray,
-    probabilities: np.ndarray,
-    groups: np.ndarray | None = None,
-    *,
-    metric: str = "waf",
-    n_bootstrap: int = N_BOOTSTRAP,
-    seed: int = 0,
-) -> Score:
-    """Score predictions of S seeds against `true` (N,), labels as numbers.
+def reliability(true: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
+    """Confidence against accuracy in `N_BINS` equal bins of confidence, over all seeds.
 
-    `probabilities` is (S, N, C), or (N, C) for one seed. `groups` (N,), if given, are the speakers
-    that the interval is drawn over, where there are at least `MIN_GROUPS`. `metric` is "waf" or
-    "accuracy".
-    """
-    predicted = _predicted(probabilities)
-    groups = _enough(groups)
-    units, times = _drawn(len(true), groups, n_bootstrap, seed)
-    values, draws = _measured(metric, true, predicted, units, times)  # (S,), (S, B)
-    low, high = _interval(draws.mean(0))
-    return Score(
-        metric,
-        float(values.mean()),
-        low,
-        high,
-        float(values.std(ddof=1)) if len(values) > 1 else float("nan"),
-        len(true),
-        len(values),
-        _unit(groups),
-    )
-
-
-def compare(
-    true: np.ndarray,
-    a: np.ndarray,
-    b: np.ndarray,
-    groups: np.ndarray | None = None,
-    *,
-    n_bootstrap: int = N_BOOTSTRAP,
-    seed: int = 0,
-) -> Comparison:
-    """Compare model `b` with model `a`, both (S, N, C) or (N, C) on the same clips and seeds.
-
-    Each bootstrap draw scores both models on the same clips, so what they share cancels.
-    """
-    chosen_a, chosen_b = _predicted(a), _predicted(b)
-    if chosen_a.shape != chosen_b.shape:
-        raise ValueError(
-            f"a paired comparison needs the same seeds and clips; got {chosen_a.shape} and "
-            f"{chosen_b.shape} (seeds, clips)"
-        )
-    groups = _enough(groups)
-    units, times = _drawn(len(true), groups, n_bootstrap, seed)
-    whole_a, draws_a = _measured("waf", true, chosen_a, units, times)
-    whole_b, draws_b = _measured("waf", true, chosen_b, units, times)
-    low, high = _interval((draws_b - draws_a).mean(0))
-    right_a, right_b = chosen_a == true, chosen_b == true
-    return Comparison(
-        float((whole_b - whole_a).mean()),
-        low,
-        high,
-        float((right_b & ~right_a).sum(axis=1).mean()),
-        float((right_a & ~right_b).sum(axis=1).mean()),
-        len(true),
-        _unit(groups),
-    )
-
-
-def reliability(true: np.ndarray, probabilities: np.ndarray, n_bins: int = 10) -> pd.DataFrame:
-    """Confidence against accuracy in `n_bins` equal bins of confidence, over all seeds.
-
-    Columns `low`, `high` (the bin), `clips`, `confidence`, `accuracy` (means in the bin; NaN where
+    Columns `bin_low`, `bin_high`, `clips`, `confidence`, `accuracy` (means in the bin; NaN if it is
     empty). The expected calibration error is the clip-weighted mean of their distance.
     """
     stacked = _stacked(probabilities)
     confidence = stacked.max(axis=-1).ravel()
     right = (stacked.argmax(axis=-1) == true).ravel()
-    edges = np.linspace(0, 1, n_bins + 1)
-    bins = np.clip(np.digitize(confidence, edges[1:-1], right=True), 0, n_bins - 1)
+    edges = np.linspace(0, 1, N_BINS + 1)
+    bins = np.clip(np.digitize(confidence, edges[1:-1], right=True), 0, N_BINS - 1)
     table = pd.DataFrame({"bin": bins, "confidence": confidence, "accuracy": right.astype(float)})
-    means = table.groupby("bin").mean().reindex(range(n_bins))
-    means.insert(0, "clips", np.bincount(bins, minlength=n_bins))
-    means.insert(0, "high", edges[1:])
-    means.insert(0, "low", edges[:-1])
+    means = table.groupby("bin").mean().reindex(range(N_BINS))
+    means.insert(0, "clips", np.bincount(bins, minlength=N_BINS))
+    means.insert(0, "bin_high", edges[1:])
+    means.insert(0, "bin_low", edges[:-1])
     return means.reset_index(drop=True)
 
 
@@ -191,8 +163,8 @@ def calibration_error(reliability_table: pd.DataFrame) -> float:
 def precision_recall(found: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
     """How well bool `found` finds bool `wanted` (any equal shape): precision, recall, counts.
 
-    NaN where nothing was found, or nothing was there to find. `share` is the share of `wanted`:
-    the precision of a guess.
+    NaN if nothing was found, or nothing was there to find. `share` is the share of `wanted`: the
+    precision of a guess.
     """
     hits = int((found & wanted).sum())
     n_found, n_wanted = int(found.sum()), int(wanted.sum())
@@ -206,64 +178,21 @@ def precision_recall(found: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
 
 
 def detection_auc(wanted: np.ndarray, evidence: np.ndarray) -> float:
-    """The chance that a wanted one has more `evidence` than another; NaN where all are alike."""
+    """The chance that a wanted one has more `evidence` than another; NaN if all are alike."""
     if len(np.unique(wanted)) < 2:
         return float("nan")
     return float(roc_auc_score(wanted, evidence))
 
 
-def bootstrap_weights(
-    n_clips: int, groups: np.ndarray | None, n_bootstrap: int, seed: int
-) -> np.ndarray:
-    """How often each clip is drawn in each bootstrap sample: (B, N).
-
-    Clips are drawn with replacement, or whole groups (speakers) where `groups` are given.
-    """
-    units, times = _drawn(n_clips, groups, n_bootstrap, seed)
-    return times[:, units]  # (B, U) -> (B, N)
+def _counts(true: np.ndarray, predicted: np.ndarray, n_classes: int) -> list[np.ndarray]:
+    """Clips by class (C,): truly of it, predicted as it, both."""
+    parts = true, predicted, true[true == predicted]
+    return [np.bincount(part, minlength=n_classes) for part in parts]
 
 
-def _drawn(
-    n_clips: int, groups: np.ndarray | None, n_bootstrap: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The unit of each clip (N,), and how often each unit is drawn (B, U)."""
-    generator = np.random.default_rng(seed)
-    units = np.arange(n_clips) if groups is None else pd.factorize(np.asarray(groups))[0]
-    n_units = int(units.max()) + 1
-    times = generator.multinomial(n_units, np.full(n_units, 1 / n_units), size=n_bootstrap)
-    return units, times.astype(float)
-
-
-def _measured(
-    metric: str, true: np.ndarray, predicted: np.ndarray, units: np.ndarray, times: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The metric of predictions (S, N) on all clips, (S,), and on each draw of `times`, (S, B).
-
-    Clips are counted by unit once; a draw's counts are sums of its units' counts.
-    """
-    if (true == MISSING).any():
-        raise ValueError("scores need a true label for every clip; some are missing")
-    n_classes = int(max(true.max(), predicted.max())) + 1
-    values, draws = [], []
-    for chosen in predicted:
-        counts = np.zeros((3, times.shape[1], n_classes))  # truly of a class, predicted as it, both
-        right = chosen == true
-        np.add.at(counts, (0, units, true), 1)
-        np.add.at(counts, (1, units, chosen), 1)
-        np.add.at(counts, (2, units[right], true[right]), 1)
-        values.append(_metric(metric, *counts.sum(1)))
-        draws.append(_metric(metric, *(times @ counts)))  # (B, U) @ (3, U, C) -> (3, B, C)
-    return np.array(values), np.array(draws)
-
-
-def _metric(metric: str, support: np.ndarray, chosen: np.ndarray, hits: np.ndarray) -> np.ndarray:
-    """The metric of clips counted by class (..., C): truly of it, predicted as it, both."""
-    if metric == "accuracy":
-        return hits.sum(-1) / support.sum(-1)
-    if metric != "waf":
-        raise ValueError(f"metric is waf or accuracy; got {metric!r}")
-    f1 = 2 * hits / np.maximum(support + chosen, np.finfo(float).tiny)
-    return (f1 * support).sum(-1) / support.sum(-1)
+def _f1(support: np.ndarray, chosen: np.ndarray, hits: np.ndarray) -> np.ndarray:
+    """F1 of counts (or weights) truly of a class, predicted as it, both; 0 for a class of none."""
+    return 2 * hits / np.maximum(support + chosen, np.finfo(float).tiny)
 
 
 def _stacked(probabilities: np.ndarray) -> np.ndarray:
@@ -274,22 +203,3 @@ def _stacked(probabilities: np.ndarray) -> np.ndarray:
     if not np.isfinite(probabilities).all():
         raise ValueError("probabilities hold NaN or infinity")
     return probabilities.reshape(-1, *probabilities.shape[-2:])
-
-
-def _predicted(probabilities: np.ndarray) -> np.ndarray:
-    """Probabilities (S, N, C) -> the likeliest class (S, N)."""
-    return _stacked(probabilities).argmax(axis=-1)
-
-
-def _interval(draws: np.ndarray) -> tuple[float, float]:
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
-
-
-def _enough(groups: np.ndarray | None) -> np.ndarray | None:
-    """The groups where there are enough of them to draw from."""
-    return None if groups is None or len(np.unique(groups.astype(str))) < MIN_GROUPS else groups
-
-
-def _unit(groups: np.ndarray | None) -> str:
-    return "clips" if groups is None else "speakers"

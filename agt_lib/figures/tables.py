@@ -11,6 +11,7 @@ import pandas as pd
 from agt_lib.corpora.corpus import Corpus
 from agt_lib.corpora.labels import LETTERS
 from agt_lib.evaluation import paper
+from agt_lib.evaluation.tables import cell
 from agt_lib.figures.printed import ABSENT, Printed
 from agt_lib.fusion.table1 import AGT, BASELINE, OUT_OF_FOLD, REFERENCE, TEST
 from agt_lib.workspace import paths
@@ -22,8 +23,8 @@ FEATURES = ("A+V", "A+V*", "A+T", "A+T*", "A+V+T", "A+V*+T*")
 STRATEGIES = {"none": "N", "P": "P", "P+V": "P+V"}
 """Table 2's strategies by their stage, under the paper's letters."""
 
-SCORE = ("waf", "low", "high", "seed_sd", "clips", "seeds", "interval_over")
-CHANGE = ("difference", "diff_low", "diff_high", "fixed", "broken", "submissions")
+SCORE = ("waf", "waf_low", "waf_high", "seed_sd", "clips", "seeds", "interval_over")
+CHANGE = ("difference", "difference_low", "difference_high", "fixed", "broken", "submissions")
 STEP = ("step", "step_low", "step_high")
 TABLE1_COLUMNS = ("features", "model", "set", *SCORE)
 TABLE2_COLUMNS = ("model", "stage", *SCORE, *CHANGE, *STEP)
@@ -210,8 +211,7 @@ def _numbers(row: Row | None, columns: Iterable[str]) -> dict[str, object]:
 def _score(row: Row | None) -> str:
     if row is None:
         return ABSENT
-    spread = "" if pd.isna(row["seed_sd"]) else f" ±{row['seed_sd']:.1f}"
-    return f"{row['waf']:.1f} [{row['low']:.1f}, {row['high']:.1f}]{spread}"
+    return cell(row)
 
 
 def _strategy(stage: str, row: Row | None) -> str:
@@ -223,5 +223,4 @@ def _change(row: Row | None) -> tuple[str, str]:
     """The paired difference to no strategy, and the clips behind it."""
     if row is None or row["stage"] == "none":
         return ABSENT, ABSENT
-    points = f"{row['difference']:+.1f} [{row['diff_low']:+.1f}, {row['diff_high']:+.1f}]"
-    return points.replace("-", "−"), f"{row['fixed']:.1f}, {row['broken']:.1f}"
+    return cell(row, "difference").replace("-", "−"), f"{row['fixed']:.1f}, {row['broken']:.1f}"

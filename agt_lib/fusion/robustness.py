@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from agt_lib import evaluation
+from agt_lib.evaluation import scores as measures
+from agt_lib.evaluation import tables
 from agt_lib.fusion.crossval import CrossValidated, out_of_fold
 from agt_lib.fusion.data import FusionData
 
@@ -20,7 +21,7 @@ def scores(results: Mapping[str, CrossValidated], data: FusionData, seed: int = 
     """Out-of-fold WAF of fitted models as modalities are taken away or drowned in noise.
 
     Columns model, modality, condition ("noise", "absent", "alone"), noise (in standard deviations
-    of each feature), waf, low, high, in per cent. Nothing is fitted again. A
+    of each feature), waf, waf_low, waf_high, in per cent. Nothing is fitted again. A
     condition that leaves no clip with anything has no line.
     """
     conditions = []
@@ -37,17 +38,17 @@ def scores(results: Mapping[str, CrossValidated], data: FusionData, seed: int = 
                 continue
             score = _score(result, changed)
             line = {"model": model, "modality": modality, "condition": condition, "noise": noise}
-            percent = {"waf": 100 * score.mean, "low": 100 * score.low, "high": 100 * score.high}
-            lines.append(line | percent | {"clips": score.n_clips})
+            lines.append(line | {c: score[c] for c in ("waf", "waf_low", "waf_high", "clips")})
     return pd.DataFrame(lines)
 
 
-def _score(result: CrossValidated, changed: FusionData) -> evaluation.Score:
+def _score(result: CrossValidated, changed: FusionData) -> dict:
     """The out-of-fold score of `result`'s models on `changed`, over clips with something left."""
     rows = (result.folds >= 0) & changed.present.any(1)
     again = np.stack([out_of_fold(changed, result.folds, fitted) for fitted in result.models])
     groups = None if changed.groups is None else changed.groups[rows]
-    return evaluation.score(changed.labels[rows], again[:, rows], groups, n_bootstrap=N_BOOTSTRAP)
+    sample = measures.Sample.of(changed.labels[rows], groups, n_bootstrap=N_BOOTSTRAP)
+    return tables.score_line(sample, measures.votes(again[:, rows]))
 
 
 def gate_against_truth(
@@ -77,7 +78,7 @@ def gate_against_truth(
     parts = {"all": seen} | dict(list(seen.groupby("modality", sort=False)))
     return pd.DataFrame(
         {"modality": name}
-        | evaluation.precision_recall(part["gated"].to_numpy(), part["deviates"].to_numpy())
-        | {"auc": evaluation.detection_auc(part["deviates"], -part["similarity"])}
+        | measures.precision_recall(part["gated"].to_numpy(), part["deviates"].to_numpy())
+        | {"auc": measures.detection_auc(part["deviates"], -part["similarity"])}
         for name, part in parts.items()
     )

@@ -11,8 +11,9 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from agt_lib import evaluation
 from agt_lib.corpora.labels import LETTERS, MODALITIES
+from agt_lib.evaluation import tables
+from agt_lib.evaluation.scores import Sample, per_class_f1, votes
 from agt_lib.fusion.config import FusionConfig, capped
 from agt_lib.fusion.crossval import CrossValidated
 from agt_lib.fusion.data import FusionData
@@ -121,7 +122,7 @@ def scores(
 
     Out-of-fold scores are of single models on the clips of `data`; test scores of the fold models'
     average on the clips that `answers` (labels by clip name) knows. Columns features, model, set,
-    waf, low, high, seed_sd, accuracy, clips, seeds, interval_over.
+    waf, waf_low, waf_high, seed_sd, accuracy, clips, seeds, interval_over.
     """
     lines = []
     for (features, model), result in results.items():
@@ -152,29 +153,12 @@ def _test_groups(
 
 
 def _line(true: np.ndarray, probabilities: np.ndarray, groups: np.ndarray | None) -> dict:
-    waf = evaluation.score(true, probabilities, groups)
-    accuracy = evaluation.score(true, probabilities, groups, metric="accuracy")
-    return {
-        "waf": 100 * waf.mean,
-        "low": 100 * waf.low,
-        "high": 100 * waf.high,
-        "seed_sd": 100 * waf.seed_sd,
-        "accuracy": 100 * accuracy.mean,
-        "clips": waf.n_clips,
-        "seeds": waf.n_seeds,
-        "interval_over": waf.unit,
-    }
+    return tables.score_line(Sample.of(true, groups), votes(probabilities))
 
 
 def display(table: pd.DataFrame) -> pd.DataFrame:
     """`scores` for reading: a line per features and model, WAF with its interval per set."""
-    text = table.assign(
-        text=[
-            f"{row.waf:.1f} [{row.low:.1f}, {row.high:.1f}]"
-            + ("" if np.isnan(row.seed_sd) else f" ±{row.seed_sd:.1f}")
-            for row in table.itertuples()
-        ]
-    )
+    text = table.assign(text=[tables.cell(row) for row in table.to_dict("records")])
     wide = text.pivot(index=["features", "model"], columns="set", values="text")
     order = list(dict.fromkeys(zip(table["features"], table["model"], strict=True)))
     order.sort(key=lambda row: (len(row[0]), row[0], MODELS.index(row[1])))
@@ -188,7 +172,8 @@ def differences(
     """Out-of-fold WAF of each of `results` minus that of `against`, in points, paired.
 
     Paired over clips and over the seeds both have; a result without fitted models has no seed and
-    stands beside each of the other's. Columns name, difference, low, high, fixed, broken, clips.
+    stands beside each of the other's. Columns name, difference,
+    difference_low, difference_high, fixed, broken, clips.
     """
     rows = against.folds >= 0
     groups = None if data.groups is None else data.groups[rows]
@@ -204,10 +189,7 @@ def differences(
 def _paired(
     name: str, true: np.ndarray, a: np.ndarray, b: np.ndarray, groups: np.ndarray | None
 ) -> dict:
-    found = evaluation.compare(true, a, b, groups)
-    points = {k: 100 * getattr(found, k) for k in ("difference", "low", "high")}
-    counts = {"fixed": found.fixed, "broken": found.broken, "clips": found.n_clips}
-    return {"name": name} | points | counts
+    return {"name": name} | tables.difference_line(Sample.of(true, groups), votes(a), votes(b))
 
 
 def against_each(
@@ -217,13 +199,13 @@ def against_each(
 
     Columns features and minus (the other model) stand in front.
     """
-    tables = []
+    parts = []
     for (features, other), result in results.items():
         if other != model and (features, model) in results:
             line = differences(result, {other: results[features, model]}, data)
             line.insert(0, "features", features)
-            tables.append(line.rename(columns={"name": "minus"}))
-    return pd.concat(tables, ignore_index=True)
+            parts.append(line.rename(columns={"name": "minus"}))
+    return pd.concat(parts, ignore_index=True)
 
 
 def test_differences(
@@ -254,7 +236,7 @@ def tuned_against_raw(
 
     Columns features, model and set stand in front.
     """
-    tables = []
+    parts = []
     for (features, model), result in results.items():
         raw = features.replace(TUNED, "")
         if raw == features:
@@ -266,8 +248,8 @@ def tuned_against_raw(
         for place, line in lines.items():
             line.insert(0, "features", features)
             line.insert(2, "set", place)
-            tables.append(line.rename(columns={"name": "model"}))
-    return pd.concat(tables, ignore_index=True)
+            parts.append(line.rename(columns={"name": "model"}))
+    return pd.concat(parts, ignore_index=True)
 
 
 def held_out(result: CrossValidated, data: FusionData) -> tuple[np.ndarray, np.ndarray]:
@@ -281,7 +263,7 @@ def class_scores(
 ) -> pd.DataFrame:
     """Out-of-fold F1 in per cent by label (columns) of each model on `features` (rows)."""
     lines = {
-        model: 100 * evaluation.per_class_f1(*held_out(result, data), data.label_set)
+        model: 100 * per_class_f1(*held_out(result, data), data.label_set)
         for (name, model), result in results.items()
         if name == features
     }

@@ -81,8 +81,8 @@ class Probed:
         columns = {
             "score": [str(self.scores.get(label, "from the sum")) for label in self.labels],
             "share": self.prior,
-            "low": self.low,
-            "high": self.high,
+            "share_low": self.low,
+            "share_high": self.high,
         }
         if self.counts is not None:
             columns |= {"count_low": self.counts.low, "count_high": self.counts.high}

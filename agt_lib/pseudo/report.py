@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from agt_lib import evaluation
 from agt_lib.corpora.labels import to_numbers
+from agt_lib.evaluation import tables
 from agt_lib.evaluation.calibration import calibrated_out_of_fold
+from agt_lib.evaluation.scores import Sample, votes
 from agt_lib.fusion.data import FusionData
 from agt_lib.fusion.table1 import OUT_OF_FOLD, TEST, on_test
 from agt_lib.pseudo.config import PseudoConfig
@@ -160,7 +161,7 @@ def scores(
     Out-of-fold scores are of single models; test scores of the fold models' average, apart for test
     clips (those that `answers`, labels by clip name, know) that could join and those that could
     not. Intervals are over speakers where `data` and `pool` have them. Columns round, model, set,
-    waf, low, high, seed_sd, difference, difference_low, difference_high, fixed, broken, clips.
+    those of `tables.score_line` and of `tables.difference_line`.
     """
     lines = []
     for stage in done.rounds:
@@ -197,13 +198,12 @@ def elsewhere(done: PseudoRounds, data: FusionData, answers: pd.Series) -> pd.Da
 
 def display(table: pd.DataFrame) -> pd.DataFrame:
     """`scores` for reading: WAF by round, then the last round's difference to the first, paired."""
-    cells = [f"{line.waf:.1f} [{line.low:.1f}, {line.high:.1f}]" for line in table.itertuples()]
+    cells = [tables.cell(line | {"seed_sd": np.nan}) for line in table.to_dict("records")]
     wide = table.assign(text=cells).pivot(index=["set", "model"], columns="round", values="text")
     wide = wide.rename(columns="round {}".format)
     last = table[table["round"] == table["round"].max()].set_index(["set", "model"])
     wide["last minus first"] = [
-        f"{line.difference:+.1f} [{line.difference_low:+.1f}, {line.difference_high:+.1f}]"
-        for line in last.loc[wide.index].itertuples()
+        tables.cell(line, "difference") for line in last.loc[wide.index].to_dict("records")
     ]
     sets, models = (list(dict.fromkeys(table[column])) for column in ("set", "model"))
     order = sorted(wide.index, key=lambda row: (sets.index(row[0]), models.index(row[1])))
@@ -228,20 +228,9 @@ def verdict(table: pd.DataFrame) -> str:
 def _line(
     true: np.ndarray, before: np.ndarray, after: np.ndarray, groups: np.ndarray | None
 ) -> dict[str, float]:
-    score = evaluation.score(true, after, groups)
-    change = evaluation.compare(true, before, after, groups)
-    return {
-        "waf": 100 * score.mean,
-        "low": 100 * score.low,
-        "high": 100 * score.high,
-        "seed_sd": 100 * score.seed_sd,
-        "difference": 100 * change.difference,
-        "difference_low": 100 * change.low,
-        "difference_high": 100 * change.high,
-        "fixed": change.fixed,
-        "broken": change.broken,
-        "clips": score.n_clips,
-    }
+    sample = Sample.of(true, groups)
+    change = tables.difference_line(sample, votes(before), votes(after))
+    return tables.score_line(sample, votes(after)) | change
 
 
 def _test_sets(done: PseudoRounds, answers: pd.Series | None) -> list[tuple[str, pd.Series]]:

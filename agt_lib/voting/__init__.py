@@ -26,13 +26,11 @@ from agt_lib.voting.rules import (
     vote,
 )
 from agt_lib.voting.scoring import (
-    Referee,
     compare_rules,
     disagreements,
     draw,
     fixed_and_broken,
     labels,
-    weighted_waf,
 )
 from agt_lib.voting.stages import (
     all_rules,
@@ -48,10 +46,10 @@ from agt_lib.voting.stages import (
 from agt_lib.voting.sweeps import advantage_map, guide_sweep, reweight
 
 __all__ = [
-    "AGT", "BASELINE", "MODELS", "PAPER", "VOICE", "Predictions", "Referee", "Stage",
+    "AGT", "BASELINE", "MODELS", "PAPER", "VOICE", "Predictions", "Stage",
     "VoteConfig", "advantage_map", "all_rules", "alone", "before_and_after", "compare_rules",
     "corrected", "disagreements", "draw", "estimated_prior", "fixed_and_broken", "guide_sweep",
     "held_out", "labels", "majority", "mean", "on_pool", "one_of", "prevalence_ratios",
     "propose_triggers", "read_prior", "reweight", "rule_names", "rules", "smoothed",
-    "temperatures", "trained_on", "triggered", "variants", "visible", "vote", "weighted_waf",
+    "temperatures", "trained_on", "triggered", "variants", "visible", "vote",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from agt_lib.evaluation.predictions import Predictions
+from agt_lib.evaluation.scores import Sample, interval, weighted_waf
 from agt_lib.voting.predictions import AGT
 from agt_lib.voting.priors import check_prior, corrected
 from agt_lib.voting.rules import (
@@ -23,7 +24,6 @@ from agt_lib.voting.rules import (
     rules,
     vote,
 )
-from agt_lib.voting.scoring import Referee, interval, weighted_waf
 
 N_BOOTSTRAP = 300
 GUIDE_SHARES = tuple(i / 20 for i in range(21))
@@ -49,22 +49,18 @@ def guide_sweep(
 ) -> pd.DataFrame:
     """The vote, drawn and blended, by the voice's share, against the partner's own model.
 
-    Columns vote, guide_share, waf, difference, low, high (of the difference). Raises ValueError
+    Columns vote, guide_share, waf, difference, difference_low, difference_high. Raises ValueError
     for a vote with either partner, which has no model of its own.
     """
     if config.partner_model is None:
         raise ValueError("a sweep is against the partner's own model: partner is agt or baseline")
-    referee = Referee(true, groups)
-
-    def by_draw(shares: np.ndarray) -> np.ndarray:  # (1 + B,)
-        return 100 * weighted_waf(true, shares, referee.weights).mean(0)
-
-    partner = by_draw(alone(predictions, config.partner_model))
+    sample = Sample.of(true, groups)
+    partner = sample.wafs(alone(predictions, config.partner_model)).mean(0)  # (1 + B,)
     lines = []
     for kind in ("sample", "blend"):
         for share in guide_shares:
             changed = replace(config, vote=kind, guide_share=share)
-            wafs = by_draw(vote(predictions, changed))
+            wafs = sample.wafs(vote(predictions, changed)).mean(0)
             lines.append(
                 {"vote": kind, "guide_share": share, "waf": wafs[0]} | _line(wafs - partner)
             )
@@ -119,11 +115,11 @@ def advantage_map(
     `train` and `test` (C,) are the priors that shift 0 and 1 stand for; "mean, corrected" goes from
     `trained_on` (S, C) or (C,), what the models learnt from, to each cell's prior. Columns rule,
     against, shift, unreliability, shown (share of clips, %, whose voice shows the label), clips
-    (effective number), waf (of the rule), difference, low, high.
+    (effective number), waf (of the rule), difference, difference_low, difference_high.
     """
     train = check_prior(train, predictions.label_set, "the prior of training")
     test = check_prior(test, predictions.label_set, "the test prior")
-    bootstrap = Referee(true, groups, n_bootstrap=n_bootstrap).weights  # (1 + B, N)
+    bootstrap = Sample.of(true, groups, n_bootstrap=n_bootstrap).weights  # (1 + B, N)
     every = rules(predictions, config)
     compared = {name: every[name] for name in (AGT, THE_VOTE, THE_MAJORITY, THE_MEAN)}
     lines = []
@@ -149,4 +145,4 @@ def advantage_map(
 
 def _line(differences: np.ndarray) -> dict[str, float]:
     low, high = interval(differences)
-    return {"difference": differences[0], "low": low, "high": high}
+    return {"difference": differences[0], "difference_low": low, "difference_high": high}

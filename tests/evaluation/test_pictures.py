@@ -18,7 +18,7 @@ def no_window():
 def scores():
     rows = [("A+V", "AGT", 60.0), ("A+V", "baseline", 55.0), ("A", "one modality", 50.0)]
     table = pd.DataFrame(rows, columns=["features", "model", "waf"])
-    return table.assign(low=table["waf"] - 4, high=table["waf"] + 4)
+    return table.assign(waf_low=table["waf"] - 4, waf_high=table["waf"] + 4)
 
 
 def test_a_forest_draws_every_score_at_its_value_with_its_interval():

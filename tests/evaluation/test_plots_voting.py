@@ -15,7 +15,8 @@ def cells():
         [
             {
                 "rule": rule, "against": "AGT", "shift": shift, "unreliability": u,
-                "difference": shift - u, "low": shift - u - 0.6, "high": shift - u + 0.6,
+                "difference": shift - u, "difference_low": shift - u - 0.6,
+                "difference_high": shift - u + 0.6,
                 "shown": 100 - 20 * u,
             }
             for rule in ("vote", "majority") for shift in (0.0, 1.0) for u in (0.0, 1.0)
@@ -38,7 +39,8 @@ def test_the_sweep_marks_the_papers_share():
     table = pd.DataFrame(
         {
             "vote": ["sample", "sample", "blend", "blend"], "guide_share": [0.0, 1.0] * 2,
-            "difference": [0.0, 2.0, 0.0, 1.0], "low": -1.0, "high": 3.0,
+            "difference": [0.0, 2.0, 0.0, 1.0], "difference_low": -1.0,
+            "difference_high": 3.0,
         }
     )  # fmt: skip
     axis = plots_voting.guide_sweep(table, 0.8, "points").axes[0]

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, f1_score
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from agt_lib import evaluation
+from agt_lib.evaluation.scores import Sample, interval, weighted_waf
+from agt_lib.evaluation.tables import difference_line, score_line
 
 
 @pytest.fixture
@@ -27,54 +29,82 @@ def test_waf_by_hand():
     assert evaluation.waf(true, predicted) == pytest.approx((2 * f1[0] + f1[1] + f1[2]) / 4)
 
 
-def test_score_equals_scikit_learn_averaged_over_seeds(predictions):
+def score(true, probabilities, groups=None, **options):
+    return score_line(Sample.of(true, groups, **options), evaluation.votes(probabilities))
+
+
+def compare(true, a, b, **options):
+    sample = Sample.of(true, **options)
+    return difference_line(sample, evaluation.votes(a), evaluation.votes(b))
+
+
+def ends(line, column="waf"):
+    return line[f"{column}_low"], line[f"{column}_high"]
+
+
+def test_a_score_is_scikit_learns_averaged_over_seeds(predictions):
     true, probabilities = predictions
     chosen = probabilities.argmax(-1)
-    expected = np.mean([f1_score(true, c, average="weighted") for c in chosen])
-    got = evaluation.score(true, probabilities, n_bootstrap=50)
-    assert got.mean == pytest.approx(expected, abs=1e-12)
+    wafs = [100 * f1_score(true, c, average="weighted") for c in chosen]
+    line = score(true, probabilities, n_bootstrap=50)
+    assert line["waf"] == pytest.approx(np.mean(wafs), abs=1e-10)
+    assert line["seed_sd"] == pytest.approx(np.std(wafs, ddof=1), abs=1e-10)
+    assert evaluation.waf(true, chosen[0]) == pytest.approx(wafs[0] / 100, abs=1e-12)
     expected = np.mean([accuracy_score(true, c) for c in chosen])
-    got = evaluation.score(true, probabilities, metric="accuracy", n_bootstrap=50)
-    assert got.mean == pytest.approx(expected, abs=1e-12)
+    assert line["accuracy"] == pytest.approx(100 * expected)
 
 
-def sklearns(metric, true, chosen):
-    if metric == "accuracy":
-        return accuracy_score(true, chosen)
-    return f1_score(true, chosen, average="weighted", zero_division=0)
+def sklearns(true, chosen):
+    return 100 * f1_score(true, chosen, average="weighted", zero_division=0)
 
 
-@pytest.mark.parametrize("metric", ["waf", "accuracy"])
 @pytest.mark.parametrize("unit", ["clips", "speakers"])
-def test_the_interval_is_of_scikit_learns_scores_of_the_clips_drawn(predictions, unit, metric):
+def test_the_interval_is_of_scikit_learns_scores_of_the_clips_drawn(predictions, unit):
     true, probabilities = predictions
     true = np.minimum(true, 4)  # the sixth label is predicted and never true
     speakers = np.random.default_rng(2).integers(0, 20, 300).astype(str)
     groups = speakers if unit == "speakers" else None
-    got = evaluation.score(true, probabilities, groups, metric=metric, n_bootstrap=40, seed=1)
+    got = score(true, probabilities, groups, n_bootstrap=40, seed=1)
     draws = []
-    for row in evaluation.bootstrap_weights(300, groups, 40, seed=1):
+    for row in Sample.of(true, groups, n_bootstrap=40, seed=1).weights[1:]:
         drawn = np.repeat(np.arange(300), row.astype(int))
         chosen = probabilities[:, drawn].argmax(-1)
-        draws.append(np.mean([sklearns(metric, true[drawn], c) for c in chosen]))
-    assert got.unit == unit
-    assert (got.low, got.high) == pytest.approx(np.quantile(draws, [0.025, 0.975]), abs=1e-12)
+        draws.append(np.mean([sklearns(true[drawn], c) for c in chosen]))
+    assert got["interval_over"] == unit
+    assert ends(got) == pytest.approx(np.quantile(draws, [0.025, 0.975]), abs=1e-10)
 
 
-def test_whole_speakers_are_drawn_as_many_as_there_are():
+def test_waf_under_weights_is_scikit_learns_also_for_a_class_never_predicted():
+    rng = np.random.default_rng(1)
+    true = rng.integers(0, 6, 80)
+    predicted = rng.integers(0, 5, (2, 3, 80))  # the last class never
+    weights = rng.random((4, 80))
+    found = weighted_waf(true, np.eye(6)[predicted], weights)
+    options = {"average": "weighted", "zero_division": 0}
+    expected = [
+        [[f1_score(true, p, sample_weight=w, **options) for w in weights] for p in seed]
+        for seed in predicted
+    ]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_whole_speakers_are_drawn_as_many_as_there_are(monkeypatch):
+    monkeypatch.setattr("agt_lib.evaluation.scores.MIN_GROUPS", 3)
     speakers = np.array(["b", "a", "b", "c", "a", "b"])
-    weights = evaluation.bootstrap_weights(6, speakers, 50, seed=0)
+    weights = Sample.of(np.zeros(6, int), speakers, n_bootstrap=50).weights
+    assert (weights[0] == 1).all()
+    weights = weights[1:]
     b, a, c = weights[:, [0, 2, 5]], weights[:, [1, 4]], weights[:, 3]
     assert (b == b[:, :1]).all() and (a == a[:, :1]).all()
     assert (b[:, 0] + a[:, 0] + c == 3).all()
     assert len(np.unique(c)) > 1
 
 
-def test_the_interval_of_accuracy_is_the_binomial_one(predictions):
-    true, probabilities = predictions
-    got = evaluation.score(true, probabilities[0], metric="accuracy", n_bootstrap=4000)
-    half_width = 1.96 * np.sqrt(got.mean * (1 - got.mean) / 300)
-    assert (got.high - got.low) / 2 == pytest.approx(half_width, rel=0.08)
+def test_the_interval_of_a_share_of_the_clips_is_the_binomial_one():
+    right = np.arange(300) % 3 == 0
+    weights = Sample.of(np.zeros(300, int), n_bootstrap=4000).weights
+    low, high = interval(weights @ right / 300)
+    assert (high - low) / 2 == pytest.approx(1.96 * np.sqrt(2 / 9 / 300), rel=0.08)
 
 
 def test_an_interval_over_speakers_is_wider_when_a_speaker_is_right_or_wrong_as_a_whole():
@@ -82,11 +112,11 @@ def test_an_interval_over_speakers_is_wider_when_a_speaker_is_right_or_wrong_as_
     true = np.arange(300) % 6
     wrong = (true + 1) % 6
     predicted = one_hot(np.where(speakers % 3 == 0, wrong, true))
-    by_clip = evaluation.score(true, predicted)
-    by_speaker = evaluation.score(true, predicted, speakers)
-    assert by_speaker.unit == "speakers"
+    by_clip = score(true, predicted)
+    by_speaker = score(true, predicted, speakers)
+    assert by_speaker["interval_over"] == "speakers"
     # 15 clips that stand or fall together: sqrt(15) times the width
-    ratio = (by_speaker.high - by_speaker.low) / (by_clip.high - by_clip.low)
+    ratio = np.diff(ends(by_speaker)) / np.diff(ends(by_clip))
     assert 3.2 < ratio < 4.6
 
 
@@ -94,54 +124,51 @@ def test_a_paired_comparison_counts_fixed_and_broken_clips():
     true = np.zeros(10, dtype=int)
     a, b = np.zeros(10, dtype=int), np.zeros(10, dtype=int)
     a[:4], b[3:5] = 1, 1  # a misses clips 0-3, b misses 3-4: three fixed, one broken
-    got = evaluation.compare(true, one_hot(a), one_hot(b))
-    assert (got.fixed, got.broken) == (3, 1)
+    got = compare(true, one_hot(a), one_hot(b))
+    assert (got["fixed"], got["broken"], got["clips"]) == (3, 1, 10)
     expected = evaluation.waf(true, b) - evaluation.waf(true, a)
-    assert got.difference == pytest.approx(expected)
+    assert got["difference"] == pytest.approx(100 * expected)
 
 
 def test_a_paired_interval_is_of_scikit_learns_differences_on_the_same_draws(predictions):
     true, a = predictions
     b = a[:, ::-1].copy()
-    got = evaluation.compare(true, a, b, n_bootstrap=40, seed=1)
+    got = compare(true, a, b, n_bootstrap=40, seed=1)
     draws = []
-    for row in evaluation.bootstrap_weights(300, None, 40, seed=1):
+    for row in Sample.of(true, n_bootstrap=40, seed=1).weights[1:]:
         drawn = np.repeat(np.arange(300), row.astype(int))
-        wafs = [
-            np.mean([sklearns("waf", true[drawn], c) for c in p[:, drawn].argmax(-1)])
-            for p in (a, b)
-        ]
+        wafs = [np.mean([sklearns(true[drawn], c) for c in p[:, drawn].argmax(-1)]) for p in (a, b)]
         draws.append(wafs[1] - wafs[0])
-    assert (got.low, got.high) == pytest.approx(np.quantile(draws, [0.025, 0.975]), abs=1e-12)
+    assert ends(got, "difference") == pytest.approx(np.quantile(draws, [0.025, 0.975]), abs=1e-10)
 
 
 def test_a_model_does_not_differ_from_itself(predictions):
     true, probabilities = predictions
-    got = evaluation.compare(true, probabilities, probabilities)
-    assert (got.difference, got.low, got.high, got.fixed, got.broken) == (0, 0, 0, 0, 0)
+    got = compare(true, probabilities, probabilities)
+    assert got.pop("clips") == 300
+    assert set(got.values()) == {0}
 
 
 def test_a_paired_interval_is_narrower_than_the_two_intervals_apart(predictions):
     true, probabilities = predictions
     changed = probabilities.copy()
     changed[:, :10] = one_hot(true[:10])  # only ten clips differ
-    paired = evaluation.compare(true, probabilities, changed)
-    alone = evaluation.score(true, probabilities)
-    assert paired.high - paired.low < 0.5 * (alone.high - alone.low)
+    paired = compare(true, probabilities, changed)
+    alone = score(true, probabilities)
+    assert np.diff(ends(paired, "difference")) < 0.5 * np.diff(ends(alone))
 
 
 def test_comparison_refuses_other_clips_or_seeds(predictions):
     true, probabilities = predictions
-    with pytest.raises(ValueError, match="same seeds and clips"):
-        evaluation.compare(true, probabilities, probabilities[:2])
+    with pytest.raises(ValueError, match="same seeds; got 3 and 2"):
+        compare(true, probabilities, probabilities[:2])
 
 
-def test_confusion_sums_to_the_clips_and_has_the_seed_mean_recall_on_its_diagonal(predictions):
+def test_the_confusion_matrix_is_scikit_learns_averaged_over_seeds(predictions):
     true, probabilities = predictions
     table = evaluation.confusion(true, probabilities)
-    assert table.sum(axis=1).tolist() == np.bincount(true, minlength=6).tolist()
-    right = (probabilities.argmax(-1) == true).sum(axis=1).mean()
-    assert np.trace(table) == pytest.approx(right)
+    expected = np.mean([confusion_matrix(true, p) for p in probabilities.argmax(-1)], axis=0)
+    np.testing.assert_allclose(table, expected)
 
 
 def test_per_class_f1_of_a_class_never_predicted_is_zero():
@@ -181,18 +208,18 @@ def test_precision_and_recall_by_hand():
 def test_missing_labels_and_nan_are_refused(predictions):
     true, probabilities = predictions
     with pytest.raises(ValueError, match="missing"):
-        evaluation.score(np.where(np.arange(300) == 7, -1, true), probabilities)
+        score(np.where(np.arange(300) == 7, -1, true), probabilities)
     with pytest.raises(ValueError, match="NaN"):
-        evaluation.score(true, np.where(probabilities > 0.5, np.nan, probabilities))
+        score(true, np.where(probabilities > 0.5, np.nan, probabilities))
 
 
 def test_a_bootstrap_repeats_with_its_seed(predictions):
     true, probabilities = predictions
-    assert evaluation.score(true, probabilities) == evaluation.score(true, probabilities)
+    assert score(true, probabilities) == score(true, probabilities)
 
 
 def test_with_a_handful_of_speakers_the_interval_is_over_clips(predictions):
     true, probabilities = predictions
-    got = evaluation.score(true, probabilities, np.repeat(["a", "b"], 150))
-    assert got.unit == "clips"
-    assert got.low < got.mean < got.high
+    got = score(true, probabilities, np.repeat(["a", "b"], 150))
+    assert got["interval_over"] == "clips"
+    assert got["waf_low"] < got["waf"] < got["waf_high"]

@@ -16,7 +16,7 @@ ABOUT = tables.About(
 def score(waf, seed_sd=0.4, unit="speakers"):
     low, high = waf - 3.25, waf + 3.25
     named = {"clips": 504, "seeds": 3, "interval_over": unit}
-    return {"waf": waf, "low": low, "high": high, "seed_sd": seed_sd} | named
+    return {"waf": waf, "waf_low": low, "waf_high": high, "seed_sd": seed_sd} | named
 
 
 def table1_scores():
@@ -33,8 +33,20 @@ def table1_scores():
 
 
 def table2_scores(**changed):
-    none = {"difference": 0.0, "diff_low": 0.0, "diff_high": 0.0, "fixed": 0.0, "broken": 0.0}
-    vote = {"difference": -0.26, "diff_low": -1.2, "diff_high": 0.7, "fixed": 4.5, "broken": 6.0}
+    none = {
+        "difference": 0.0,
+        "difference_low": 0.0,
+        "difference_high": 0.0,
+        "fixed": 0.0,
+        "broken": 0.0,
+    }
+    vote = {
+        "difference": -0.26,
+        "difference_low": -1.2,
+        "difference_high": 0.7,
+        "fixed": 4.5,
+        "broken": 6.0,
+    }
     rows = [
         {"model": "AGT", "stage": "none"} | score(61.5) | none | {"submissions": 0},
         {"model": "AGT", "stage": "P+V"} | score(61.2) | vote | {"submissions": 6},
@@ -165,8 +177,8 @@ def test_results_are_read_back_as_they_were_written(tmp_path):
 
 
 def test_results_without_a_column_are_refused_with_its_name(tmp_path):
-    table1_scores().drop(columns="low").to_csv(tmp_path / "table1.csv", index=False)
-    with pytest.raises(ValueError, match=r"table1\.csv has no columns low"):
+    table1_scores().drop(columns="waf_low").to_csv(tmp_path / "table1.csv", index=False)
+    with pytest.raises(ValueError, match=r"table1\.csv has no columns waf_low"):
         tables.read(tmp_path, "table1", tables.TABLE1_COLUMNS)
 
 

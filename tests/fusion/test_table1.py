@@ -171,7 +171,7 @@ def test_a_models_difference_to_itself_is_zero_and_to_a_worse_one_is_positive(da
     worse = type(agt)(**(vars(agt) | {"out_of_fold": uniform}))
     table = table1.differences(worse, {"AGT": agt, "itself": worse}, data).set_index("name")
     assert table.loc["itself", ["difference", "fixed", "broken"]].tolist() == [0, 0, 0]
-    assert table.loc["AGT", "low"] > 0
+    assert table.loc["AGT", "difference_low"] > 0
     right = (agt.out_of_fold.argmax(-1) == data.labels) & (data.labels != 0)
     assert table.loc["AGT", "fixed"] == right.sum(1).mean()
 

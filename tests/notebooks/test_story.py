@@ -18,8 +18,8 @@ def test_07_runs_from_nothing_and_leaves_table_2_and_a_submission(
     table = pd.read_csv(results / "table2.csv")
     rows = table[["model", "stage"]].apply(tuple, axis=1)
     assert set(rows) >= {(m, s) for m in ("baseline", "AGT") for s in ("none", "P", "P+V")}
-    assert (table["low"] <= table["waf"]).all()
-    assert (table["waf"] <= table["high"]).all()
+    assert (table["waf_low"] <= table["waf"]).all()
+    assert (table["waf"] <= table["waf_high"]).all()
     assert table["corpus"].str.contains("synthetic").all()
     submitted = pd.read_csv(results / "submission.csv")
     assert list(submitted.columns) == ["name", "discrete"]
@@ -38,8 +38,8 @@ def test_04_runs_by_papermill_in_its_folder_and_leaves_a_table_with_intervals(
     raw, tuned = {"A+V", "A+T", "A+V+T", "A", "V", "T"}, {"A+V*", "A+T*", "A+V*+T*", "V*", "T*"}
     assert set(scores["features"]) == raw | tuned
     assert {"out-of-fold", "test"} == set(scores["set"])
-    assert (scores["low"] < scores["waf"]).all()
-    assert (scores["waf"] < scores["high"]).all()
+    assert (scores["waf_low"] < scores["waf"]).all()
+    assert (scores["waf"] < scores["waf_high"]).all()
     assert scores["corpus"].str.contains("synthetic").all()
     assert "synthetic" in story.result(output)
 
@@ -70,7 +70,7 @@ def test_02_shows_raw_and_tuned_clip_and_what_seen_labels_pretend(data_folder, t
     scores = pd.read_csv(results / "scores.csv")
     assert {"out-of-fold", "test"} == set(scores["set"])
     assert {"tuned, zero-shot", "raw, logistic regression"} <= set(scores["model"])
-    assert (pd.read_csv(results / "optimism.csv")["low"].notna()).all()
+    assert (pd.read_csv(results / "optimism.csv")["difference_low"].notna()).all()
 
 
 def test_03_ranks_every_clip_with_words_and_compares_plain_with_ranked(

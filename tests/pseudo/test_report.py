@@ -96,7 +96,7 @@ def test_intervals_are_over_speakers_where_they_are_known(done, labelled, pool, 
     plain = report.scores(done, labelled, truth[:30], pool)
     assert (known["waf"] == plain["waf"]).all()
     rows = known["set"] == "out-of-fold"
-    assert (known.loc[rows, "low"] != plain.loc[rows, "low"]).all()
+    assert (known.loc[rows, "waf_low"] != plain.loc[rows, "waf_low"]).all()
 
 
 def test_kept_clips_stand_beside_the_truth_of_the_pool(done, truth):
@@ -128,7 +128,8 @@ def test_models_on_disk_predict_the_pool_as_they_did_when_they_were_trained(done
 
 def scored(difference, low, high, number=1):
     return {
-        "round": number, "model": "AGT", "set": "test", "waf": 60.0, "low": 55.0, "high": 65.0,
+        "round": number, "model": "AGT", "set": "test", "waf": 60.0,
+        "waf_low": 55.0, "waf_high": 65.0,
         "difference": difference, "difference_low": low, "difference_high": high, "fixed": 9.0,
         "broken": 4.0, "clips": 50,
     }  # fmt: skip

@@ -42,7 +42,7 @@ def test_the_sweep_starts_at_the_partner_and_holds_the_papers_point(clips):
     blend = sweep.loc[("blend", 0.8)]
     assert blend["waf"] == pytest.approx(table.loc["blend", "waf"])
     assert blend["difference"] == pytest.approx(table.loc["blend", "difference"])
-    assert blend["low"] == pytest.approx(table.loc["blend", "diff_low"])
+    assert blend["difference_low"] == pytest.approx(table.loc["blend", "difference_low"])
     # expected counts stand for the mean over draws
     assert sweep.loc[("sample", 0.8), "waf"] == pytest.approx(table.loc["sample", "waf"], abs=0.3)
 
@@ -112,7 +112,7 @@ def test_a_cell_of_the_map_is_the_weighted_score_of_its_rules(clips):
     assert averaging["waf"] == pytest.approx(plain)
     assert averaging["difference"] == pytest.approx(plain - agt)
     assert knowing["difference"] == pytest.approx(told - plain)
-    assert knowing["low"] < told - plain < knowing["high"]
+    assert knowing["difference_low"] < told - plain < knowing["difference_high"]
     assert knowing["shown"] == pytest.approx(100 * np.average(shows, weights=weights))
     assert knowing["clips"] == pytest.approx(weights.sum() ** 2 / (weights**2).sum())
 

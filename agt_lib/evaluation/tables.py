@@ -1,0 +1,164 @@
+"""Tables of scores and of paired differences: one line a model, WAF in per cent.
+
+The ends of the 95 % interval of a column X stand in `X_low` and `X_high`. S seeds, N clips, C
+classes. `truth` are labels, `groups` speakers, both by clip name.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from agt_lib.evaluation.predictions import Model, Predictions
+from agt_lib.evaluation.scores import Sample, fixed_and_broken, interval, votes
+
+SCORE = ("waf", "waf_low", "waf_high", "seed_sd", "accuracy", "clips", "seeds", "interval_over")
+DIFFERENCE = ("difference", "difference_low", "difference_high", "fixed", "broken", "clips")
+
+
+def scores(
+    predictions: Predictions, truth: pd.Series, groups: pd.Series | None = None
+) -> pd.DataFrame:
+    """One line a model: columns model (or features and model) and `SCORE`.
+
+    Scored are the clips whose label `truth` knows. WAF is the mean over seeds, `seed_sd` their
+    standard deviation (NaN for one seed); intervals are over the speakers `groups` if they are at
+    least five, else over clips. Raises ValueError if no label is known.
+    """
+    known, sample = _sample(predictions, truth, groups)
+    return pd.DataFrame(
+        [
+            _key(model) | score_line(sample, votes(given))
+            for model, given in known.probabilities.items()
+        ]
+    )
+
+
+def differences(
+    predictions: Predictions,
+    truth: pd.Series,
+    pairs: list[tuple[Model, Model]] | Model,
+    groups: pd.Series | None = None,
+) -> pd.DataFrame:
+    """Points of WAF that a model has more than another, paired: one line a pair.
+
+    `pairs` are (model, against), or one model that all others are held against. A model with one
+    seed stands beside each seed of the other. Columns model, against (and features,
+    against_features), and `DIFFERENCE`.
+    """
+    known, sample = _sample(predictions, truth, groups)
+    if not isinstance(pairs, list):
+        pairs = [(model, pairs) for model in known.probabilities if model != pairs]
+    lines = []
+    for model, against in pairs:
+        before, after = (votes(known.of(m).probabilities[m]) for m in (against, model))
+        key = {c if c == "against" else f"against_{c}": v for c, v in _key(against).items()}
+        key["against"] = key.pop("against_model")
+        lines.append(_key(model) | key | difference_line(sample, before, after))
+    return pd.DataFrame(lines)
+
+
+def score_line(sample: Sample, votes: np.ndarray, **before: np.ndarray) -> dict[str, float | str]:
+    """The columns `SCORE` of votes (S, N, C), or (S, R, N, C) where a rule draws R times.
+
+    Of draws, the mean over them; the spread is that over seeds. Each of `before`, votes (S, N, C)
+    under the name of a column, adds the paired difference to them: `step=...` adds step, step_low
+    and step_high.
+    """
+    wafs = sample.wafs(votes).reshape(len(votes), -1, len(sample.weights)).mean(1)  # (S, 1 + B)
+    low, high = interval(wafs.mean(0))
+    of_seed = wafs[:, 0]
+    right = votes[..., np.arange(len(sample.true)), sample.true]
+    line = {
+        "waf": float(of_seed.mean()),
+        "waf_low": low,
+        "waf_high": high,
+        "seed_sd": float(of_seed.std(ddof=1)) if len(of_seed) > 1 else float("nan"),
+        "accuracy": 100 * float(right.mean()),
+        "clips": len(sample.true),
+        "seeds": len(votes),
+        "interval_over": sample.over,
+    }
+    for name, others in before.items():
+        line |= _paired(name, sample.wafs(others), wafs)
+    return line
+
+
+def difference_line(sample: Sample, before: np.ndarray, after: np.ndarray) -> dict[str, float]:
+    """The columns `DIFFERENCE` of votes `after` minus `before`, (S, N, C), one of them perhaps of a
+    single seed.
+
+    `fixed` and `broken` count the clips that `after` alone, or `before` alone, gets right (means
+    over seeds). Raises ValueError for other numbers of seeds.
+    """
+    line = _paired("difference", sample.wafs(before), sample.wafs(after))
+    fixed, broken = fixed_and_broken(sample.true, before, after)
+    counts = {"fixed": float(fixed.sum()), "broken": float(broken.sum())}
+    return line | counts | {"clips": len(sample.true)}
+
+
+def _paired(name: str, before: np.ndarray, after: np.ndarray) -> dict[str, float]:
+    """The mean difference of WAFs by seed and draw, (S, 1 + B), as column `name`, with its ends."""
+    if len(before) != len(after) and 1 not in (len(before), len(after)):
+        raise ValueError(
+            f"a paired comparison needs the same seeds; got {len(before)} and {len(after)}"
+        )
+    points = (after - before).mean(0)  # (1 + B,)
+    low, high = interval(points)
+    return {name: float(points[0]), f"{name}_low": low, f"{name}_high": high}
+
+
+def cell(line: pd.Series | dict, value: str = "waf") -> str:
+    """A number with its interval: "62.2 [58.4, 65.9] ±0.8" of WAF, "+1.2 [-0.3, 2.7]" of others.
+
+    After ± stands the spread over seeds, if there are several.
+    """
+    number = "{:.1f}" if value == "waf" else "{:+.1f}"
+    x, low, high = (number.format(line[value + end]) for end in ("", "_low", "_high"))
+    spread = line.get("seed_sd") if value == "waf" else None
+    return f"{x} [{low}, {high}]" + ("" if pd.isna(spread) else f" ±{spread:.1f}")
+
+
+def wide(
+    table: pd.DataFrame, index: str | list[str], columns: str, value: str = "waf"
+) -> pd.DataFrame:
+    """A table for reading: `cell` of each line, by `index` and `columns` in order of appearance."""
+    cells = table.assign(text=[cell(line, value) for line in table.to_dict("records")])
+    pivoted = cells.pivot(index=index, columns=columns, values="text")
+    rows = pd.MultiIndex.from_frame(table[index]) if isinstance(index, list) else table[index]
+    found = pivoted.reindex(index=rows.unique(), columns=table[columns].unique())
+    return found.rename_axis(columns=None).fillna("")
+
+
+def verdict(table: pd.DataFrame, who: Sequence[str], value: str = "difference") -> str:
+    """Whether each line's difference is one: better, worse, or none that so many clips can show.
+
+    `who` are the columns that name a line; the interval of `value` decides.
+    """
+    said = []
+    for line in table.to_dict("records"):
+        x, low, high = (line[value + end] for end in ("", "_low", "_high"))
+        found = f"no difference that {line['clips']} clips can show"
+        if low > 0 or high < 0:
+            found = "better" if x > 0 else "worse"
+        elif x == low == high:
+            found = "no clip changes"
+        name = ", ".join(str(line[column]) for column in who)
+        said.append(f"{name}: {found} ({cell(line, value)} points)")
+    return "\n".join(said)
+
+
+def _sample(
+    predictions: Predictions, truth: pd.Series, groups: pd.Series | None
+) -> tuple[Predictions, Sample]:
+    """The clips of known label, and their sample."""
+    known = predictions.known(truth)
+    speakers = None if groups is None else groups.reindex(list(known.names)).to_numpy()
+    return known, Sample.of(known.numbers(truth), speakers)
+
+
+def _key(model: Model) -> dict[str, object]:
+    """The columns that name a model."""
+    if isinstance(model, tuple):
+        return dict(zip(("features", "model"), model, strict=True))
+    return {"model": model}
