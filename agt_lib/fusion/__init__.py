@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "config": ["NETWORKS", "FusionConfig"],
         "crossval": ["CrossValidated", "cross_validate", "predict_mean"],
+        "data": ["visible"],
         "runs": ["RunData", "of_run"],
     },
 )

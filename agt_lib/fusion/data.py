@@ -14,6 +14,7 @@ from torch import Tensor
 from agt_lib.corpora.corpus import Corpus
 from agt_lib.corpora.labels import MISSING, MODALITIES, to_numbers
 from agt_lib.features.features import Features
+from agt_lib.fusion.config import FusionConfig
 
 SMALLEST = 1e-6
 """A feature that varies less than this over the training fold is only centred."""
@@ -163,6 +164,22 @@ def assemble(
         fingerprints={m: part.fingerprint for m, part in chosen.items()},
         groups=groups,
     )
+
+
+def visible(configs: Mapping[str, FusionConfig], *parts: FusionData | None) -> pd.DataFrame:
+    """Which clips of `parts` have any modality that a model reads.
+
+    A bool, a row a clip name and a column a model.
+    """
+    tables = [
+        pd.DataFrame(
+            {model: part.only(c.modalities).present.any(1) for model, c in configs.items()},
+            index=list(part.names),
+        )
+        for part in parts
+        if part is not None
+    ]
+    return pd.concat(tables)
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,22 @@
 from agt_lib.pseudo.config import MODELS, PseudoConfig, configurations
 from agt_lib.pseudo.rounds import PseudoRounds, Round, may_join, outside_part, train
 from agt_lib.pseudo.selection import select, stacked
+from agt_lib.pseudo.stages import before_and_after, estimated_prior, held_out, on_pool, trained_on
 
 __all__ = [
     "MODELS",
     "PseudoConfig",
     "PseudoRounds",
     "Round",
+    "before_and_after",
     "configurations",
+    "estimated_prior",
+    "held_out",
     "may_join",
+    "on_pool",
     "outside_part",
     "select",
     "stacked",
     "train",
+    "trained_on",
 ]

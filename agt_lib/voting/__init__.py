@@ -32,24 +32,14 @@ from agt_lib.voting.scoring import (
     fixed_and_broken,
     labels,
 )
-from agt_lib.voting.stages import (
-    all_rules,
-    before_and_after,
-    estimated_prior,
-    held_out,
-    on_pool,
-    rule_names,
-    temperatures,
-    trained_on,
-    visible,
-)
+from agt_lib.voting.stages import all_rules, rule_names
 from agt_lib.voting.sweeps import advantage_map, guide_sweep, reweight
 
 __all__ = [
     "AGT", "BASELINE", "MODELS", "PAPER", "VOICE", "Predictions", "Stage",
-    "VoteConfig", "advantage_map", "all_rules", "alone", "before_and_after", "compare_rules",
-    "corrected", "disagreements", "draw", "estimated_prior", "fixed_and_broken", "guide_sweep",
-    "held_out", "labels", "majority", "mean", "on_pool", "one_of", "prevalence_ratios",
+    "VoteConfig", "advantage_map", "all_rules", "alone", "compare_rules",
+    "corrected", "disagreements", "draw", "fixed_and_broken", "guide_sweep",
+    "labels", "majority", "mean", "one_of", "prevalence_ratios",
     "propose_triggers", "read_prior", "reweight", "rule_names", "rules", "smoothed",
-    "temperatures", "trained_on", "triggered", "variants", "visible", "vote",
+    "triggered", "variants", "vote",
 ]  # fmt: skip

@@ -1,116 +1,25 @@
-"""What a stage brings to a vote: predictions, calibrated ones, and the prior it learnt from."""
+"""Every rule by name: those of the predictions alone and those that know a prior."""
+
+from dataclasses import replace
 
 import numpy as np
-import pandas as pd
-import pytest
 
-from agt_lib.evaluation.calibration import calibrated_out_of_fold, fit_temperature, with_temperature
-from agt_lib.fusion.config import FusionConfig
-from agt_lib.fusion.crossval import CrossValidated
-from agt_lib.fusion.data import FusionData
-from agt_lib.pseudo import PseudoConfig, PseudoRounds, Round
-from agt_lib.voting import (
-    VoteConfig,
-    all_rules,
-    before_and_after,
-    corrected,
-    estimated_prior,
-    held_out,
-    mean,
-    on_pool,
-    rule_names,
-    trained_on,
-    visible,
-    vote,
-)
-
-LABELS = ("a", "b", "c")
-TRUE = np.arange(60) % 3
-FOLDS = np.arange(60) % 2
-POOL = ("p", "q", "r")
+from agt_lib.evaluation.calibration import with_temperature
+from agt_lib.evaluation.predictions import Predictions, Stage
+from agt_lib.voting import MODELS, VoteConfig, all_rules, corrected, mean, rule_names, vote
 
 
-def softmax(x):
-    return np.exp(x) / np.exp(x).sum(-1, keepdims=True)
-
-
-@pytest.fixture(scope="module")
-def data():
-    names = tuple(f"c{i}" for i in range(60))
-    nothing = {"audio": np.zeros((60, 1), np.float32)}
-    return FusionData(names, nothing, np.ones((60, 1), bool), TRUE, LABELS, {"audio": "x"})
-
-
-@pytest.fixture(scope="module")
-def fitted(data):
-    """Two seeds, two folds: an unsure voice and a baseline that is far too sure."""
+def made():
+    """Two seeds of three models on six clips, calibrated to twice their temperature."""
     rng = np.random.default_rng(0)
-    results, by_fold = {}, {}
-    for model, scale in (("voice", 0.5), ("baseline", 6.0), ("AGT", 1.0)):
-        own = rng.standard_normal((2, 60, 3)) + np.eye(3)[TRUE]
-        by_fold[model] = softmax(scale * rng.standard_normal((2, 2, 3, 3)))
-        results[model] = CrossValidated(
-            data.names, LABELS, FOLDS, (4, 5), softmax(scale * own), POOL, by_fold[model].mean(1)
-        )
-    selected = pd.DataFrame({"seed": [4], "fold": [0], "name": ["p"], "label": ["b"]})
-    return Round(1, results, by_fold, selected, ())
+    names, labels = tuple("pqrstu"), ("a", "b", "c")
+    raw = Predictions(names, labels, {m: rng.dirichlet(np.ones(3), (2, 6)) for m in MODELS})
+    softer = {m: with_temperature(p, 2.0) for m, p in raw.probabilities.items()}
+    return Stage(raw, replace(raw, probabilities=softer), np.array([[0.5, 0.3, 0.2]] * 2))
 
 
-def test_fold_models_are_calibrated_one_by_one_before_their_mean(data, fitted):
-    stage = on_pool(fitted, data)
-    assert stage.predictions.names == stage.calibrated.names == POOL
-    for model, result in fitted.results.items():
-        np.testing.assert_array_equal(stage.predictions.probabilities[model], result.test)
-        for seed in range(2):
-            temperature = fit_temperature(TRUE, result.out_of_fold[seed])
-            each = [with_temperature(p, temperature) for p in fitted.by_fold[model][seed]]
-            found = stage.calibrated.probabilities[model][seed]
-            np.testing.assert_allclose(found, np.mean(each, 0))
-    surest = stage.calibrated.probabilities["baseline"].max(-1).mean()
-    assert surest < fitted.results["baseline"].test.max(-1).mean()
-
-
-def test_a_stage_knows_the_prior_it_learnt_from(data, fitted):
-    stage = on_pool(fitted, data)
-    # each fold's model has ten clips of each label, and fold 0's of the first seed one more b
-    np.testing.assert_allclose(stage.trained_on[1], 1 / 3)
-    np.testing.assert_allclose(stage.trained_on[0, 1], (11 / 31 + 1 / 3) / 2)
-
-
-def test_out_of_fold_each_fold_takes_its_temperature_from_the_others(data, fitted):
-    stage = held_out(fitted.results, data)
-    assert stage.predictions.names == data.names
-    result = fitted.results["voice"]
-    expected = calibrated_out_of_fold(TRUE, FOLDS, result.out_of_fold[1])
-    np.testing.assert_allclose(stage.calibrated.probabilities["voice"][1], expected)
-
-
-def test_with_one_fold_alone_nothing_is_calibrated(data, fitted):
-    folds = np.where(np.arange(60) < 30, 0, -1)
-    results = {}
-    for model, result in fitted.results.items():
-        values = np.where((folds == 0)[:, None], result.out_of_fold, np.nan)
-        results[model] = CrossValidated(data.names, LABELS, folds, (4, 5), values)
-    stage = held_out(results, data)
-    assert stage.predictions.names == data.names[:30]
-    assert stage.calibrated is stage.predictions
-
-
-def test_the_prior_of_training_counts_pseudo_labels_of_each_folds_model():
-    labels, folds = np.array([0, 0, 1, 1, 2, 2]), np.array([0, 1, 0, 1, 0, -1])
-    plain = trained_on(labels, folds, LABELS)
-    # fold 0's model: a, b, c; fold 1's: a, b, c, c
-    np.testing.assert_allclose(plain, [[(1 / 3 + 1 / 4) / 2] * 2 + [(1 / 3 + 2 / 4) / 2]])
-
-    selected = pd.DataFrame({"seed": [7, 7, 8], "fold": [0, 0, 1], "label": ["a", "b", "c"]})
-    by_seed = trained_on(labels, folds, LABELS, selected, seeds=(7, 8))
-    # seed 7, fold 0: a a b b c; seed 8, fold 1: a b c c c
-    np.testing.assert_allclose(by_seed[0], (np.array([0.4, 0.4, 0.2]) + [0.25, 0.25, 0.5]) / 2)
-    np.testing.assert_allclose(by_seed[1], (np.full(3, 1 / 3) + [0.2, 0.2, 0.6]) / 2)
-
-
-def test_rules_that_know_a_prior_correct_to_it_and_others_have_its_trigger_labels(data, fitted):
-    stage, target = on_pool(fitted, data), np.array([0.2, 0.33, 0.47])
+def test_rules_that_know_a_prior_correct_to_it_and_others_have_its_trigger_labels():
+    stage, target = made(), np.array([0.2, 0.33, 0.47])
     config = VoteConfig(triggers=("a",), partner="baseline")
     found = all_rules(stage, config, {"probe": target}, {"shift": ("b", "c")})
     np.testing.assert_array_equal(found["vote"], vote(stage.predictions, config))
@@ -123,57 +32,3 @@ def test_rules_that_know_a_prior_correct_to_it_and_others_have_its_trigger_label
     assert len(found) == len(all_rules(stage, config)) + 3
     every = all_rules(stage, config, {"shift": target}, {"shift": ("b", "c")})
     assert set(rule_names(config, ["shift"])) == set(every)
-
-
-def test_a_stage_is_selected_and_averaged_as_a_whole(data, fitted):
-    stage = on_pool(fitted, data).select(["r", "p"]).averaged()
-    assert stage.calibrated.names == ("r", "p")
-    assert stage.predictions.seeds == stage.calibrated.seeds == (0,) and len(stage.trained_on) == 1
-    mean_of_seeds = fitted.results["AGT"].test[:, [2, 0]].mean(0)
-    np.testing.assert_allclose(stage.predictions.probabilities["AGT"][0], mean_of_seeds)
-
-
-def test_the_first_and_the_last_round_are_the_stages_of_table_2(data, fitted):
-    plain = Round(0, fitted.results, fitted.by_fold, fitted.selected.head(0), ())
-    rounds = PseudoRounds(PseudoConfig(), (plain, plain, fitted), np.ones(3, bool), (), ())
-    on_test = before_and_after(rounds, data, ["q"])
-    assert list(on_test) == ["none", "P"]
-    assert on_test["P"].predictions.names == ("q",)
-    np.testing.assert_allclose(on_test["none"].trained_on, 1 / 3)
-    np.testing.assert_allclose(on_test["P"].trained_on, on_pool(fitted, data).trained_on)
-    out_of_fold = before_and_after(rounds, data)
-    assert out_of_fold["P"].predictions.names == data.names
-    np.testing.assert_allclose(out_of_fold["P"].trained_on, on_pool(fitted, data).trained_on)
-
-
-def test_a_clip_without_a_models_modalities_is_not_seen_by_it(data, fitted):
-    there = np.array([[True, True], [False, True], [False, False]])
-    two = {m: np.zeros((3, 1), np.float32) for m in ("audio", "video")}
-    pool = FusionData(POOL, two, there, np.full(3, -1), LABELS, {"audio": "x", "video": "y"})
-    both = ("audio", "video")
-    configs = {"voice": FusionConfig("attention", ("audio",)), "AGT": FusionConfig("agt", both)}
-    seen = visible(configs, pool)
-    assert seen.loc[list(POOL)].to_numpy().tolist() == [[True, True], [False, True], [False, False]]
-    rounds = PseudoRounds(PseudoConfig(), (fitted, fitted), np.ones(3, bool), (), ())
-    stage = before_and_after(rounds, data, ["q", "p"], seen=seen)["P"]
-    for predictions in (stage.predictions, stage.calibrated):
-        np.testing.assert_array_equal(predictions.sees("voice"), [False, True])
-        np.testing.assert_array_equal(predictions.sees("baseline"), [True, True])
-
-
-def test_the_pools_prior_is_estimated_from_posteriors_alone(data, fitted):
-    rng = np.random.default_rng(3)
-    labels = rng.choice(3, 600, p=[0.6, 0.3, 0.1])
-    centres, sd = 2.0 * np.eye(3), 1.0
-
-    def posterior(x):  # of Gaussian classes in equal shares
-        return softmax(-((x[..., None, :] - centres) ** 2).sum(-1) / (2 * sd**2))
-
-    by_fold = posterior(centres[labels] + sd * rng.standard_normal((2, 2, 600, 3)))
-    own = posterior(centres[TRUE] + sd * rng.standard_normal((2, 60, 3)))
-    names = tuple(f"u{i}" for i in range(600))
-    result = CrossValidated(data.names, LABELS, FOLDS, (4, 5), own, names, by_fold.mean(1))
-    made = Round(0, {"AGT": result}, {"AGT": by_fold}, fitted.selected.head(0), ())
-    np.testing.assert_allclose(estimated_prior(made, data), [0.6, 0.3, 0.1], atol=0.07)
-    with pytest.raises(ValueError, match="round 1 learnt from 1 pseudo-labels"):
-        estimated_prior(fitted, data)
