@@ -28,7 +28,17 @@ from agt_lib.corpora.labels import EMOTIONS
 from agt_lib.workspace import paths
 from mini_corpus import face
 from mini_corpus.action_units import FRAME_RATE, express
-from mini_corpus.scene import BACKGROUNDS, HAIR, LIGHTS, OCCLUSIONS, SKIN_NAMES, Scene, scene
+from mini_corpus.scene import (
+    BACKGROUNDS,
+    HAIR,
+    LIGHTS,
+    OCCLUSIONS,
+    SKIN_NAMES,
+    Identity,
+    Scene,
+    identity,
+    scene,
+)
 
 FIRST_SPEAKER = 1_000_000  # far from the seeds of the mini corpus' speakers
 FIRST_SCENE = 10_000_000_000
@@ -74,9 +84,7 @@ WEIGHT = {"brows": 3.0, "eyes": 3.0, "mouth corners": 3.0}
 """Of an attribute in the loss, 1 for the others: small parts of the picture are learnt last."""
 
 
-def describe(
-    who: face.Identity, place: Scene, units: dict[int, float], loudness: float
-) -> list[int]:
+def describe(who: Identity, place: Scene, units: dict[int, float], loudness: float) -> list[int]:
     """The number of the caption that fits, for each of `ATTRIBUTES`.
 
     `units` are the strengths of the action units in this frame.
@@ -107,7 +115,7 @@ def describe(
 def render(speaker: int) -> tuple[np.ndarray, np.ndarray]:
     """A speaker's pictures (N, 64, 64, 3) uint8 and their captions' numbers (N, attributes)."""
     size = MODEL["vision_cfg"]["image_size"]
-    who = face.identity(FIRST_SPEAKER + speaker)
+    who = identity(FIRST_SPEAKER + speaker)
     pictures, captions = [], []
     for clip in range(CLIPS_PER_SPEAKER):
         seed = FIRST_SCENE + CLIPS_PER_SPEAKER * speaker + clip

@@ -18,11 +18,6 @@ def data() -> Path:
     return Path(os.environ.get("AGT_DATA") or ROOT / "data").expanduser().resolve()
 
 
-def corpora() -> Path:
-    """Where corpora rendered by this project lie."""
-    return data() / "corpora"
-
-
 def features() -> Path:
     """Where the feature store lies."""
     return data() / "features"
@@ -34,7 +29,7 @@ def models() -> Path:
 
 
 def derived() -> Path:
-    """Where what is computed from features lies: fitted and tuned models, rankings."""
+    """Where what is kept lies: rendered corpora, fitted and tuned models, rankings."""
     return data() / "derived"
 
 

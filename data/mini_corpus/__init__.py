@@ -4,17 +4,15 @@ Synthetic, and says so: reliabilities and shift are set here, so a gain on it sh
 machinery works, not that it works on people. `data/README.md` has its measured properties.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from filelock import FileLock
 
 from agt_lib.corpora import corpus
-from agt_lib.workspace import paths
-from agt_lib.workspace.kept import digest, read_manifest, write_atomic, write_manifest
+from agt_lib.workspace.kept import kept, write_atomic
 from mini_corpus import plan as planning
 
 VERSION = 7
@@ -33,7 +31,6 @@ def load(
     *,
     seed: int = 0,
     reliability: Mapping[str, float] | None = None,
-    test_counts: Mapping[str, int] | None = None,
     second_test: bool = False,
 ) -> corpus.Corpus:
     """The corpus of a profile, "mini" or "smoke", rendered first if it is not there.
@@ -41,19 +38,21 @@ def load(
     The other parameters are those of `plan.plan`. `answers` holds the test labels. Raises
     ValueError for parameters that cannot be planned, RenderError when rendering fails.
     """
-    options = _options(profile, seed, reliability, test_counts, second_test)
-    folder = _rendered(options)
+    folder = _rendered(profile, seed, reliability, second_test)
     table = pd.read_csv(folder / TABLE, dtype="str", keep_default_na=False, na_values=[""])
     table["video"] = [str(folder / path) for path in table["video"]]
-    truth = _read_truth(folder)
+    shown = _read_truth(folder)
     return corpus.build(
         profile if not second_test else f"{profile}-second",
         table,
         source=str(folder / TABLE),
-        answers=truth.loc[truth["split"] == "test", "emotion"],
+        answers=shown.loc[shown["split"] == "test", "emotion"],
         synthetic=True,
         notes=[NOTE],
     )
+
+
+smoke = partial(load, "smoke")
 
 
 def truth(
@@ -61,7 +60,6 @@ def truth(
     *,
     seed: int = 0,
     reliability: Mapping[str, float] | None = None,
-    test_counts: Mapping[str, int] | None = None,
     second_test: bool = False,
 ) -> pd.DataFrame:
     """What each modality showed, how strongly, and the settings that carry no emotion.
@@ -69,7 +67,7 @@ def truth(
     Indexed by clip name, one column per field of `plan.ClipPlan`. For showing and scoring: no
     model reads it. The parameters are those of `load`.
     """
-    return _read_truth(_rendered(_options(profile, seed, reliability, test_counts, second_test)))
+    return _read_truth(_rendered(profile, seed, reliability, second_test))
 
 
 def _read_truth(folder: Path) -> pd.DataFrame:
@@ -77,30 +75,22 @@ def _read_truth(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / TRUTH, index_col="name", dtype=text, keep_default_na=False)
 
 
-def _options(profile, seed, reliability, test_counts, second_test) -> dict:
-    return {
+def _rendered(
+    profile: str, seed: int, reliability: Mapping[str, float] | None, second_test: bool
+) -> Path:
+    """The folder of the corpus with these options; a killed rendering goes on where it was."""
+    options = {
         "profile": profile,
         "seed": seed,
         "reliability": planning.RELIABILITY | dict(reliability or {}),
-        "test_counts": None if test_counts is None else dict(test_counts),
         "second_test": second_test,
     }
 
+    def make(folder: Path) -> dict[str, object]:
+        # imported late: it is run as a program of its own, too, and loading needs none of it
+        from mini_corpus.render import CLIPS, render_all
 
-def _rendered(options: dict) -> Path:
-    """The folder of the corpus with these options; a killed rendering goes on where it was."""
-    folder = paths.corpora() / f"{options['profile']}-{digest({'version': VERSION, **options})}"
-    if read_manifest(folder) is not None:
-        return folder
-    clips = planning.plan(**options)
-    # imported late: it is run as a program of its own, too, and loading needs none of it
-    from mini_corpus.render import CLIPS, render_all
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "lock"):
-        if read_manifest(folder) is not None:  # another process was faster
-            return folder
-        started = time.monotonic()
+        clips = planning.plan(**options)
         render_all(clips, folder)
         everything = pd.DataFrame([asdict(clip) for clip in clips])
         public = everything[["name", "split", "emotion", "speaker", "text"]].copy()
@@ -108,6 +98,6 @@ def _rendered(options: dict) -> Path:
         public.insert(4, "video", [f"{CLIPS}/{name}.mp4" for name in public["name"]])
         write_atomic(folder / TABLE, public.to_csv(index=False))
         write_atomic(folder / TRUTH, everything.to_csv(index=False))
-        content = {"kind": "mini corpus", "producer_version": VERSION, "note": NOTE, **options}
-        write_manifest(folder, content | {"clips": len(clips)}, started)
-    return folder
+        return {"note": NOTE, "clips": len(clips)}
+
+    return kept(f"corpus-{profile}", {"version": VERSION, **options}, make)

@@ -12,11 +12,13 @@ import ctypes
 import json
 import os
 import struct
+import subprocess
 import sys
 
 import espeakng_loader
 
 REPLY = struct.Struct("=ii")
+ONCE = "once"
 _SYNCHRONOUS, _UTF8, _SSML = 2, 1, 0x10
 
 
@@ -53,14 +55,14 @@ def _spoken(library: ctypes.CDLL, voice: str, markup: str) -> bytes:
 
 
 def _serve() -> None:
+    """Have a fork answer each request."""
     library, rate = _library()
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
             status = 1
             try:
-                samples = _spoken(library, *json.loads(line))
-                _write(REPLY.pack(rate, len(samples)) + samples)
+                _answer(library, rate, line)
                 status = 0
             finally:
                 os._exit(status)
@@ -69,10 +71,28 @@ def _serve() -> None:
             _write(REPLY.pack(rate, 0))
 
 
+def _serve_without_forks() -> None:
+    """Have a process started anew answer each request: the same samples, more slowly."""
+    for line in sys.stdin:
+        command = [sys.executable, "-P", __file__, ONCE]
+        if subprocess.run(command, input=line.encode(), check=False).returncode:
+            _write(REPLY.pack(0, 0))
+
+
+def _answer(library: ctypes.CDLL, rate: int, line: str) -> None:
+    samples = _spoken(library, *json.loads(line))
+    _write(REPLY.pack(rate, len(samples)) + samples)
+
+
 def _write(content: bytes) -> None:
     sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":
-    _serve()
+    if ONCE in sys.argv:
+        _answer(*_library(), sys.stdin.readline())
+    elif hasattr(os, "fork"):
+        _serve()
+    else:
+        _serve_without_forks()

@@ -1,16 +1,12 @@
 """Films a speaker's face showing an emotion: the picture side of one clip of the mini corpus."""
 
-from dataclasses import asdict
-
 import numpy as np
 from PIL import ImageDraw
 
 from mini_corpus.action_units import FRAME_RATE, Expression, express
 from mini_corpus.head import Head
 from mini_corpus.layers import Pose
-from mini_corpus.scene import Identity, Scene, backdrop, identity, light_map, scene
-
-__all__ = ["SIZE", "Identity", "draw", "identity", "settings"]
+from mini_corpus.scene import Identity, Scene, backdrop, light_map, scene
 
 SIZE = 96  # pixels
 OVERSAMPLING = 3  # drawn this much larger and averaged down: Pillow's own edges are jagged
@@ -42,16 +38,6 @@ def draw(
             layer.draw(pen, t)
         frames[t] = np.asarray(picture.reduce(OVERSAMPLING))
     return _expose(frames, place, seed)
-
-
-def settings(shown: str, intensity: float, seed: int, seconds: float) -> dict[str, object]:
-    """What `draw` draws for these arguments: action units and scene, as plain values.
-
-    For `truth.csv` and for captions; `seconds` is the clip's length.
-    """
-    expression = express(shown, intensity, seed, seconds)
-    units = " ".join(f"{unit}:{strength}" for unit, strength in expression.strength.items())
-    return {"action_units": units, "gaze_x": expression.gaze[0], **asdict(scene(seed))}
 
 
 def _units(

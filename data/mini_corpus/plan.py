@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from agt_lib.corpora.labels import EMOTIONS, TITLES
+from agt_lib.corpora.labels import EMOTIONS, PROMPT_ORDER, TITLES
 from mini_corpus.action_units import FRAME_RATE
 from mini_corpus.words import NO_WORDS, choose_cue, compose
 
@@ -68,15 +68,9 @@ class Profile:
     pool_speakers: int
 
 
-def _counts(worried: int, happy: int, neutral: int, angry: int, surprise: int, sad: int) -> dict:
-    return {
-        "worried": worried,
-        "happy": happy,
-        "neutral": neutral,
-        "angry": angry,
-        "surprise": surprise,
-        "sad": sad,
-    }
+def _counts(*counts: int) -> dict[str, int]:
+    """Counts by emotion, given in the order of the paper's prompt."""
+    return dict(zip(PROMPT_ORDER, counts, strict=True))
 
 
 PROFILES = {
@@ -104,9 +98,9 @@ class ClipPlan:
     """One clip: its label, what each modality shows of it, and what it takes to render it.
 
     `voice`, `face` and `words` are emotions ("" for `words` in a clip without words), the
-    intensities lie in 0..1, `cue` is one of `words.CUES` ("" without words), `style` tells hot
-    from cold anger and panic from worry. `snr_db` and `gain_db` carry no emotion, nor does
-    `frames`, the clip's length at `FRAME_RATE`.
+    intensities lie in 0..1, `cue` is "strong", "weak", "none" or "irony" ("" without words),
+    `style` tells hot from cold anger and panic from worry. `snr_db` and `gain_db` carry no emotion,
+    nor does `frames`, the clip's length at `FRAME_RATE`.
     """
 
     name: str
@@ -135,16 +129,14 @@ def plan(
     seed: int = 0,
     *,
     reliability: Mapping[str, float] | None = None,
-    test_counts: Mapping[str, int] | None = None,
     second_test: bool = False,
 ) -> list[ClipPlan]:
     """The clips of a profile ("mini" or "smoke") in the order of their names.
 
-    `reliability` replaces factors of `RELIABILITY`; `test_counts` the test set's clips by
-    emotion. The unlabelled clips' shares lie half-way between train's and test's. With
-    `second_test` the plan holds, instead of all that, another test set of `test_counts`
-    (default `SECOND_TEST`) by speakers of its own. Raises ValueError for an unknown profile,
-    modality or emotion, and for a factor that gives shares outside 0..1.
+    `reliability` replaces factors of `RELIABILITY`. The unlabelled clips' shares lie half-way
+    between train's and test's. With `second_test` the plan holds, instead of all that, another test
+    set of `SECOND_TEST` clips by speakers of its own. Raises ValueError for an unknown profile or
+    modality, and for a factor that gives shares outside 0..1.
     """
     if profile not in PROFILES:
         raise ValueError(f"no mini profile {profile!r}; expected one of {', '.join(PROFILES)}")
@@ -152,20 +144,16 @@ def plan(
     factors = RELIABILITY | dict(reliability or {})
     if unknown := sorted(set(factors) - set(MODALITIES)):
         raise ValueError(f"reliability of {unknown}; the modalities are {', '.join(MODALITIES)}")
-    test = dict(test_counts or (SECOND_TEST if second_test else preset.test))
-    if unknown := sorted(set(test) - set(EMOTIONS)):
-        raise ValueError(f"test counts of {unknown}; the emotions are {', '.join(EMOTIONS)}")
-
     trained, pooled = preset.train_speakers, preset.pool_speakers
     if second_test:
-        groups = [("second", "test", test, range(trained + pooled, trained + 2 * pooled))]
+        groups = [("second", "test", SECOND_TEST, range(trained + pooled, trained + 2 * pooled))]
     else:
-        between = _halfway(preset.train, test, preset.unlabelled)
+        between = _halfway(preset.train, preset.test, preset.unlabelled)
         pool = range(trained, trained + pooled)
         groups = [
             ("train", "train", preset.train, range(trained)),
             ("unlabelled", "unlabelled", between, pool),
-            ("test", "test", test, pool),
+            ("test", "test", preset.test, pool),
         ]
     numbers = _rng(seed, "names").permutation(1_000_000)[500_000 * second_test :]
     clips = []

@@ -18,12 +18,12 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from agt_lib.workspace import paths
 from agt_lib.workspace.kept import write_atomic
 from agt_lib.workspace.progress import bar
 from mini_corpus import face, voice
 from mini_corpus.action_units import FRAME_RATE
 from mini_corpus.plan import ClipPlan
+from mini_corpus.scene import identity
 
 PLAN = "plan.json"
 CLIPS = "clips"
@@ -51,7 +51,7 @@ def render_all(plan: Sequence[ClipPlan], folder: Path, *, processes: int | None 
         return
     write_atomic(folder / PLAN, json.dumps([asdict(clip) for clip in missing]))
     count = min(processes or os.cpu_count() or 1, len(missing))
-    search = os.pathsep.join(filter(None, [str(paths.ROOT), os.environ.get("PYTHONPATH")]))
+    search = os.pathsep.join(filter(None, sys.path))  # where this process found what it needs
     environment = os.environ | ONE_THREAD | {"PYTHONPATH": search}
     reading, writing = os.pipe()
     with tempfile.TemporaryFile("w+") as complaints:
@@ -99,7 +99,7 @@ def render_clip(clip: ClipPlan) -> tuple[np.ndarray, np.ndarray]:
     frames = face.draw(
         clip.face,
         clip.face_intensity,
-        face.identity(clip.speaker_seed),
+        identity(clip.speaker_seed),
         voice.loudness(waveform, clip.frames),
         clip.seed,
     )

@@ -1,14 +1,14 @@
-"""The words of a clip: a sentence that shows an emotion by a strong cue, a weak one or none."""
+"""The words of a clip: a sentence that shows an emotion by a strong cue, a weak one or none.
+
+A cue is "strong", "weak", "none" (a plain statement, whose words are neutral) or "irony" (a strong
+cue to an emotion that neither voice nor face shows).
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from mini_corpus.sentences import CUED, OPENERS, PLAIN, SLOTS
-
-CUES = ("strong", "weak", "none", "irony")
-"""How words show their emotion. "none" is a plain statement, whose words are neutral; "irony" is
-a strong cue to an emotion that neither voice nor face shows."""
 
 IRONY = 0.35
 """Share of irony among words that contradict voice and face: a tenth of all clips."""
@@ -62,7 +62,7 @@ def _fitting(pool: Sequence[str], room: float, rng: np.random.Generator) -> tupl
 
 
 def choose_cue(emotion: str, others: Sequence[str], rank: float, rng: np.random.Generator) -> str:
-    """How words of `emotion` show it while voice and face show `others`: one of `CUES`.
+    """How words of `emotion` show it while voice and face show `others`: its cue.
 
     `rank` in 0..1 places the words' intensity among all clips: the upper half is strong.
     """

@@ -1,5 +1,8 @@
 import json
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,6 +11,7 @@ import pytest
 import mini_corpus
 from agt_lib.corpora import media
 from agt_lib.workspace import paths
+from agt_lib.workspace.kept import is_whole
 from mini_corpus import plan as planning
 from mini_corpus import render
 
@@ -47,13 +51,31 @@ def test_loading_renders_once_and_hides_labels_outside_train(tiny, capfd):
     }
     assert corpus.clips.loc[corpus.clips["split"] != "train", "emotion"].isna().all()
     assert list(corpus.answers) == ["angry"]
-    folder = next(paths.corpora().iterdir())
+    folder = next(paths.derived().iterdir())
+    assert is_whole(folder)
     public = pd.read_csv(folder / "manifest.csv")
     assert list(public) == ["name", "split", "emotion", "speaker", "video", "text"]
     assert {path.suffix for path in (folder / "clips").iterdir()} == {".mp4"}
     written = {path: path.stat().st_mtime_ns for path in folder.rglob("*.mp4")}
     mini_corpus.load("smoke")
     assert written == {path: path.stat().st_mtime_ns for path in folder.rglob("*.mp4")}
+
+
+def test_a_rendering_that_was_killed_goes_on_where_it_was(tiny):
+    corpus = mini_corpus.load("smoke")
+    folder = Path(corpus.clips["video"].iloc[0]).parents[1]
+    (folder / "manifest.json").unlink()
+    first, *others = sorted(folder.rglob("*.mp4"))
+    first.unlink()
+    written = {path: path.stat().st_mtime_ns for path in others}
+    mini_corpus.load("smoke")
+    assert first.is_file() and is_whole(folder)
+    assert written == {path: path.stat().st_mtime_ns for path in others}
+
+
+def test_the_rendering_processes_load_no_torch():
+    code = "import sys, mini_corpus.render; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_truth_agrees_with_the_plan(tiny):

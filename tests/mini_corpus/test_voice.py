@@ -1,9 +1,12 @@
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from mini_corpus import voice
+from mini_corpus import espeak, voice
 from mini_corpus.plan import plan
 
 SENTENCE = "We are meeting at the station and then we walk along the river."
@@ -113,3 +116,20 @@ def test_after_a_voice_that_is_not_there_others_still_speak():
         voice.speak("<speak>Hello.</speak>", "tlh-klingon")
     samples, rate = voice.speak("<speak>Hello.</speak>", "en-us+m1")
     assert rate == 22_050 and len(samples) > 0.2 * rate
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system's processes can't fork")
+def test_without_forks_the_same_is_said():
+    requests = b'["en-us+m3", "<speak>We are here.</speak>"]\n["en-us+f2", "<speak>So</speak>"]\n'
+    start = "import os, runpy, sys; {}; runpy.run_path(sys.argv[1], run_name='__main__')"
+    forks, anew = (
+        subprocess.run(
+            [sys.executable, "-P", "-c", start.format(first), espeak.__file__],
+            input=requests,
+            capture_output=True,
+            check=True,
+        ).stdout
+        for first in ("pass", "del os.fork")
+    )
+    assert len(forks) > 20_000
+    assert anew == forks

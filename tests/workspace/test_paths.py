@@ -4,7 +4,7 @@ import pytest
 
 from agt_lib.workspace import paths
 
-FOLDERS = [paths.corpora, paths.features, paths.models, paths.runs]
+FOLDERS = [paths.derived, paths.features, paths.models, paths.runs]
 
 
 def test_everything_lies_in_the_checkout_unless_told_otherwise(monkeypatch):
