@@ -1,16 +1,13 @@
-"""Pictures of clips, features, scores and models. Each function draws data it is given."""
+"""Pictures of scores and models. Each function draws data it is given."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-
-from agt_lib.corpora.labels import TITLES
-from agt_lib.corpora.media import SAMPLE_RATE
 
 # Okabe and Ito's colours, told apart by colour-blind readers; grey for neutral.
 COLOURS = {
@@ -52,56 +49,24 @@ def colour(label: str, labels: Sequence[str]) -> str:
     return COLOURS.get(label) or LINES[list(labels).index(label) % len(LINES)]
 
 
-def clips(shown: Sequence[Mapping]) -> Figure:
-    """A row for each clip: its frames, its waveform and its words.
-
-    Each mapping has `title`, `frames` (n, H, W, 3) uint8 or None, `waveform` (samples,) at 16 kHz
-    or None, and `text`.
-    """
-    figure, axes = plt.subplots(
-        len(shown), 2, figsize=(11, 1.35 * len(shown)), width_ratios=(3, 2), squeeze=False
-    )
-    waveforms = [clip["waveform"] for clip in shown if clip["waveform"] is not None]
-    loudest = max((np.abs(x).max() for x in waveforms if len(x)), default=0) or 1
-    longest = max(map(len, waveforms), default=SAMPLE_RATE) / SAMPLE_RATE
-    for (left, right), clip in zip(axes, shown, strict=True):
-        left.axis("off")
-        if clip["frames"] is not None:
-            left.imshow(np.concatenate(list(clip["frames"]), axis=1))
-        left.set_title(clip["title"], loc="left", fontsize=9, parse_math=False)
-        if clip["waveform"] is not None:
-            seconds = np.arange(len(clip["waveform"])) / SAMPLE_RATE
-            right.plot(seconds, clip["waveform"], linewidth=0.3, color=LINES[0])
-        right.set(ylim=(-loudest, loudest), xlim=(0, longest), yticks=[], xticklabels=[])
-        words = textwrap.shorten(clip["text"] or "(no words)", 70)
-        right.set_title(words, loc="left", fontsize=9, style="italic", parse_math=False)
-    axes[-1, 1].xaxis.set_major_formatter("{x:g}")
-    axes[-1, 1].set_xlabel("seconds")
-    return figure
-
-
-def scatter(points: pd.DataFrame, labels: Sequence[str]) -> Figure:
-    """One panel a modality of points (columns modality, x, y, emotion), coloured by emotion."""
-    panels = list(points.groupby("modality", sort=False))
-    figure, axes = plt.subplots(1, len(panels), figsize=(3.8 * len(panels), 3.9), squeeze=False)
-    shown = [*labels, *sorted(set(points["emotion"]) - set(labels))]
-    for axis, (modality, table) in zip(axes[0], panels, strict=True):
-        for label in shown:
-            rows = table[table["emotion"] == label]
-            axis.scatter(rows["x"], rows["y"], s=9, color=colour(label, shown), label=label)
-        axis.set(title=TITLES.get(modality, modality), xticks=[], yticks=[], xlabel="t-SNE")
-    handles = axes[0, 0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside upper center", ncols=len(shown), markerscale=2)
-    return figure
+def panels(
+    titles: Sequence[str], width: float, height: float, **shared: bool
+) -> tuple[Figure, list[Axes]]:
+    """A figure of one panel a title, each `width` x `height` inches."""
+    size = (width * len(titles), height)
+    figure, axes = plt.subplots(1, len(titles), figsize=size, squeeze=False, **shared)
+    for axis, title in zip(axes[0], titles, strict=True):
+        axis.set_title(title, fontsize=10)
+    return figure, list(axes[0])
 
 
 def forest(
     table: pd.DataFrame, *, value: str, row: str, series: str, label: str, zero: bool = False
 ) -> Figure:
-    """Scores with intervals: one line a `row`, one colour a `series`; the ends of `value`
-    are the columns of its name with _low and _high.
+    """Scores with intervals: one line a `row`, one colour a `series`.
 
-    `zero` draws the line of no difference.
+    The ends of the column `value` are the columns of its name with _low and _high. `zero` draws the
+    line of no difference.
     """
     names = list(dict.fromkeys(table[series]))
     places, ticks, y = {}, {}, 0.0
@@ -131,18 +96,61 @@ def forest(
     return figure
 
 
-def confusion_matrices(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """One panel a model: shares of each true label (rows), the clips' number in the cell."""
-    figure, axes = plt.subplots(1, len(tables), figsize=(4.3 * len(tables), 3.7), squeeze=False)
-    for axis, (title, table) in zip(axes[0], tables.items(), strict=True):
-        shares = table.div(table.sum(axis=1), axis=0)
+def lines(
+    table: pd.DataFrame,
+    *,
+    x: str,
+    series: str,
+    label: str,
+    value: str = "waf",
+    panel: str | None = None,
+    marked: Mapping[str, float] | None = None,
+    zero: bool = False,
+) -> Figure:
+    """`value` along `x`: one panel a `panel`, one line a `series`.
+
+    The interval is shaded if its ends are columns. `marked` draws vertical lines, by their names;
+    `zero` draws the line of no difference.
+    """
+    parts = {"": table} if panel is None else dict(list(table.groupby(panel, sort=False)))
+    figure, axes = panels(list(parts), 3.6 if len(parts) > 1 else 5.6, 3.3, sharey=True)
+    for axis, shown in zip(axes, parts.values(), strict=True):
+        for i, name in enumerate(dict.fromkeys(table[series])):
+            part = shown[shown[series] == name]
+            colour = LINES[i % len(LINES)]
+            axis.plot(part[x], part[value], ".-", markersize=5, color=colour, label=name)
+            if f"{value}_low" in part:
+                ends = part[f"{value}_low"], part[f"{value}_high"]
+                axis.fill_between(part[x], *ends, color=colour, alpha=0.15)
+        for name, place in (marked or {}).items():
+            axis.axvline(place, color=LINES[-1], linewidth=1, linestyle="--", label=name)
+        if zero:
+            axis.axhline(0, color="black", linewidth=0.8, linestyle=":")
+        axis.set(xlabel=x)
+        axis.grid(axis="y", linewidth=0.4)
+    axes[0].set_ylabel(label)
+    _legend_above(figure, axes[0])
+    return figure
+
+
+def heatmaps(
+    tables: Mapping[str, pd.DataFrame], *, fmt: str = ".2f", by_row: bool = False
+) -> Figure:
+    """One panel a table of numbers from 0 to 1; `by_row` colours counts by the share of the row.
+
+    Axes are named as the tables' index and columns are.
+    """
+    side = 1.2 + 0.5 * max(map(len, tables.values()))
+    figure, axes = panels(list(tables), side, side, sharey=True)
+    for axis, table in zip(axes, tables.values(), strict=True):
+        shares = table.div(table.sum(axis=1), axis=0) if by_row else table
         sns.heatmap(
-            shares, annot=table.round().astype(int), fmt="d", vmin=0, vmax=1, cmap="Blues",
-            cbar=False, square=True, linewidths=0.5, ax=axis, annot_kws={"fontsize": 8},
+            shares, annot=table, fmt=fmt, vmin=0, vmax=1, cmap="Blues", cbar=False, square=True,
+            linewidths=0.5, ax=axis, annot_kws={"fontsize": 8},
         )  # fmt: skip
-        axis.set_title(title)
-        axis.tick_params(axis="y", rotation=0)
-        axis.tick_params(axis="x", rotation=45)
+        axis.tick_params(axis="y", rotation=0, length=0)
+        axis.tick_params(axis="x", rotation=45, length=0)
+        axis.set_ylabel(axis.get_ylabel() if axis is axes[0] else "")
     return figure
 
 
@@ -151,7 +159,7 @@ def training_curves(histories: pd.DataFrame) -> Figure:
 
     Columns model, fit, epoch, inner_loss, inner_waf, chosen (bool).
     """
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.4))
+    figure, axes = panels(("", ""), 4.5, 3.4)
     for i, (model, fits) in enumerate(histories.groupby("model", sort=False)):
         chosen = fits[fits["chosen"]]
         for axis, column in zip(axes, ("inner_loss", "inner_waf"), strict=True):
@@ -166,35 +174,97 @@ def training_curves(histories: pd.DataFrame) -> Figure:
     return figure
 
 
-def reliability(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """Confidence against accuracy with the diagonal of perfect calibration."""
-    figure, axis = plt.subplots(figsize=(4.2, 3.9))
-    axis.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":")
-    for i, (name, table) in enumerate(tables.items()):
-        seen = table[table["clips"] > 0]
-        axis.plot(seen["confidence"], seen["accuracy"], color=LINES[i], linewidth=1, label=name)
-        size = 120 * seen["clips"] / seen["clips"].max()
-        axis.scatter(seen["confidence"], seen["accuracy"], s=size, color=LINES[i], alpha=0.7)
-    axis.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
-    axis.legend(frameon=False, loc="upper left")
+def reliability(tables: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
+    """Confidence against accuracy, with the diagonal of perfect calibration.
+
+    `tables` are those of `scores.reliability` by panel and line; a dot's area grows with its number
+    of clips.
+    """
+    figure, axes = panels(list(tables), 3.1, 3.4, sharey=True)
+    for axis, kinds in zip(axes, tables.values(), strict=True):
+        axis.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":")
+        for i, (kind, table) in enumerate(kinds.items()):
+            seen = table[table["clips"] > 0]
+            axis.plot(seen["confidence"], seen["accuracy"], color=LINES[i], linewidth=1, label=kind)
+            size = 10 + 90 * seen["clips"] / seen["clips"].max()
+            axis.scatter(seen["confidence"], seen["accuracy"], s=size, color=LINES[i], alpha=0.7)
+        axis.set(xlabel="confidence", xlim=(-0.04, 1.04), ylim=(-0.04, 1.04))
+        axis.set(xticks=(0, 0.5, 1), yticks=(0, 0.5, 1), aspect="equal")
+    axes[0].set_ylabel("accuracy")
+    _legend_above(figure, axes[0])
     return figure
 
 
-def lines(table: pd.DataFrame, *, x: str, series: str, panel: str, label: str) -> Figure:
-    """WAF with its interval along `x`: one panel a `panel`, one line a `series`."""
-    panels = list(dict.fromkeys(table[panel]))
-    figure, axes = plt.subplots(
-        1, len(panels), figsize=(3.6 * len(panels), 3.3), sharey=True, squeeze=False
-    )
-    for axis, title in zip(axes[0], panels, strict=True):
-        for i, name in enumerate(dict.fromkeys(table[series])):
-            part = table[(table[panel] == title) & (table[series] == name)]
-            axis.plot(part[x], part["waf"], marker="o", markersize=4, color=LINES[i], label=name)
-            axis.fill_between(
-                part[x], part["waf_low"], part["waf_high"], color=LINES[i], alpha=0.15
-            )
-        axis.set(title=title, xlabel=x)
-        axis.grid(axis="y", linewidth=0.4)
-    axes[0, 0].set_ylabel(label)
-    axes[0, 0].legend(frameon=False)
+def precision_coverage(
+    table: pd.DataFrame, *, panel: str, thresholds: Mapping[str, float]
+) -> Figure:
+    """Precision against coverage as the threshold rises: one panel a `panel`, one line a `who`.
+
+    A ring marks the panel's own threshold of `thresholds`.
+    """
+    parts = dict(list(table.groupby(panel, sort=False)))
+    titles = [f"{title}, ring at {thresholds[title]:g}" for title in parts]
+    figure, axes = panels(titles, 3.9, 3.6, sharex=True, sharey=True)
+    for axis, (title, shown) in zip(axes, parts.items(), strict=True):
+        for i, (who, part) in enumerate(shown.groupby("who", sort=False)):
+            axis.plot(100 * part["coverage"], 100 * part["precision"], color=LINES[i], label=who)
+            at = part[part["threshold"].sub(thresholds[title]).abs() < 1e-9]
+            axis.plot(100 * at["coverage"], 100 * at["precision"], "o", color=LINES[i],
+                      markersize=8, markerfacecolor="none", markeredgewidth=1.6)  # fmt: skip
+        axis.set(xlabel="clips kept, %", xlim=(-3, 103), ylim=(None, 102))
+        axis.grid(linewidth=0.4)
+    axes[0].set_ylabel("of these right, %")
+    _legend_above(figure, axes[0])
     return figure
+
+
+def kept_by_class(table: pd.DataFrame) -> Figure:
+    """Shares of each class among the clips kept, by round, beside those of the pool (a black line).
+
+    Columns round, label, kept, share, true_share; a figure above each bar is its clips.
+    """
+    labels, rounds = list(dict.fromkeys(table["label"])), sorted(set(table["round"]))
+    figure, axis = plt.subplots(figsize=(7.5, 3.4))
+    places, width = np.arange(len(labels)), 0.8 / len(rounds)
+    for i, number in enumerate(rounds):
+        part = table[table["round"] == number].set_index("label").loc[labels]
+        bars = axis.bar(
+            places - 0.4 + (i + 0.5) * width, 100 * part["share"], 0.92 * width,
+            alpha=1 - 0.35 * i / len(rounds), color=[colour(label, labels) for label in labels],
+        )  # fmt: skip
+        axis.bar_label(bars, [f"{n:.0f}" for n in part["kept"]], fontsize=8, padding=1)
+    truth = table[table["round"] == rounds[0]].set_index("label").loc[labels, "true_share"]
+    axis.hlines(100 * truth, places - 0.45, places + 0.45, color="black", label="truth")
+    axis.set(xticks=places, xticklabels=labels, ylabel="share, %")
+    if len(rounds) > 1:
+        axis.set_xlabel(f"bars of a class from left to right: rounds {rounds[0]} to {rounds[-1]}")
+    axis.legend(frameon=False)
+    return figure
+
+
+def fixed_and_broken(table: pd.DataFrame, labels: Sequence[str]) -> Figure:
+    """Clips that a rule fixes (to the right) and breaks (to the left), by true label.
+
+    Columns label, fixed, broken and rule, one panel each.
+    """
+    parts = {
+        f"{rule}\n{part['fixed'].sum():.0f} fixed, {part['broken'].sum():.0f} broken": part
+        for rule, part in table.groupby("rule", sort=False)
+    }
+    figure, axes = panels(list(parts), 3.4, 2.6, sharex=True, sharey=True)
+    colours, places = [colour(label, labels) for label in labels], np.arange(len(labels))
+    for axis, part in zip(axes, parts.values(), strict=True):
+        part = part.set_index("label").loc[list(labels)]
+        axis.barh(places, part["fixed"], color=colours)
+        axis.barh(places, -part["broken"], color=colours, alpha=0.45, hatch="///", edgecolor="w")
+        axis.axvline(0, color="black", linewidth=0.8)
+        axis.set_yticks(places, labels)
+        axis.set_ylim(len(labels) - 0.5, -0.5)
+        axis.xaxis.set_major_formatter(lambda x, _: f"{abs(x):g}")
+        axis.set_xlabel("clips broken | fixed", fontsize=9)
+    return figure
+
+
+def _legend_above(figure: Figure, axis: Axes) -> None:
+    handles, names = axis.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=len(names), frameon=False)

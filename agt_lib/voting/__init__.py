@@ -33,12 +33,12 @@ from agt_lib.voting.scoring import (
     labels,
 )
 from agt_lib.voting.stages import all_rules, rule_names
-from agt_lib.voting.sweeps import advantage_map, guide_sweep, reweight
+from agt_lib.voting.sweeps import advantage_map, draw_map, guide_sweep, reweight
 
 __all__ = [
     "AGT", "BASELINE", "MODELS", "PAPER", "VOICE", "Predictions", "Stage",
     "VoteConfig", "advantage_map", "all_rules", "alone", "compare_rules",
-    "corrected", "disagreements", "draw", "fixed_and_broken", "guide_sweep",
+    "corrected", "disagreements", "draw", "draw_map", "fixed_and_broken", "guide_sweep",
     "labels", "majority", "mean", "one_of", "prevalence_ratios",
     "propose_triggers", "read_prior", "reweight", "rule_names", "rules", "smoothed",
     "triggered", "variants", "vote",

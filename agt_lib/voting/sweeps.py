@@ -6,8 +6,10 @@ S seeds, N clips, C classes. WAF in per cent, of the votes' expected counts.
 from collections.abc import Sequence
 from dataclasses import replace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from agt_lib.evaluation.predictions import Predictions
 from agt_lib.evaluation.scores import Sample, interval, weighted_waf
@@ -141,6 +143,46 @@ def advantage_map(
                 line = {"rule": rule, "against": against} | cell | {"waf": of_rule[rule][0]}
                 lines.append(line | _line(of_rule[rule] - of_rule[against]))
     return pd.DataFrame(lines)
+
+
+def draw_map(table: pd.DataFrame) -> Figure:
+    """A picture of an `advantage_map`, one panel a contrast.
+
+    A dot marks a cell
+    whose interval leaves zero out, a frame the cell of the corpus as it is (shift 1, 1).
+    """
+    panels = list(table.groupby(["rule", "against"], sort=False))
+    rows = -(-len(panels) // 2)
+    figure, axes = plt.subplots(
+        rows, 2, figsize=(9.2, 3.3 * rows), sharex=True, sharey=True, squeeze=False
+    )
+    largest = table["difference"].abs().quantile(0.9)  # beyond it the numbers tell
+    for axis, ((rule, against), part) in zip(axes.flat, panels, strict=False):
+        grid = part.pivot(index="unreliability", columns="shift", values="difference")
+        image = axis.imshow(grid, cmap="PuOr_r", vmin=-largest, vmax=largest, aspect="auto")
+        for row in part.itertuples():
+            x, y = grid.columns.get_loc(row.shift), grid.index.get_loc(row.unreliability)
+            sure = row.difference_low > 0 or row.difference_high < 0
+            text = f"{row.difference:+.1f}" + "\N{BULLET}" * sure
+            light = "white" if abs(row.difference) > 0.6 * largest else "black"
+            axis.text(
+                x, y, text, ha="center", va="center", fontsize=7, color=light, in_layout=False
+            )  # inside its cell, so the layout need not measure it
+            if row.shift == row.unreliability == 1:
+                axis.add_patch(
+                    plt.Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor="black", lw=1.6)
+                )
+        shown = part[part["shift"] == 1].set_index("unreliability")["shown"]
+        axis.set_yticks(range(len(grid)), [f"{shown[u]:.0f} %" for u in grid.index])
+        axis.set_xticks(range(len(grid.columns)), [f"{s:g}" for s in grid.columns])
+        axis.set_title(f"{rule}  \N{MINUS SIGN}  {against}", fontsize=10)
+        axis.tick_params(length=0)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("clips whose voice shows\nthe label, at shift 1")
+    for axis in axes[-1]:
+        axis.set_xlabel("shift of the labels: 0 training, 1 test")
+    figure.colorbar(image, ax=axes, label="points of WAF", shrink=0.6, extend="both")
+    return figure
 
 
 def _line(differences: np.ndarray) -> dict[str, float]:

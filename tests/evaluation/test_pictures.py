@@ -1,8 +1,11 @@
+"""Pictures show the numbers they were given."""
+
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 
+from agt_lib import evaluation
 from agt_lib.corpora.labels import EMOTIONS
 from agt_lib.evaluation import pictures
 from agt_lib.workspace.run import save_figure
@@ -53,26 +56,87 @@ def test_a_figure_is_saved_as_png_and_pdf_beside_its_data(tmp_path):
 
 def test_a_confusion_matrix_shows_counts_coloured_by_share_of_the_row():
     table = pd.DataFrame([[30, 10], [5, 5]], index=["x", "y"], columns=["x", "y"])
-    figure = pictures.confusion_matrices({"AGT": table})
+    figure = pictures.heatmaps({"AGT": table}, fmt=".0f", by_row=True)
     axis = figure.axes[0]
     assert [text.get_text() for text in axis.texts] == ["30", "10", "5", "5"]
     assert axis.collections[0].get_array().ravel().tolist() == [0.75, 0.25, 0.5, 0.5]
 
 
-def test_clips_without_frames_sound_or_words_leave_their_place_empty():
-    shown = [
-        {"title": "a", "frames": np.zeros((3, 8, 8, 3), np.uint8), "waveform": np.ones(160) / 2,
-         "text": "Hello"},
-        {"title": "b", "frames": None, "waveform": None, "text": None},
-    ]  # fmt: skip
-    figure = pictures.clips(shown)
-    assert len(figure.axes) == 4
-    assert figure.axes[3].get_title(loc="left") == "(no words)"
-    assert len(figure.axes[0].images) == 1
-    assert len(figure.axes[2].images) == 0
+def test_lines_shade_the_interval_and_mark_a_place():
+    table = pd.DataFrame(
+        {
+            "vote": ["sample", "sample", "blend", "blend"], "guide_share": [0.0, 1.0] * 2,
+            "difference": [0.0, 2.0, 0.0, 1.0], "difference_low": -1.0, "difference_high": 3.0,
+        }
+    )  # fmt: skip
+    figure = pictures.lines(
+        table, x="guide_share", value="difference", series="vote", label="points",
+        marked={"the paper's": 0.8},
+    )  # fmt: skip
+    axis = figure.axes[0]
+    drawn, blended, marked = axis.lines
+    assert list(drawn.get_ydata()) == [0, 2]
+    assert list(blended.get_ydata()) == [0, 1]
+    assert list(marked.get_xdata()) == [0.8, 0.8]
+    assert len(axis.collections) == 2
 
 
-def test_dollars_in_a_transcript_are_no_mathematics(tmp_path):
-    shown = [{"title": "a$_b$", "frames": None, "waveform": None, "text": r"cost $\foo 5$"}]
-    save_figure(pictures.clips(shown), tmp_path, "clips", scores())
-    assert (tmp_path / "clips.png").is_file()
+def test_lines_without_an_interval_have_a_panel_a_value_of_panel():
+    table = pd.DataFrame({"epoch": [1, 2, 1], "loss": [3.0, 2.0, 4.0], "model": "a"})
+    figure = pictures.lines(
+        table.assign(panel=["x", "x", "y"]), x="epoch", value="loss", series="model",
+        panel="panel", label="loss",
+    )  # fmt: skip
+    left, right = figure.axes
+    assert (left.get_title(), right.get_title()) == ("x", "y")
+    assert list(left.lines[0].get_ydata()) == [3, 2]
+    assert not left.collections
+
+
+def test_each_model_has_a_panel_and_each_kind_of_confidence_a_line():
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(3), 60)
+    table = evaluation.reliability(np.arange(60) % 3, probabilities)
+    tables = {model: {"raw": table, "calibrated": table} for model in ("voice", "AGT")}
+    figure = pictures.reliability(tables)
+    assert [axis.get_title() for axis in figure.axes] == ["voice", "AGT"]
+    assert all(len(axis.collections) == 2 for axis in figure.axes)
+
+
+def test_the_ring_lies_at_the_panels_threshold():
+    table = pd.DataFrame(
+        {
+            "confidence": "raw",
+            "who": "AGT",
+            "threshold": [0.5, 0.9],
+            "coverage": [0.8, 0.2],
+            "precision": [0.7, 0.95],
+        }
+    )
+    figure = pictures.precision_coverage(table, panel="confidence", thresholds={"raw": 0.9})
+    ring = figure.axes[0].lines[1]
+    np.testing.assert_allclose(ring.get_xydata(), [[20, 95]])
+
+
+def test_bars_are_shares_of_what_was_kept_with_its_clips_above():
+    table = pd.DataFrame(
+        {
+            "round": [1, 1, 2, 2],
+            "label": ["sad", "happy"] * 2,
+            "kept": [3.0, 1.0, 2.0, 2.0],
+            "share": [0.75, 0.25, 0.5, 0.5],
+            "true_share": [0.4, 0.6, 0.4, 0.6],
+        }
+    )
+    axis = pictures.kept_by_class(table).axes[0]
+    assert [bar.get_height() for bar in axis.patches] == [75, 25, 50, 50]
+    assert [text.get_text() for text in axis.texts] == ["3", "1", "2", "2"]
+    assert "rounds 1 to 2" in axis.get_xlabel()
+
+
+def test_fixed_clips_go_to_the_right_and_broken_ones_to_the_left_in_the_labels_order():
+    table = pd.DataFrame(
+        {"label": ["b", "a"], "fixed": [3.0, 1.0], "broken": [2.0, 0.0], "rule": "vote"}
+    )
+    axis = pictures.fixed_and_broken(table, ["a", "b"]).axes[0]
+    assert [bar.get_width() for bar in axis.patches] == [1, 3, 0, -2]
+    assert "4 fixed, 2 broken" in axis.get_title()

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from agt_lib.corpora.media import MediaError
-from agt_lib.evaluation import plots_prompts
+from agt_lib.evaluation import pictures
 from agt_lib.features.extract import SHARD_SIZES, extract
 from agt_lib.fusion.data import from_corpus
 from agt_lib.fusion.reference import logistic_regression
@@ -256,8 +256,8 @@ def test_the_heatmap_shows_each_share_at_its_label_and_rank(ranked):
     table = place_shares(rankings.places(true), true, corpus.labels)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        figure = plots_prompts.rank_heatmaps({"out-of-fold": table, "test": table})
+        figure = pictures.heatmaps({"out-of-fold": table, "test": table}, fmt=".0%")
     drawn = figure.axes[0].collections[0].get_array().reshape(6, 6)
-    np.testing.assert_allclose(drawn, 100 * table)
+    np.testing.assert_allclose(drawn, table)
     assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == list(corpus.labels)
     plt.close(figure)

@@ -1,6 +1,7 @@
 """Sweeps agree with what they sweep, and reweighting gives the circumstances asked for."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import f1_score
 
@@ -10,6 +11,7 @@ from agt_lib.voting import (
     alone,
     compare_rules,
     corrected,
+    draw_map,
     guide_sweep,
     mean,
     reweight,
@@ -144,3 +146,29 @@ def test_the_map_refuses_a_prior_with_a_zero(clips):
             train=P,
             test=np.array([0, 0.2, 0.2, 0.2, 0.2, 0.2]),
         )
+
+
+@pytest.fixture
+def cells():
+    return pd.DataFrame(
+        [
+            {
+                "rule": rule, "against": "AGT", "shift": shift, "unreliability": u,
+                "difference": shift - u, "difference_low": shift - u - 0.6,
+                "difference_high": shift - u + 0.6,
+                "shown": 100 - 20 * u,
+            }
+            for rule in ("vote", "majority") for shift in (0.0, 1.0) for u in (0.0, 1.0)
+        ]
+    )  # fmt: skip
+
+
+def test_the_map_has_a_panel_a_contrast_and_a_dot_where_zero_is_left_out(cells):
+    figure = draw_map(cells)
+    panel = figure.axes[0]
+    texts = {text.get_position(): text.get_text() for text in panel.texts}
+    assert texts == {(0, 0): "+0.0", (1, 0): "+1.0•", (0, 1): "-1.0•", (1, 1): "+0.0"}
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["100 %", "80 %"]
+    assert panel.get_title().startswith("vote")
+    (frame,) = panel.patches
+    assert frame.get_xy() == (0.5, 0.5)
