@@ -53,7 +53,8 @@ class Corpus:
     """Clips with their splits, labels and media.
 
     `answers` holds the labels of test clips where they are known. They are for scoring alone:
-    nothing that fits or chooses reads them.
+    nothing that fits or chooses reads them. `features_at` is the folder of features that MERTools
+    made, for a corpus without media.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Corpus:
     answers: pd.Series = field(default_factory=lambda: pd.Series(dtype="str"))
     synthetic: bool = False
     notes: tuple[str, ...] = ()
+    features_at: Path | None = None
 
     def split(self, *splits: str) -> pd.DataFrame:
         """The clips of the splits named, in the corpus' order."""
@@ -112,6 +114,7 @@ def build(
     notes: Iterable[str] = (),
     problems: Iterable[Problem] = (),
     check_files: bool = True,
+    features_at: Path | None = None,
 ) -> Corpus:
     """Validate `table` (a `name` column and `COLUMNS`) and return it as a Corpus.
 
@@ -156,7 +159,8 @@ def build(
     if answers is not None:
         given = answers.map(normalise).dropna().astype("str")
         known = given.reindex(clips.index[clips["split"] == "test"]).dropna()
-    return Corpus(name, clips, labels, known.rename("emotion"), synthetic, tuple(notes))
+    known = known.rename("emotion")
+    return Corpus(name, clips, labels, known, synthetic, tuple(notes), features_at)
 
 
 def _answer_problems(answers: pd.Series, labels: Sequence[str]) -> list[Problem]:

@@ -12,8 +12,8 @@ from agt_lib.corpora.tables import read_rows
 MEDIA = ("video", "audio", "text")
 
 
-def load(path: str | Path, labels: Sequence[str] = EMOTIONS) -> Corpus:
-    """Read the CSV file `path`: UTF-8, one header, one row per clip.
+def load(root: str | Path, labels: Sequence[str] = EMOTIONS) -> Corpus:
+    """Read the CSV file `root`: UTF-8, one header, one row per clip.
 
     Columns: `name`, at least one of `video`, `audio` and `text`, and, where known, `split`,
     `emotion` and `speaker`; others are ignored with a note. Files are named relative to the CSV's
@@ -23,7 +23,7 @@ def load(path: str | Path, labels: Sequence[str] = EMOTIONS) -> Corpus:
 
     Raises CorpusError with every problem and its row (the header is row 1).
     """
-    path = Path(path).absolute()
+    path = Path(root).absolute()
     table, problems = read_rows(path, ["name"])
     if any(problem.column in ("file", "encoding") for problem in problems):
         raise CorpusError(str(path), problems)

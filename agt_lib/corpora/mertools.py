@@ -71,6 +71,7 @@ def load(root: str | Path, labels: Sequence[str] = EMOTIONS) -> Corpus:
         answers=None if answers is None else answers["discrete"],
         problems=problems,
         notes=notes,
+        features_at=root,
     )
 
 
@@ -85,21 +86,20 @@ def feature_folders(root: str | Path) -> dict[str, Path]:
     return folders
 
 
-def stamps(root: str | Path | None, folders: Mapping[str, str]) -> dict[str, str]:
-    """A hash of each modality's feature files as they lie there: names, sizes, times of change.
+def stamps(root: str | Path, folders: Mapping[str, str]) -> dict[str, str]:
+    """A hash of the feature files of each modality's folder: names, sizes, times of change.
 
-    `folders` are by modality. Raises ValueError listing the folders there are where one is "auto":
-    no profile knows their names.
+    Raises ValueError, listing the folders there are, where one is not there.
     """
-    there = feature_folders(root) if root else {}
-    if missing := [m for m, folder in folders.items() if folder == "auto"]:
+    there = feature_folders(root)
+    if missing := [f"{m} {name!r}" for m, name in folders.items() if name not in there]:
         raise ValueError(
-            "corpus mertools takes a feature folder's name for each modality, or an empty one; "
-            f"not given: {', '.join(missing)}. Folders: {', '.join(there)}"
+            "MERTools' features are given by a folder's name for each modality, or an empty one; "
+            f"not there: {', '.join(missing)}. Folders: {', '.join(there)}"
         )
     found = {}
     for modality, name in folders.items():
-        files = sorted(there[name].glob("*.npy")) if name in there else []
+        files = sorted(there[name].glob("*.npy"))
         status = [(path.name, path.stat()) for path in files]
         found[modality] = digest([name, [(n, s.st_size, s.st_mtime_ns) for n, s in status]])
     return found

@@ -1,74 +1,73 @@
-"""One function per source of clips, all behind `load`."""
+"""The sources of clips, all behind `load`: a new one is a module with a reader, and a line here."""
 
+import inspect
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agt_lib.corpora.corpus import Corpus
 from agt_lib.workspace.kept import digest
-from agt_lib.workspace.run import Run
+
+if TYPE_CHECKING:
+    from agt_lib.workspace.run import Run
 
 SOURCES = {
-    "mini": "rendered by this project; no root",
-    "smoke": "rendered by this project, small; no root",
-    "manifest": "root: a CSV file with one row per clip",
-    "mer2024": "root: the folder mer2024-dataset as downloaded",
-    "mertools": "root: a folder of MERTools' features with its label-disdim.csv",
+    "mini": ("mini_corpus:load", "rendered by this project; no root"),
+    "smoke": ("mini_corpus:smoke", "rendered by this project, small; no root"),
+    "manifest": ("agt_lib.corpora.manifest:load", "root: a CSV file with one row per clip"),
+    "mer2024": ("agt_lib.corpora.mer2024:load", "root: the folder mer2024-dataset as downloaded"),
+    "mertools": (
+        "agt_lib.corpora.mertools:load",
+        "root: a folder of MERTools' features with its label-disdim.csv",
+    ),
 }
+"""Each source's reader, "module:function", and what it is given. A reader says by the names of its
+parameters what it takes: `root` (a Path), `labels` (another label set), and options of its own."""
 
 
 def load(source: str, root: str | Path | None = None, **options) -> Corpus:
     """The corpus that `source` names, validated whole.
 
     `root` is the file or folder it lies in (see `SOURCES`); the rendered corpora need none.
-    `options` go to the source's own reader. Raises ValueError for an unknown source or a root
-    that is not given, CorpusError with all problems found in the corpus.
+    `options` go to the source's own reader. Raises ValueError for an unknown source, a root that
+    is not given or an option that the reader does not take, CorpusError with all problems found
+    in the corpus.
     """
-    known = "\n".join(f"  {name}: {what}" for name, what in SOURCES.items())
+    known = "\n".join(f"  {name}: {what}" for name, (_, what) in SOURCES.items())
     if source not in SOURCES:
         raise ValueError(f"unknown corpus {source!r}; the sources are\n{known}")
-    if source in ("mini", "smoke"):
-        import mini_corpus
-
-        return mini_corpus.load(source, **options)
+    module, _, function = SOURCES[source][0].partition(":")
+    reader = getattr(import_module(module), function)
+    taken = inspect.signature(reader).parameters
+    if "labels" in options and "labels" not in taken:
+        raise ValueError(f"corpus {source!r} has its own label set; leave the labels empty")
+    if unknown := [name for name in options if name not in taken]:
+        raise ValueError(
+            f"corpus {source!r} takes no {', '.join(unknown)}, only {', '.join(taken)}"
+        )
+    if "root" not in taken:
+        return reader(**options)
     if root is None or not str(root).strip():
         raise ValueError(f"corpus {source!r} needs a root; the sources are\n{known}")
-    root = Path(root).expanduser()
-    if source == "manifest":
-        from agt_lib.corpora import manifest
-
-        return manifest.load(root, **options)
-    if source == "mer2024":
-        from agt_lib.corpora import mer2024
-
-        return mer2024.load(root, **options)
-    from agt_lib.corpora import mertools
-
-    return mertools.load(root, **options)
+    return reader(root=Path(root).expanduser(), **options)
 
 
-def of_run(run: Run) -> Corpus:
+def of_run(run: "Run") -> Corpus:
     """The corpus of a notebook's run, told to the run; prints what the corpus notes.
 
-    Raises ValueError where the run names labels and the source has its own, and as `load` does.
+    Raises as `load` does.
     """
-    if run.labels and run.source not in ("manifest", "mertools"):
-        raise ValueError(
-            f"corpus {run.source!r} has its own label set; leave the parameter labels empty"
-        )
-    facts = {}
-    if run.source == "mertools":
+    corpus = load(run.source, run.root, **({"labels": run.labels} if run.labels else {}))
+    facts = {
+        "name": corpus.name,
+        "fingerprint": corpus.fingerprint,
+        "answers": digest(corpus.answers.to_dict()),
+        "synthetic": corpus.synthetic,
+    }
+    if corpus.features_at is not None:
         from agt_lib.corpora import mertools
 
-        facts["folders"] = mertools.stamps(run.root, run.encoders)
-    corpus = load(run.source, run.root, **({"labels": run.labels} if run.labels else {}))
-    run.tell(
-        "corpus",
-        facts
-        | {
-            "name": corpus.name,
-            "fingerprint": corpus.fingerprint,
-            "answers": digest(corpus.answers.to_dict()),
-            "synthetic": corpus.synthetic,
-        },
-    )
+        facts["folders"] = mertools.stamps(corpus.features_at, run.encoders)
+    run.tell("corpus", facts)
     print(*corpus.notes, sep="\n")
     return corpus

@@ -20,13 +20,13 @@ MOST_POINTS = 2000
 def of_run(run: Run, corpus: Corpus) -> dict[str, Features]:
     """The features of each modality of `run`: what is kept, else extracted; told to `run`.
 
-    Of the corpus "mertools" they are read from the
-    folders that the run names. Raises what `extract` and `mertools.read_features` raise.
+    Of a corpus whose features MERTools made they are read from the folders that the run names.
+    Raises what `extract` and `mertools.read_features` raise.
     """
-    if run.source == "mertools":
+    if corpus.features_at is not None:
         names = corpus.clips.index
         found = {
-            m: mertools.read_features(run.root, folder, m, names)
+            m: mertools.read_features(corpus.features_at, folder, m, names)
             for m, folder in run.encoders.items()
         }
     else:

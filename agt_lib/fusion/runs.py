@@ -39,7 +39,7 @@ def of_run(
     """
     folds = folds_of(corpus, run.profile.n_folds, run.profile.fold_seed)
     features = raw_features(run, corpus.only(*splits) if splits else corpus)
-    if tuned and run.source == "mertools":
+    if tuned and corpus.features_at is not None:
         print("features that MERTools made can't be tuned: there are no clips here; raw ones")
     elif tuned:
         ranker = "llm" if run.profile.name == "paper" else "classifier"  # GPT-4, section 2.1

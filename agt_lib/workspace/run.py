@@ -169,12 +169,7 @@ def start(notebook: str, parameters: Mapping[str, Any]) -> Run:
             "agt_lib.corpora.SOURCES) and root"
         )
     asked = {modality: given.get(modality, "") for modality in ENCODERS}
-    # MERTools' features have folders, which no profile names.
-    own_folders = source == "mertools"
-    encoders = {
-        m: getattr(preset, m) if spec == AUTO and not own_folders else spec
-        for m, spec in asked.items()
-    }
+    encoders = {m: getattr(preset, m) if spec == AUTO else spec for m, spec in asked.items()}
     used = {modality: spec for modality, spec in encoders.items() if spec}
     if not used:
         raise ValueError("every modality was left out; give at least one of audio, video, text")

@@ -31,3 +31,16 @@ def test_a_manifest_is_read_without_importing_the_renderer(tmp_path, monkeypatch
     (tmp_path / "clips.csv").write_text("name,text\nx,hi\n")
     load("manifest", tmp_path / "clips.csv")
     assert "mini_corpus" not in sys.modules
+
+
+def test_an_option_that_a_reader_does_not_take_is_refused_with_those_it_takes(tmp_path):
+    with pytest.raises(ValueError, match="corpus 'mer2024' has its own label set"):
+        load("mer2024", tmp_path, labels=("joy", "anger"))
+    with pytest.raises(ValueError, match="corpus 'manifest' takes no seed, only root, labels"):
+        load("manifest", tmp_path, seed=1)
+
+
+def test_a_new_source_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setitem(SOURCES, "own", ("agt_lib.corpora.manifest:load", "root: a CSV file"))
+    (tmp_path / "clips.csv").write_text("name,text\nx,hi\n")
+    assert load("own", tmp_path / "clips.csv").clips.index.tolist() == ["x"]

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from agt_lib import corpora, evaluation
-from agt_lib.corpora import mertools
 from agt_lib.corpora.folds import make_folds
 from agt_lib.corpora.labels import EMOTIONS
+from agt_lib.features import mertools
 from agt_lib.fusion import table1
 from agt_lib.fusion.config import FusionConfig
 from agt_lib.fusion.crossval import cross_validate
@@ -70,7 +70,7 @@ def test_04_scores_the_peers_features_as_the_library_does(data_folder, tmp_path,
     corpus = corpora.load("mertools", tmp_path)
     folders = {"audio": "whisper-UTT", "video": "openface-UTT"}
     features = {
-        modality: mertools.features(tmp_path, folder, modality, corpus.clips.index)
+        modality: mertools.read_features(tmp_path, folder, modality, corpus.clips.index)
         for modality, folder in folders.items()
     }
     data = from_corpus(corpus, features)

@@ -67,7 +67,7 @@ def test_parameters_that_can_not_be_are_refused_with_what_to_give(parameters, me
 def test_mertools_without_folders_lists_those_there_are(tmp_path):
     (tmp_path / "label-disdim.csv").write_text("name,discrete\na,happy\n")
     (tmp_path / "features" / "hubert-UTT").mkdir(parents=True)
-    with pytest.raises(ValueError, match="not given: video, text. Folders: hubert-UTT"):
+    with pytest.raises(ValueError, match="not there: video 'clip', text .*Folders: hubert-UTT"):
         resolve(corpus="mertools", root=str(tmp_path), audio="hubert-UTT")
 
 
