@@ -60,10 +60,12 @@ def tuned(
             language=prompts.language_of(corpus),
             budget=LLM_BUDGET,
             prices=LLM_PRICES,
-            seed=seed,
         )
         encoder = encoders.build(specs["text"])
-        found["text"] = prompts.tuned_text(corpus, folds, encoder, ranker=asked, **options)
+        found["text"] = prompts.tuned_text(
+            corpus.only(*splits) if splits else corpus, folds, encoder, ranker=asked,
+            max_failures=max_failures,
+        )  # fmt: skip
     return found
 
 

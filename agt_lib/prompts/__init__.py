@@ -1,31 +1,24 @@
-"""Text features by ranked prompts (section 2.1 and figure 2b of the paper).
+"""Text features by ranked prompts (notebook 03; section 2.1 and figure 2b of the paper).
 
 A ranker puts the labels in order for each transcript; words and labels together go through the
 language model.
 """
 
-from agt_lib.prompts.classifier import ClassifierRanker
-from agt_lib.prompts.compose import TEMPLATES, check_template, compose
-from agt_lib.prompts.features import build, rank, ranked_corpus, ranked_features, tuned_text
-from agt_lib.prompts.llm import LLMRanker, RankingError
-from agt_lib.prompts.ranking import Rankings, by_share, mean_reciprocal_rank, place_shares
-from agt_lib.prompts.wording import language_of
+import lazy_loader
 
-__all__ = [
-    "TEMPLATES",
-    "ClassifierRanker",
-    "LLMRanker",
-    "RankingError",
-    "Rankings",
-    "build",
-    "by_share",
-    "check_template",
-    "compose",
-    "language_of",
-    "mean_reciprocal_rank",
-    "place_shares",
-    "rank",
-    "ranked_corpus",
-    "ranked_features",
-    "tuned_text",
-]
+VERSION = 1
+"""Raised when the same words and labels give another prompt, another ranking or another text."""
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "classifier": ["ClassifierRanker"],
+        "endpoint": ["RankingError"],
+        "features": ["build", "rank", "ranked_corpus", "ranked_features", "tuned_text"],
+        "llm": ["LLMRanker"],
+        "rankings": [
+            "Rankings", "by_share", "mean_reciprocal_rank", "place_shares", "quality",
+        ],
+        "wording": ["TEMPLATES", "check_template", "compose", "language_of"],
+    },
+)  # fmt: skip

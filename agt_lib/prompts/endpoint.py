@@ -1,78 +1,145 @@
-"""Where to ask, from the environment: an OpenAI-compatible endpoint and its key."""
+"""An OpenAI-compatible endpoint: bounded answers, one deadline for each, and a key nobody sees."""
 
+import json
 import os
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
 from typing import Any
-from urllib.parse import urlsplit
 
-DEFAULT_URL = "https://api.openai.com/v1"
-URL_VARIABLE, KEY_VARIABLE = "OPENAI_BASE_URL", "OPENAI_API_KEY"
+import openai
 
-
-class Secret:
-    """A key that no print, log or traceback shows."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str):
-        self._value = value
-
-    def __repr__(self) -> str:
-        return "Secret(***)"
-
-    def __reduce__(self) -> Any:
-        raise TypeError("a key is not written down")
-
-    def reveal(self) -> str:
-        """The key itself."""
-        return self._value
-
-    def hide(self, text: str) -> str:
-        """`text` without the key."""
-        return text.replace(self._value, "***")
+KEY = "OPENAI_API_KEY"
+TIMEOUT = 60.0
+"""Seconds for a whole answer, from the request to its last byte."""
+RETRIES = 5
+"""By the openai package: it doubles its pauses and honours a Retry-After of up to two minutes."""
+ANSWER_TOKENS, ANSWER_BYTES = 200, 65_536
+"""The longest answer asked for, and the longest that is read. A ranking takes 40 and 1000."""
+REPLACED = {"temperature": {}, "max_tokens": {"max_completion_tokens": ANSWER_TOKENS}}
+"""Options that some models refuse, and what is sent instead."""
+ENDLESS = b'{"choices": [{"message": {}, "finish_reason": "length"}]}'
+BROKEN = b'{"error": {"message": "what came in time is no chat completion"}}'
+"""What an answer of more than `ANSWER_BYTES`, and one that broke off, are read as."""
 
 
-@dataclass(frozen=True)
+class RankingError(RuntimeError):
+    """Ranking stopped before its end; what was answered is kept."""
+
+
+class Unranked(RuntimeError):
+    """Why one text has no ranking; its `stage` is service, request, refused or answer."""
+
+    def __init__(self, stage: str, reason: str):
+        super().__init__(reason)
+        self.stage = stage
+
+
 class Endpoint:
-    """Where to ask: a base URL without credentials, and the key."""
+    """The endpoint at `url`, with the environment's key; safe to use from several threads.
 
-    url: str
-    key: Secret
+    `pay` is called with each request before it is sent, and may raise RankingError. What it returns
+    is called with the answer's tokens in and out, or None if the endpoint may bill tokens that it
+    did not count. Raises ValueError if the key is missing or can't be one.
+    """
 
-    @classmethod
-    def from_environment(cls) -> "Endpoint":
-        """From OPENAI_BASE_URL (OpenAI's own by default) and OPENAI_API_KEY.
+    def __init__(self, url: str, model: str, pay: Callable):
+        self._key, self._where = os.environ.get(KEY, "").strip(), f"{url}, model {model}"
+        if not (self._key and self._key.isascii() and self._key.isprintable()):
+            raise ValueError(
+                f"{KEY} is not set, or has letters that no key has. The key belongs into this "
+                "environment variable, never into a notebook (any word if none is asked for)"
+            )
+        self._options = {"model": model, "temperature": 0, "max_tokens": ANSWER_TOKENS}
+        # The key goes to this endpoint and to no other that it may name.
+        wire = _Wire(timeout=TIMEOUT, follow_redirects=False)
+        wire.pay = pay
+        options = {"base_url": url, "max_retries": RETRIES, "http_client": wire}
+        client = openai.OpenAI(api_key=self._key, **options)
+        self._chats, self.close = client.chat.completions.with_raw_response, client.close
 
-        Raises ValueError, showing neither, where the key is missing or can't be one, or the URL
-        has a user name, password, query or fragment, which would end up in logs.
+    def ask(self, messages: Sequence[Mapping[str, str]]) -> tuple[str, str]:
+        """The model's answer, and the problem that left it without one (a refusal) or "".
+
+        Raises Unranked if the endpoint does not answer or refuses this request, RankingError if it
+        would refuse all others too.
         """
-        key = Secret(os.environ.get(KEY_VARIABLE, "").strip())
-        if not key.reveal():
-            raise ValueError(
-                f"{KEY_VARIABLE} is not set. Put your endpoint's key into this environment "
-                "variable, never into a notebook; any word will do for an endpoint that asks for "
-                "none"
-            )
-        if not (key.reveal().isascii() and key.reveal().isprintable()):
-            raise ValueError(
-                f"{KEY_VARIABLE} holds characters that no key has (a line break, or letters "
-                "outside ASCII): set it again"
-            )
-        return cls(base_url(), key)
+        while True:
+            options = dict(self._options)
+            try:
+                found = self._chats.create(messages=messages, **options)
+                content, problem, _ = _completion(found.content)
+                return self._shown(content), self._shown(problem)[:200]
+            except openai.OpenAIError as error:
+                failure = self._failure(error, options)
+            # Raised out here, so that no traceback shows the endpoint's words with the key in them.
+            if failure is not None:
+                raise failure
+
+    def _failure(self, error: openai.OpenAIError, sent: Mapping[str, Any]) -> Exception | None:
+        """What to raise; None if the request is to be sent again without an option it names."""
+        said, status = self._shown(error)[:300], getattr(error, "status_code", 504)
+        if status in (400, 422):
+            for name, instead in REPLACED.items():
+                if name in sent and name in f"{error.param} {error}":
+                    self._options = {k: v for k, v in sent.items() if k != name} | instead
+                    return None
+            return Unranked("request", f"the endpoint refuses the request: {said}")
+        used_up = getattr(error, "code", None) == "insufficient_quota"
+        if not used_up and (status >= 500 or status in (408, 409, 429)):
+            return Unranked("service", f"no answer from {self._where}: {said}")
+        advice = f"Check {KEY}, the URL (it ends in /v1 at most endpoints), the model and the quota"
+        return RankingError(f"{self._where}: {said}. {advice}.")
+
+    def _shown(self, said: Any) -> str:
+        """What the endpoint said, without the key and without what no file can hold."""
+        return str(said).replace(self._key, "***").encode(errors="replace").decode()
 
 
-def base_url() -> str:
-    """The URL of the endpoint that the environment names; ValueError as `from_environment`."""
-    url = os.environ.get(URL_VARIABLE, "").strip() or DEFAULT_URL
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # which would show the URL
-        parts = urlsplit("")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{URL_VARIABLE} is no URL; expected one like {DEFAULT_URL}")
-    if "@" in parts.netloc or parts.query or parts.fragment:
-        raise ValueError(
-            f"{URL_VARIABLE} has a user name, a query or a fragment, which logs would show; give "
-            f"scheme, host and path alone, and the key as {KEY_VARIABLE}"
-        )
-    return url.rstrip("/")
+class _Wire(openai.DefaultHttpxClient):
+    """Reads what comes within its bounds. An answer that breaks off is a 504: it is asked again."""
+
+    pay: Callable
+
+    def send(self, request: Any, **options: Any) -> Any:
+        settle, tokens = self.pay(request.content.decode()), None
+        ends, body = time.monotonic() + TIMEOUT, b""
+        try:
+            response = super().send(request, **(options | {"stream": True}))
+            with closing(response), suppress(Exception):  # of whichever library: it broke off
+                for chunk in response.iter_bytes():
+                    body += chunk
+                    if len(body) > ANSWER_BYTES or time.monotonic() > ends:
+                        break
+            status, body = response.status_code, body[: ANSWER_BYTES + 1]
+            if not response.is_success:
+                tokens = 0, 0
+            elif len(body) > ANSWER_BYTES:
+                body = ENDLESS
+            else:
+                try:
+                    tokens = _completion(body)[2]
+                except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+                    status, body = 504, BROKEN
+        except Exception as error:  # no connection; an answer that is late may be billed
+            tokens = None if "Timeout" in type(error).__name__ else (0, 0)
+            raise
+        finally:
+            settle(tokens)
+        headers = {k: v for k, v in response.headers.items() if k == "retry-after"}
+        if b"insufficient_quota" in body:
+            headers["x-should-retry"] = "false"
+        return type(response)(status, headers=headers, content=body, request=request)
+
+
+def _completion(body: bytes) -> tuple[str, str, tuple[int, int] | None]:
+    """The answer and the problem with it; the tokens in and out, if they were counted."""
+    completion = json.loads(body)
+    choice, usage = completion["choices"][0], completion.get("usage") or {}
+    message, ended = choice["message"], choice.get("finish_reason")
+    problem = f"the model refuses: {message['refusal']}" if message.get("refusal") else ""
+    if ended in ("length", "content_filter"):
+        problem = f"the answer was cut off: {ended}"
+    tokens = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    counted = all(isinstance(count, int) and count >= 0 for count in tokens)
+    return str(message.get("content") or ""), problem, tokens if counted else None

@@ -1,9 +1,7 @@
 """The paper's "fine-tuned" text feature: the language model's view of words and ranked labels."""
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,36 +10,31 @@ from agt_lib.corpora.corpus import Corpus
 from agt_lib.features.encoder import Encoder
 from agt_lib.features.extract import extract
 from agt_lib.features.features import Features
+from agt_lib.prompts import VERSION
 from agt_lib.prompts.classifier import ClassifierRanker
-from agt_lib.prompts.compose import VERSION, check_template, compose
 from agt_lib.prompts.llm import LLMRanker
-from agt_lib.prompts.ranking import Rankings
-from agt_lib.prompts.wording import TEXT_LIMIT, language_of
+from agt_lib.prompts.rankings import Rankings
+from agt_lib.prompts.wording import TEXT_LIMIT, check_template, compose, language_of
 from agt_lib.workspace.kept import digest, kept
 
 RANKERS = ("classifier", "llm")
 
 
 def ranked_corpus(
-    corpus: Corpus,
-    rankings: Rankings,
-    *,
-    template: str = "",
-    language: str = "en",
-    splits: Sequence[str] | None = None,
+    corpus: Corpus, rankings: Rankings, *, template: str = "", language: str = "en"
 ) -> Corpus:
-    """The clips of `splits` with words and ranked labels as their text (see `compose`).
+    """`corpus` with words and ranked labels as its clips' text (see `compose`).
 
     A clip without a ranking keeps its plain text. Raises ValueError where a clip with words was
     not ranked at all, and for a template without a place for the text or the labels.
     """
     template = check_template(template, language)
-    clips = (corpus.clips if splits is None else corpus.split(*splits)).copy()
+    clips = corpus.clips.copy()
     texts = clips["text"].dropna()
     if len(unknown := texts.index.difference(rankings.table.index, sort=False)):
         raise ValueError(
             f"{len(unknown)} clips with words are not among the rankings, the first is "
-            f"{unknown[0]!r}: rank the same splits of the same corpus"
+            f"{unknown[0]!r}: rank the same corpus"
         )
     long = texts.index[texts.str.len() > TEXT_LIMIT]
     if len(long):
@@ -67,10 +60,9 @@ def ranked_features(
     *,
     template: str = "",
     language: str = "en",
-    splits: Sequence[str] | None = None,
     **options: Any,
 ) -> Features:
-    """Features of the clips of `splits` by the text `encoder`, from words and ranked labels.
+    """Features of the clips of `corpus` by the text `encoder`, from words and ranked labels.
 
     `options` go to `extract`. The fingerprint names encoder, template and what made the rankings,
     so a model that was fitted on these features refuses plain ones. `failures` also lists the
@@ -79,7 +71,7 @@ def ranked_features(
     """
     if encoder.modality != "text":
         raise ValueError(f"ranked prompts need an encoder of text; got one of {encoder.modality}")
-    composed = ranked_corpus(corpus, rankings, template=template, language=language, splits=splits)
+    composed = ranked_corpus(corpus, rankings, template=template, language=language)
     features = extract(composed, encoder, **options)
     unranked = rankings.failures
     unranked = unranked[unranked["name"].isin(features.names)]
@@ -98,17 +90,11 @@ def ranked_features(
     )
 
 
-def rank(
-    corpus: Corpus,
-    folds: pd.Series,
-    ranker: ClassifierRanker | LLMRanker,
-    *,
-    splits: Sequence[str] | None = None,
-) -> Rankings:
-    """The rankings of the clips of `splits`, as an artefact where they come from a classifier.
+def rank(corpus: Corpus, folds: pd.Series, ranker: ClassifierRanker | LLMRanker) -> Rankings:
+    """The rankings of the clips of `corpus`, kept under `data/derived/`.
 
-    A language model's answers are kept by its own cache, where a clip without an answer is asked
-    for again. Raises ValueError for a corpus without transcripts.
+    Of a language model its answers are kept; a clip without an answer is asked for again. Raises
+    ValueError for a corpus without transcripts.
     """
     if corpus.clips["text"].isna().all():
         raise ValueError(
@@ -116,20 +102,13 @@ def rank(
             "gives them in its column text"
         )
     if isinstance(ranker, LLMRanker):
-        return ranker.rank(corpus, folds, splits=splits)
+        return ranker.rank(corpus, folds)
     made_from = {
         "corpus": corpus.fingerprint,
         "folds": digest([[name, int(fold)] for name, fold in folds.items()]),
-        "ranker": ranker.fingerprint,
-        "splits": None if splits is None else list(splits),
+        "ranker": ranker.fingerprint,  # with the room's version
     }
-
-    def make(folder: Path) -> dict[str, Any]:
-        rankings = ranker.rank(corpus, folds, splits=splits)
-        rankings.save(folder)
-        return {"ranked": int(rankings.ranked.sum())}
-
-    folder = kept("rankings", made_from, make)
+    folder = kept("rankings", made_from, lambda made: ranker.rank(corpus, folds).save(made))
     return Rankings.load(folder, corpus.labels)
 
 
@@ -148,10 +127,9 @@ def tuned_text(
     ranker: str | ClassifierRanker | LLMRanker = "classifier",
     template: str = "",
     language: str = "",
-    splits: Sequence[str] | None = None,
     **options: Any,
 ) -> Features:
-    """T* in one call: rank the clips of `splits`, compose, encode. Repeated, it costs nothing.
+    """T* in one call: rank the clips of `corpus`, compose, encode. Repeated, it costs nothing.
 
     `ranker`: "classifier", "llm" (GPT-4, or what the environment names), or one of your own
     making. An empty `language` is that of the transcripts. `options` go to `extract`.
@@ -161,10 +139,9 @@ def tuned_text(
         ranker = build(ranker, language=language)
     return ranked_features(
         corpus,
-        rank(corpus, folds, ranker, splits=splits),
+        rank(corpus, folds, ranker),
         encoder,
         template=template,
         language=language,
-        splits=splits,
         **options,
     )

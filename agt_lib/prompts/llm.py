@@ -1,57 +1,43 @@
-"""A ranker that asks a language model: the paper's GPT-4, or any OpenAI-compatible endpoint.
+"""A ranker that asks a language model: the paper's GPT-4, or any OpenAI-compatible endpoint."""
 
-N clips, C labels.
-"""
-
+import json
+import math
 import os
 import sys
-from collections import defaultdict
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pandas as pd
 
 from agt_lib.corpora.corpus import Corpus
-from agt_lib.corpora.folds import divisions
-from agt_lib.prompts import budget, reply, wording
-from agt_lib.prompts.budget import BudgetError, Estimate, Spending, count_tokens
-from agt_lib.prompts.cache import AnswerCache
-from agt_lib.prompts.chat import Chat, RequestError, ServiceError
-from agt_lib.prompts.divisions import others
-from agt_lib.prompts.endpoint import Endpoint, base_url
-from agt_lib.prompts.ranking import Rankings
+from agt_lib.prompts import VERSION, wording
+from agt_lib.prompts.endpoint import ANSWER_TOKENS, KEY, Endpoint, RankingError, Unranked
+from agt_lib.prompts.rankings import NO_WORDS, Rankings
 from agt_lib.workspace import paths
 from agt_lib.workspace.kept import digest
-from agt_lib.workspace.progress import bar as progress_bar
-from agt_lib.workspace.shards import ABSENT
+from agt_lib.workspace.progress import bar
+from agt_lib.workspace.shards import ABSENT, Shards
 
-MODEL_VARIABLE = "OPENAI_MODEL"
+URL, MODEL = "OPENAI_BASE_URL", "OPENAI_MODEL"
+DEFAULT_URL = "https://api.openai.com/v1"
 DEFAULT_MODEL = "gpt-4"  # section 2.1 of the paper
+PRICES = {"gpt-4": (30.0, 60.0)}
+"""US dollars for a million tokens in and out, as listed when this was written; the ranker's
+`prices` replace them."""
+EXPECTED_TOKENS = 40
+"""Of an answer: a ranking of six labels."""
+TRIES = 3
+"""Answers asked for until one is a ranking, each time with what was wrong with the last."""
+WORKERS = 8
+"""Chats at once."""
 PATIENCE = 10
 """Texts in a row without an answer after which the endpoint counts as out of order."""
-
-Examples = tuple[tuple[str, str], ...]
-"""Texts with their labels."""
-
-
-class RankingError(RuntimeError):
-    """Ranking stopped before its end; what was answered is kept."""
-
-
-class _Unranked(Exception):
-    def __init__(self, stage: str, reason: str):
-        super().__init__(reason)
-        self.stage, self.reason = stage, reason
-
-
-class _Prompt(NamedTuple):
-    text: str
-    examples: Examples
 
 
 @dataclass(frozen=True)
@@ -60,233 +46,248 @@ class LLMRanker:
 
     Endpoint and key come from the environment (OPENAI_BASE_URL, OPENAI_API_KEY) and stand in no
     field. `model`: empty for OPENAI_MODEL of the environment, else GPT-4. `language` of the prompt:
-    zh or en. `shots`: labelled examples of each label in the prompt, drawn by `seed` from training
-    folds only; 0 as in the paper's figure 2b, as far as it is known. `tries`: answers asked for
-    until one is a ranking, each time with what was wrong with the last. `budget`: US dollars that
-    one call of `rank` may spend (None: no limit), at `prices` per million tokens in and out (known
-    for GPT-4). `workers`: chats at once. `timeout`, `attempts` and `backoff`: see `chat.Chat`.
+    zh or en. `budget`: US dollars that one call of `rank` may spend (None: no limit), at `prices`
+    per million tokens in and out (known for GPT-4).
 
-    Answers are kept in `cache` (a file under `data/derived/` by default), so that nothing is paid
-    for twice, by whatever process; refusals and answers that are no ranking are kept as well.
-    Raises ValueError for a budget without known prices.
+    Every answer is kept under `data/derived/`, so that nothing is paid for twice, by whatever
+    process; refusals and answers that are no ranking are kept as well. Raises ValueError for a
+    budget without known prices.
     """
 
     model: str = ""
     language: str = "zh"
-    shots: int = 0
-    seed: int = 0
-    tries: int = 3
     budget: float | None = None
     prices: tuple[float, float] | None = None
-    workers: int = 8
-    timeout: float = 60.0
-    attempts: int = 6
-    backoff: float = 1.0
-    cache: Path | None = None
 
     def __post_init__(self) -> None:
         wording.check_language(self.language)
-        model = self.model or os.environ.get(MODEL_VARIABLE, "").strip() or DEFAULT_MODEL
+        model = self.model or os.environ.get(MODEL, "").strip() or DEFAULT_MODEL
         object.__setattr__(self, "model", model)
-        object.__setattr__(self, "prices", self.prices or budget.PRICES.get(model))
+        object.__setattr__(self, "prices", self.prices or PRICES.get(model))
         if self.budget is not None and self.prices is None:
             raise ValueError(
                 f"a budget of ${self.budget:g} needs the prices of {model}: give prices=(IN, OUT) "
                 "in dollars per million tokens, (0, 0) for a model of your own"
             )
-        for name, least in (("shots", 0), ("tries", 1), ("workers", 1), ("attempts", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {least} or more; got {getattr(self, name)}")
 
     @property
     def fingerprint(self) -> dict[str, Any]:
         """What decides the rankings beside the corpus, JSON-able."""
+        asked = {"endpoint": base_url(), "model": self.model, "language": self.language}
+        return {"ranker": "llm", "version": VERSION, "tries": TRIES} | asked
+
+    def estimate(self, corpus: Corpus) -> dict[str, float]:
+        """What `rank` would send and cost; asks nobody.
+
+        `prompts` to send, those `answered` before, `tokens_in` and `tokens_out`, and `dollars`, NaN
+        if the model's prices are not known.
+        """
+        texts = {wording.clean(text) for text in corpus.clips["text"].dropna()}
+        chats = [wording.messages(text, corpus.labels, self.language) for text in texts]
+        answered = _answers().keys()
+        new = [chat for chat in chats if self._key(chat) not in answered]
+        tokens_in = sum(count_tokens("".join(m["content"] for m in chat)) for chat in new)
+        tokens_out = EXPECTED_TOKENS * len(new)
         return {
-            "ranker": "llm",
-            "version": wording.VERSION,
-            "endpoint": base_url(),
-            "model": self.model,
-            "language": self.language,
-            "shots": self.shots,
-            "seed": self.seed if self.shots else None,
-            "tries": self.tries,
+            "prompts": len(new),
+            "answered": len(chats) - len(new),
+            "tokens_in": tokens_in,
+            "tokens_out": tokens_out,
+            "dollars": _Spending(self.prices, None).cost(tokens_in, tokens_out),
         }
 
-    def estimate(
-        self,
-        corpus: Corpus,
-        folds: pd.Series | None = None,
-        *,
-        splits: Sequence[str] | None = None,
-    ) -> Estimate:
-        """What `rank` with the same arguments would send and cost; asks nobody."""
-        answered = AnswerCache.read(self._cache_path)
-        prompts = set(self._prompts(corpus, folds, splits).values())
-        chats = [self._messages(prompt, corpus.labels) for prompt in prompts]
-        new = [chat for chat in chats if self._key(chat) not in answered]
-        tokens_in = sum(map(count_tokens, new))
-        tokens_out = budget.EXPECTED_ANSWER_TOKENS * len(new)
-        dollars = Spending(self.prices, None).cost(tokens_in, tokens_out) if self.prices else None
-        return Estimate(len(new), len(chats) - len(new), tokens_in, tokens_out, dollars)
+    def rank(self, corpus: Corpus, folds: pd.Series | None = None) -> Rankings:
+        """Rank the clips of `corpus`, after saying what that may cost; `folds` play no part.
 
-    def rank(
-        self,
-        corpus: Corpus,
-        folds: pd.Series | None = None,
-        *,
-        splits: Sequence[str] | None = None,
-        progress: bool = True,
-    ) -> Rankings:
-        """Rank the clips of `splits` (all by default), after saying what that may cost.
-
-        Equal texts are asked for once. With `shots`, `folds` numbers the folds of the labelled
-        clips (-1: never held out), and a clip's examples are never of its own fold. A clip whose
-        ranking failed for good is in the failures: stage "answer" (no usable one in all tries),
-        "refused" (by the model), "request" (by the endpoint) or "service" (no answer; asked again
-        at the next call). Raises RankingError where the endpoint is out of order or the budget is
-        used up: what was answered is kept, the same call goes on from there.
+        Equal texts are asked for once. A clip whose ranking failed for good is in the failures:
+        stage "answer" (no usable one in `TRIES`), "refused" (by the model), "request" (by the
+        endpoint) or "service" (no answer; asked again at the next call). Raises RankingError if the
+        endpoint is out of order or the budget is used up: what was answered is kept, the same call
+        goes on from there.
         """
-        prompts = self._prompts(corpus, folds, splits)
-        clips = corpus.clips if splits is None else corpus.split(*splits)
-        endpoint = Endpoint.from_environment()
-        print(f"{self.model}: {self.estimate(corpus, folds, splits=splits)}", file=sys.stderr)
-        names = defaultdict(list)
-        for name, prompt in prompts.items():
-            names[prompt].append(name)
-        found: dict[str, tuple[str, ...] | None] = dict.fromkeys(clips.index)
+        texts = corpus.clips["text"].dropna().map(wording.clean)
+        known = ", ".join(f"{what} {x:g}" for what, x in self.estimate(corpus).items())
+        print(f"{self.model}: {known}", file=sys.stderr)
+        outcomes = self._ask_all(list(dict.fromkeys(texts)), corpus.labels)
+        found = {name: outcomes.get(texts.get(name)) for name in corpus.clips.index}
         failures = [
-            (name, ABSENT, "the clip has no words") for name in clips.index if name not in prompts
+            (name, *((ABSENT, NO_WORDS) if outcome is None else (outcome.stage, str(outcome))))
+            for name, outcome in found.items()
+            if not isinstance(outcome, tuple)
         ]
-        outcomes = self._ask_all(list(names), corpus.labels, endpoint, progress)
-        for prompt, outcome in outcomes.items():
-            for name in names[prompt]:
-                if isinstance(outcome, _Unranked):
-                    failures.append((name, outcome.stage, outcome.reason))
-                else:
-                    found[name] = outcome
-        failures.sort(key=lambda row: clips.index.get_loc(row[0]))
+        ranked = {name: x if isinstance(x, tuple) else None for name, x in found.items()}
         made_by = self.fingerprint | {"labels": list(corpus.labels)}
-        if self.shots:
-            made_by = made_by | {"examples": _examples_digest(corpus, folds)}
-        return Rankings.build(found, corpus.labels, made_by, failures)
+        return Rankings.build(ranked, corpus.labels, made_by, failures)
 
     def _ask_all(
-        self, prompts: Sequence[_Prompt], labels: Sequence[str], endpoint: Endpoint, progress: bool
-    ) -> dict[_Prompt, tuple[str, ...] | _Unranked]:
-        words = wording.words(labels, self.language)
-        spending = Spending(self.prices, self.budget)
-        chat = Chat(
-            endpoint, self.model, reply.schema(words), spending,
-            timeout=self.timeout, attempts=self.attempts, backoff=self.backoff,
-        )  # fmt: skip
-        outcomes: dict[_Prompt, tuple[str, ...] | _Unranked] = {}
-        in_a_row, stopped = 0, ""
-        shown = progress_bar(len(prompts), f"rankings by {self.model}", "text", shown=progress)
-        pool = ThreadPoolExecutor(self.workers)
-        with AnswerCache(self._cache_path) as cache, closing(chat), shown:
+        self, texts: Sequence[str], labels: Sequence[str]
+    ) -> dict[str, tuple[str, ...] | Unranked]:
+        spending, answers = _Spending(self.prices, self.budget), _answers()
+        endpoint = Endpoint(base_url(), self.model, spending.reserve)
+        outcomes: dict[str, tuple[str, ...] | Unranked] = {}
+        pool, in_a_row, stopped = ThreadPoolExecutor(WORKERS), 0, ""
+        shown = bar(len(texts), f"rankings by {self.model}", "text")
+        with answers.locked(), closing(endpoint), shown:
+            kept = answers.read(sorted(answers.keys()))
+            writing = threading.Lock()
+
+            def ask(messages: list[dict[str, str]]) -> tuple[str, str]:
+                key = self._key(messages)
+                if key not in kept:
+                    answer = json.dumps(endpoint.ask(messages)).encode()
+                    with writing:
+                        answers.append({key: np.frombuffer(answer, np.uint8)})
+                    return json.loads(answer)
+                return json.loads(kept[key].tobytes())
+
             try:
-                futures = {
-                    pool.submit(self._converse, prompt, labels, chat, cache): prompt
-                    for prompt in prompts
-                }
+                futures = {pool.submit(self._converse, text, labels, ask): text for text in texts}
                 for future in as_completed(futures):
-                    outcome = future.result()
-                    outcomes[futures[future]] = outcome
+                    outcome = outcomes[futures[future]] = future.result()
                     shown.update()
-                    lost = isinstance(outcome, _Unranked) and outcome.stage in _LOST
+                    lost = isinstance(outcome, Unranked) and outcome.stage in ("service", "request")
                     in_a_row = in_a_row + 1 if lost else 0
                     if in_a_row == PATIENCE:
-                        stopped = f"no answer to {PATIENCE} texts in a row; {outcome.reason}"
+                        stopped = f"no answer to {PATIENCE} texts in a row; {outcome}"
                         break
-            except (ServiceError, BudgetError) as error:
+            except RankingError as error:
                 stopped = str(error)
             finally:
-                chat.stop.set()
+                spending.stop()
                 pool.shutdown(cancel_futures=True)
+                answers.merge()
         if stopped:
             whole = [f for f in futures if not f.cancelled() and f.exception() is None]
-            ranked = sum(not isinstance(future.result(), _Unranked) for future in whole)
+            ranked = sum(isinstance(future.result(), tuple) for future in whole)
             raise RankingError(
-                f"{stopped}\n{ranked} of {len(prompts)} different texts are ranked and kept "
+                f"{stopped}\n{ranked} of {len(texts)} different texts are ranked and kept "
                 f"(${spending.dollars:.4f} in this run). Mend this (or raise the budget) and run "
                 "the same again: it goes on from there and pays for nothing twice."
             )
         return outcomes
 
     def _converse(
-        self, prompt: _Prompt, labels: Sequence[str], chat: Chat, cache: AnswerCache
-    ) -> tuple[str, ...] | _Unranked:
-        """The ranking of one text, or why there is none.
-
-        Raises ServiceError where it would be the same for every text, and BudgetError.
-        """
-        words = wording.words(labels, self.language)
-        messages, problem = self._messages(prompt, labels), ""
-        for _ in range(self.tries):
-            key = self._key(messages)
-            answer = cache.get(key)
-            if answer is None:
-                try:
-                    answer = chat.ask(messages)
-                except RequestError as error:
-                    return _Unranked("request", str(error))
-                except ServiceError as error:
-                    if error.fatal:
-                        raise
-                    return _Unranked("service", str(error))
-                cache.add(key, self.model, answer)
-            if answer.problem:
-                return _Unranked("refused", answer.problem)
+        self, text: str, labels: Sequence[str], ask: Callable
+    ) -> tuple[str, ...] | Unranked:
+        """The ranking of one text, or why there is none; RankingError if nothing is answered."""
+        messages, problem = wording.messages(text, labels, self.language), ""
+        for _ in range(TRIES):
             try:
-                return reply.read_ranking(answer.content, words)
-            except reply.AnswerError as error:
+                content, refused = ask(messages)
+            except Unranked as error:
+                return error
+            if refused:
+                return Unranked("refused", refused)
+            try:
+                return read_ranking(content, wording.words(labels, self.language))
+            except ValueError as error:
                 problem = str(error)
-            messages = messages + wording.repair(answer.content, problem, labels, self.language)
-        return _Unranked("answer", f"no ranking in {self.tries} answers; the last: {problem}")
-
-    def _prompts(
-        self, corpus: Corpus, folds: pd.Series | None, splits: Sequence[str] | None
-    ) -> dict[str, _Prompt]:
-        """Each clip's prompt, for those of `splits` that have words."""
-        texts = (corpus.clips if splits is None else corpus.split(*splits))["text"].dropna()
-        if not self.shots:
-            return {name: _Prompt(wording.clean(text), ()) for name, text in texts.items()}
-        if folds is None:
-            raise ValueError("shots need folds: examples come from training folds only")
-        parts = divisions(corpus, folds)
-        rest = others(corpus, folds, None if splits is None else tuple(splits))
-        examples = dict.fromkeys(rest, self._examples(corpus, folds.index))
-        for part in parts:
-            examples |= dict.fromkeys(part.held_out, self._examples(corpus, part.training))
-        return {name: _Prompt(wording.clean(text), examples[name]) for name, text in texts.items()}
-
-    def _examples(self, corpus: Corpus, seen: pd.Index) -> Examples:
-        """`shots` clips with words of each label among `seen`, fewer where there are fewer."""
-        clips = corpus.clips.loc[seen]
-        clips = clips[clips["text"].notna()]
-        generator = np.random.default_rng(self.seed)
-        chosen = []
-        for label in wording.words(corpus.labels, self.language):
-            there = clips.index[clips["emotion"] == label]
-            drawn = generator.permutation(len(there))[: self.shots]
-            chosen += [(clips.at[there[i], "text"], label) for i in drawn]
-        return tuple(chosen[i] for i in generator.permutation(len(chosen)))
-
-    def _messages(self, prompt: _Prompt, labels: Sequence[str]) -> list[dict[str, str]]:
-        return wording.messages(prompt.text, labels, self.language, prompt.examples)
+            messages = messages + wording.repair(content, problem, labels, self.language)
+        return Unranked("answer", f"no ranking in {TRIES} answers; the last: {problem}")
 
     def _key(self, messages: list[dict[str, str]]) -> str:
-        return AnswerCache.key(base_url(), self.model, messages)
-
-    @property
-    def _cache_path(self) -> Path:
-        return self.cache or paths.derived() / "llm" / "answers.jsonl"
+        """What identifies a chat; another endpoint may mean another model by the same name."""
+        return digest([base_url(), self.model, messages], length=32)
 
 
-_LOST = ("service", "request")
+def base_url() -> str:
+    """The endpoint that OPENAI_BASE_URL names, OpenAI's own by default.
+
+    Raises ValueError, without showing it, if it is no URL, or has a user name, password, query or
+    fragment, which would end up in logs.
+    """
+    url, parts = os.environ.get(URL, "").strip() or DEFAULT_URL, urlsplit("")
+    with suppress(ValueError):  # which would show the URL
+        parts = urlsplit(url)
+    more = "@" in parts.netloc or parts.query or parts.fragment
+    if parts.scheme not in ("http", "https") or not parts.hostname or more:
+        raise ValueError(
+            f"{URL} is no URL of scheme, host and path alone, such as {DEFAULT_URL}: "
+            f"logs would show a user name or a query; the key belongs into {KEY}"
+        )
+    return url.rstrip("/")
 
 
-def _examples_digest(corpus: Corpus, folds: pd.Series) -> str:
-    labelled = corpus.clips.loc[folds.index, ["emotion", "text"]].astype(object)
-    labelled = labelled.where(labelled.notna(), None).assign(fold=folds.astype(int))
-    return digest(labelled.reset_index().values.tolist())
+def count_tokens(text: str) -> int:
+    """About how many tokens a text has: a quarter of one for an ASCII character, 1.3 for others.
+
+    An estimate that needs no model's tokenizer; what is paid is what the endpoint counts.
+    """
+    ascii_characters = sum(map(str.isascii, text))
+    return round(ascii_characters / 4 + 1.3 * (len(text) - ascii_characters)) + 8
+
+
+class _Spending:
+    """Dollars spent by all threads, never above `budget` (None: no limit).
+
+    `prices` are dollars per million tokens in and out; unknown ones make every cost NaN.
+    """
+
+    def __init__(self, prices: tuple[float, float] | None, budget: float | None):
+        self._prices, self._budget = prices or (math.nan, math.nan), budget
+        self._change, self._stopped = threading.Lock(), False
+        self.dollars = self._promised = 0.0
+
+    def cost(self, tokens_in: float, tokens_out: float) -> float:
+        """Dollars for so many tokens."""
+        return (tokens_in * self._prices[0] + tokens_out * self._prices[1]) / 1e6
+
+    def stop(self) -> None:
+        """Let no more requests be sent."""
+        self._stopped = True
+
+    def reserve(self, request: str) -> Callable[[tuple[int, int] | None], None]:
+        """Set aside the most that `request` can cost; returns what books its tokens in and out.
+
+        None for tokens that nobody counted books all of it. Raises RankingError if the budget does
+        not hold it.
+        """
+        most = self.cost(count_tokens(request), ANSWER_TOKENS)
+        with self._change:
+            held = self._budget is None or self.dollars + self._promised + most <= self._budget
+            if self._stopped or not held:
+                raise RankingError(
+                    f"${self.dollars:.4f} of the budget of ${self._budget or 0:g} are spent, "
+                    f"requests under way may cost ${self._promised:.4f}, the next one ${most:.4f}"
+                )
+            self._promised += most
+
+        def settle(tokens: tuple[int, int] | None) -> None:
+            with self._change:
+                self._promised -= most
+                self.dollars += most if tokens is None else self.cost(*tokens)
+
+        return settle
+
+
+def _answers() -> Shards:
+    """Each answer (its content, or the problem with it) as the bytes of a JSON list."""
+    return Shards(paths.derived() / "answers")
+
+
+def read_ranking(content: str, words: Mapping[str, str]) -> tuple[str, ...]:
+    """The labels of an answer, most likely first, from `words` (by label) or labels in any case.
+
+    Text around the JSON object (a code fence) is passed over. Raises ValueError, in words fit for a
+    repair request, unless it holds each label exactly once.
+    """
+    try:
+        answer = json.loads(content[content.find("{") : content.rfind("}") + 1])
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        raise ValueError("no JSON object")
+    if not isinstance(answer.get("ranking"), list):
+        raise ValueError('no list "ranking"')
+    label = {name.casefold(): name for name in words}
+    label |= {word.casefold(): name for name, word in words.items()}
+    # JSON may spell half a character, which could be sent to nobody and written to no file.
+    given = [str(item).strip().encode(errors="replace").decode() for item in answer["ranking"]]
+    if unknown := [item[:30] for item in given if item.casefold() not in label]:
+        raise ValueError(f"unknown: {', '.join(unknown[:3])}")
+    order = [label[item.casefold()] for item in given]
+    if twice := [words[name] for name in words if order.count(name) > 1]:
+        raise ValueError(f"more than once: {', '.join(twice)}")
+    if missing := [words[name] for name in words if name not in order]:
+        raise ValueError(f"missing: {', '.join(missing)}")
+    return tuple(order)

@@ -1,23 +1,22 @@
-"""What is said to a language model, in Chinese and English.
+"""The wording of prompts, in Chinese and English: the ranker's question, and text with labels.
 
-The prompt of the paper's figure 2b is lost; these are reconstructions from section 2.1: six
-emotions (0: worry, 1: happiness, 2: neutral, 3: anger, 4: surprise, 5: sadness), to be put out in
-order of descending likelihood.
+The prompt of the paper's figure 2b is lost. These are reconstructions from section 2.1: six
+emotions (0: worry, 1: happiness, 2: neutral, 3: anger, 4: surprise, 5: sadness), ranked by
+descending likelihood.
 """
 
 import json
 import re
+import string
 import unicodedata
 from collections.abc import Sequence
 
 from agt_lib.corpora.corpus import Corpus
 from agt_lib.corpora.labels import EMOTIONS, PROMPT_ORDER
 
-VERSION = 1  # raised when a prompt's wording changes
 LANGUAGES = ("zh", "en")
 TEXT_LIMIT = 2000
 """Characters of a transcript that a prompt holds. MER2024's transcripts are far below."""
-EXAMPLE_LIMIT = 200
 
 WORDS = {
     "zh": dict(zip(PROMPT_ORDER, ("担忧", "高兴", "中性", "愤怒", "惊讶", "悲伤"), strict=True)),
@@ -37,20 +36,29 @@ _SYSTEM = {
 _QUESTION = {
     "zh": (
         "情感共有 {n} 类（{numbered}）。请把这 {n} 类按说话人具有该情感的可能性从高到低排列。\n"
-        "{examples}台词：{text}\n"
+        "台词：{text}\n"
         '输出格式：{{"ranking": [{form}]}}，每类恰好出现一次。'
     ),
     "en": (
         "There are {n} emotions ({numbered}). Rank all of them by how likely the speaker has them, "
-        "most likely first.\n{examples}Words: {text}\n"
+        "most likely first.\nWords: {text}\n"
         'Answer in the form {{"ranking": [{form}]}} with each emotion exactly once.'
     ),
 }
-_EXAMPLES = {"zh": "例子（台词：情感）：\n", "en": "Examples (words: emotion):\n"}
 _REPAIR = {
     "zh": "上面的回答不能使用（{problem}）。请只输出 JSON，{words} 每个恰好出现一次。",
     "en": "That answer can't be used ({problem}). JSON only, with each of {words} exactly once.",
 }
+
+
+TEMPLATES = {
+    "zh": "{text}\n情感：{labels}",
+    "en": "{text}\nEmotions: {labels}",
+}
+"""Reconstructions: the paper says that text and labels are concatenated, not how. The labels come
+last, where a causal model has read the words; short, since each token is computed for each clip."""
+
+_SEPARATOR = {"zh": "、", "en": ", "}
 
 
 def check_language(language: str) -> str:
@@ -87,25 +95,17 @@ def clean(text: str, limit: int = TEXT_LIMIT) -> str:
     return kept if len(kept) <= limit else kept[:limit].rstrip() + " …"
 
 
-def messages(
-    text: str,
-    labels: Sequence[str],
-    language: str,
-    examples: Sequence[tuple[str, str]] = (),
-) -> list[dict[str, str]]:
+def messages(text: str, labels: Sequence[str], language: str) -> list[dict[str, str]]:
     """The chat that asks for the ranking of `labels` for `text`.
 
-    `examples` are texts with their labels. Texts stand there as JSON strings, so that a quotation
-    mark in a transcript does not end it.
+    The text stands there as a JSON string, so that a quotation mark in it does not end it.
     """
     word = words(labels, language)
-    lines = [f"{_quoted(said, EXAMPLE_LIMIT)}: {word[label]}" for said, label in examples]
     question = _QUESTION[language].format(
         n=len(word),
         numbered=", ".join(f"{i}: {name}" for i, name in enumerate(word.values())),
         form=", ".join(['"..."'] * len(word)),
-        examples=_EXAMPLES[language] + "\n".join(lines) + "\n" if lines else "",
-        text=_quoted(text, TEXT_LIMIT),
+        text=json.dumps(clean(text), ensure_ascii=False),
     )
     return [
         {"role": "system", "content": _SYSTEM[language]},
@@ -123,5 +123,43 @@ def repair(answer: str, problem: str, labels: Sequence[str], language: str) -> l
     ]
 
 
-def _quoted(text: str, limit: int) -> str:
-    return json.dumps(clean(text, limit), ensure_ascii=False)
+def check_template(template: str, language: str) -> str:
+    """`template`, or the language's own where it is empty.
+
+    Raises ValueError unless it has a place for {text} and one for {labels}, and no other.
+    """
+    if not template:
+        return TEMPLATES[check_language(language)]
+    try:
+        fields = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+    except ValueError as error:
+        fields = [f"nothing readable ({error})"]
+    for field in ("text", "labels"):
+        if field not in fields:
+            raise ValueError(
+                f"the prompt template has no place for the {field}: {template!r} holds "
+                f"{', '.join(map(repr, fields)) or 'no place at all'}; write {{{field}}} where "
+                "they belong, as in " + repr(TEMPLATES["en"])
+            )
+    if set(fields) != {"text", "labels"}:
+        raise ValueError(
+            f"the prompt template {template!r} has places for {', '.join(map(repr, fields))}; "
+            "expected {text} and {labels} alone (a literal brace is written twice)"
+        )
+    return template
+
+
+def compose(text: str, ranking: Sequence[str], *, template: str = "", language: str = "en") -> str:
+    """`text` and the labels of `ranking`, most likely first, in `template`.
+
+    `ranking` holds each label of the label set once; they are said by their words in `language`
+    (see `words`). A text of more than `TEXT_LIMIT` characters is cut, since the labels
+    behind it must stay within a model's context. Raises ValueError for a template without a place
+    for the text or the labels.
+    """
+    template = check_template(template, language)
+    word = words(ranking, language)
+    said = _SEPARATOR[language].join(word[label] for label in ranking)
+    if len(text) > TEXT_LIMIT:
+        text = clean(text)
+    return template.format(text=text.strip(), labels=said)

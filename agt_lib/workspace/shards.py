@@ -114,6 +114,15 @@ class Shards:
                 self._discard(path, "it holds NaN or infinity")
         return found
 
+    def merge(self) -> None:
+        """Make one shard of all, under the lock: for arrays that came one by one."""
+        arrays, parts = self.read(sorted(self.keys())), set(self._places.values())
+        if len(parts) > 1:
+            self.append(arrays)
+            for path in parts:
+                path.unlink(missing_ok=True)
+            self._places, self._scanned = {}, set()
+
     def failures(self) -> pd.DataFrame:
         """The ledger: key, name, stage and reason of each item that could not be made."""
         path = self.folder / LEDGER

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from agt_lib.corpora.folds import make_folds
 from agt_lib.prompts import ClassifierRanker, Rankings, by_share, mean_reciprocal_rank
-from agt_lib.prompts.classifier import NO_WORDS
+from agt_lib.prompts.rankings import NO_WORDS
 
 
 def mean_rank(corpus, rankings):
@@ -48,7 +48,7 @@ def test_a_clips_own_label_has_no_part_in_its_ranking(labelled):
 
 def test_test_clips_are_ranked_by_the_mean_of_the_fold_models(labelled):
     corpus, folds = labelled()
-    rankings = ClassifierRanker().rank(corpus, folds, splits=("test",))
+    rankings = ClassifierRanker().rank(corpus, folds)
     train, test = corpus.labelled, corpus.split("test")
     total = 0
     for fold in range(5):
@@ -73,17 +73,17 @@ def test_a_clip_without_words_has_no_ranking_and_is_listed(labelled):
     corpus, folds = labelled()
     corpus.clips.loc[["c3", "t1"], "text"] = None
     rankings = ClassifierRanker().rank(corpus, folds)
-    assert rankings.of("c3") is None
+    assert rankings.table.loc["c3"].isna().all()
     assert rankings.failures.values.tolist() == [
         ["c3", "absent", NO_WORDS],
         ["t1", "absent", NO_WORDS],
     ]
 
 
-def test_only_the_splits_asked_for_and_the_labelled_clips_are_ranked(labelled):
+def test_only_the_splits_of_the_corpus_are_ranked(labelled):
     corpus, folds = labelled()
     corpus.clips.loc["t0", "split"] = "unlabelled"
-    ranked = ClassifierRanker().rank(corpus, folds, splits=("train", "test")).table.index
+    ranked = ClassifierRanker().rank(corpus.only("train", "test"), folds).table.index
     assert set(ranked) == set(corpus.clips.index) - {"t0"}
 
 
@@ -130,3 +130,9 @@ def test_a_ranker_that_knows_words_beats_the_order_of_shares(labelled):
     by_shares = true.map({label: i for i, label in enumerate(order, 1)})
     rankings = ClassifierRanker().rank(corpus, folds)
     assert mean_rank(corpus, rankings) > mean_reciprocal_rank(by_shares) + 0.4
+
+
+def test_folds_of_another_corpus_are_refused(labelled):
+    corpus, folds = labelled()
+    with pytest.raises(ValueError, match="1 clips .* 'stranger'"):
+        ClassifierRanker().rank(corpus, pd.concat([folds, pd.Series({"stranger": 0})]))

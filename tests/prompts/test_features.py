@@ -63,7 +63,7 @@ def test_the_encoder_reads_words_and_labels(ranked):
     said = {"neutral": "neutral", "angry": "anger", "happy": "happiness"}
     said |= {"sad": "sadness", "worried": "worry", "surprise": "surprise"}
     for name, text in corpus.clips["text"].items():
-        labels = ", ".join(said[label] for label in rankings.of(name))
+        labels = ", ".join(said[label] for label in rankings.table.loc[name])
         assert encoder.read[name] == f"{text} => {labels}"
 
 
@@ -80,10 +80,8 @@ def test_an_encoder_that_has_to_see_many_texts_at_once_does(ranked, monkeypatch)
 
 def test_a_clip_whose_ranking_failed_keeps_its_plain_words_and_is_listed(ranked):
     corpus, _, rankings = ranked
-    table = rankings.table.copy()
-    table.loc["c1"] = None
-    failures = pd.DataFrame([("c1", "refused", "no")], columns=["name", "stage", "reason"])
-    rankings = Rankings(table, rankings.labels, rankings.made_by, failures)
+    found = {name: tuple(row) for name, row in rankings.table.iterrows()} | {"c1": None}
+    rankings = Rankings.build(found, rankings.labels, {}, [("c1", "refused", "no")])
     encoder = Letters()
     features = features_of(corpus, rankings, encoder)
     assert encoder.read["c1"] == corpus.clips.at["c1", "text"]
@@ -129,17 +127,17 @@ def test_the_fingerprint_names_template_language_ranker_and_encoder(ranked):
         features_of(corpus, rankings, encoder).fingerprint,
     }
     assert len(prints) == 5
-    again = features_of(corpus, rankings, Letters(), splits=("test",))
+    again = features_of(corpus.only("test"), rankings, Letters())
     assert again.fingerprint in prints  # the same maker, fewer clips
     assert set(again.names) == set(corpus.split("test").index)
 
 
 def test_clips_that_were_not_ranked_are_refused(ranked):
     corpus, folds, _ = ranked
-    only = ClassifierRanker().rank(corpus, folds, splits=("train",))
-    with pytest.raises(ValueError, match="6 clips with words .* 't0': rank the same splits"):
+    only = ClassifierRanker().rank(corpus.only("train"), folds)
+    with pytest.raises(ValueError, match="6 clips with words .* 't0': rank the same corpus"):
         ranked_corpus(corpus, only)
-    ranked_corpus(corpus, only, splits=("train",))
+    ranked_corpus(corpus.only("train"), only)
 
 
 def test_a_template_without_a_place_for_the_labels_is_refused_before_any_work(ranked):
@@ -167,7 +165,7 @@ def test_a_transcript_of_ten_thousand_characters_is_cut_with_a_warning_and_keeps
     with pytest.warns(UserWarning, match="1 transcripts are longer than 2000 .* 'c2'"):
         composed = ranked_corpus(replace(corpus, clips=clips), rankings)
     assert len(composed.clips.at["c2", "text"]) < 2100
-    last = WORDS["en"][rankings.of("c2")[-1]]
+    last = WORDS["en"][rankings.table.at["c2", "rank6"]]
     assert composed.clips.at["c2", "text"].endswith(f", {last}")
 
 

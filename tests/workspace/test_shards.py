@@ -161,3 +161,18 @@ def test_a_killed_holder_blocks_nobody(folder):
         holder.kill()
     append(Shards(folder), {"b": array(0)})
     assert Shards(folder).keys() == {"b"}
+
+
+def test_arrays_that_came_one_by_one_are_merged_into_one_file(tmp_path):
+    shards = Shards(tmp_path)
+    with shards.locked():
+        for i in range(5):
+            shards.append({f"k{i}": np.full(2, i)})
+        shards.merge()
+        shards.append({"k5": np.full(2, 5)})
+        shards.merge()
+    assert len(list(tmp_path.glob("*.safetensors"))) == 1
+    for there in (shards, Shards(tmp_path)):
+        assert {k: x.tolist() for k, x in there.read(sorted(there.keys())).items()} == {
+            f"k{i}": [i, i] for i in range(6)
+        }

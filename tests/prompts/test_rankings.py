@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from agt_lib.prompts import Rankings, by_share, mean_reciprocal_rank, place_shares
+from agt_lib.workspace.kept import write_manifest
 
 ABC = ("a", "b", "c")
 MADE_BY = {"ranker": "hand"}
@@ -18,8 +19,7 @@ def four():
 
 def test_a_clip_without_a_ranking_has_a_missing_row_and_is_listed(four):
     assert list(four.table.columns) == ["rank1", "rank2", "rank3"]
-    assert four.of("x") == ("b", "c", "a")
-    assert four.of("y") is None
+    assert four.table.loc["x"].tolist() == ["b", "c", "a"]
     assert four.table.loc["y"].isna().all()
     assert four.failures.to_dict("records") == [
         {"name": "y", "stage": "answer", "reason": "no ranking"}
@@ -63,7 +63,7 @@ def test_labels_by_share_keep_their_order_where_equal():
 
 
 def test_what_is_saved_is_read_back(four, tmp_path):
-    four.save(tmp_path)
+    write_manifest(tmp_path, four.save(tmp_path), 0.0)
     read = Rankings.load(tmp_path, ABC)
     pd.testing.assert_frame_equal(read.table, four.table)
     pd.testing.assert_frame_equal(read.failures, four.failures)

@@ -1,21 +1,21 @@
-"""What a ranker gives: each clip's labels from the likeliest to the least likely.
+"""What a ranker gives: each clip's labels from the most to the least likely, and how good it is.
 
 N clips, C labels.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from agt_lib.features.features import FAILURE_COLUMNS, no_failures
-from agt_lib.workspace.kept import digest, write_atomic
+from agt_lib.features.features import FAILURE_COLUMNS
+from agt_lib.workspace.kept import digest, read_manifest, write_atomic
 
-TABLE, FAILURES, MADE_BY = "rankings.csv", "failures.csv", "made_by.json"
+TABLE = "rankings.csv"
+NO_WORDS = "the clip has no words"
 
 
 @dataclass(frozen=True)
@@ -25,25 +25,13 @@ class Rankings:
     `table` is indexed by clip name with the columns rank1 (the likeliest) to rankC; a row is
     missing throughout where the clip has no words or could not be ranked. `failures` (name, stage,
     reason) says why, clips without words included (stage "absent"). `made_by` is JSON-able and
-    names all that decides a clip's ranking beside its words. Raises ValueError for a row that does
-    not hold each label of `labels` once.
+    names all that decides a clip's ranking beside its words. Made by `build`.
     """
 
     table: pd.DataFrame
     labels: tuple[str, ...]
     made_by: Mapping[str, Any]
-    failures: pd.DataFrame = field(default_factory=no_failures)
-
-    def __post_init__(self) -> None:
-        expected = columns(len(self.labels))
-        if list(self.table.columns) != expected or not self.table.index.is_unique:
-            raise ValueError(
-                f"rankings have one row a clip and the columns {', '.join(expected)}; got "
-                f"{len(self.table)} rows and {', '.join(map(str, self.table.columns))}"
-            )
-        for name, row in zip(self.table.index, self.table.to_numpy(dtype=object), strict=True):
-            if not pd.isna(row).all():
-                _check(name, list(row), self.labels)
+    failures: pd.DataFrame
 
     @classmethod
     def build(
@@ -53,15 +41,21 @@ class Rankings:
         made_by: Mapping[str, Any],
         failures: Iterable[tuple[str, str, str]] = (),
     ) -> "Rankings":
-        """From each clip's labels in order, or None; `failures` are rows of name, stage, reason."""
+        """From each clip's labels in order, or None; `failures` are rows of name, stage, reason.
+
+        Raises ValueError for an order that does not hold each label of `labels` once.
+        """
         for name, order in found.items():
-            if order is not None:
-                _check(name, list(order), labels)
+            if order is not None and sorted(order) != sorted(labels):
+                raise ValueError(
+                    f"the ranking of {name!r} is {list(order)}; expected each of "
+                    f"{', '.join(labels)} once"
+                )
         rows = [[None] * len(labels) if order is None else list(order) for order in found.values()]
         table = pd.DataFrame(
             np.array(rows, dtype=object).reshape(len(rows), len(labels)),
             index=pd.Index(list(found), name="name", dtype="str"),
-            columns=columns(len(labels)),
+            columns=[f"rank{i}" for i in range(1, len(labels) + 1)],
             dtype="str",
         )
         listed = pd.DataFrame(list(failures), columns=list(FAILURE_COLUMNS), dtype="str")
@@ -76,11 +70,6 @@ class Rankings:
     def fingerprint(self) -> str:
         """A hash of what made the rankings; more clips ranked by the same do not change it."""
         return digest(dict(self.made_by))
-
-    def of(self, name: str) -> tuple[str, ...] | None:
-        """The ranked labels of clip `name`, or None where it has no ranking."""
-        row = self.table.loc[name]
-        return None if pd.isna(row["rank1"]) else tuple(row)
 
     def reciprocal(self, names: Sequence[str]) -> np.ndarray:
         """One over each label's rank, scaled to sum 1: (N, C) in the order of `labels`.
@@ -101,32 +90,19 @@ class Rankings:
         hits = self.table.loc[true.index].eq(true, axis=0).to_numpy()  # (N, C)
         return pd.Series(hits.argmax(axis=1) + 1, index=true.index, name="rank")
 
-    def save(self, folder: Path) -> None:
-        """Write the table, the failures (CSV) and `made_by` (JSON) into `folder`."""
-        write_atomic(folder / MADE_BY, json.dumps(dict(self.made_by), indent=1))
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write the table into a kept `folder`; returns what its manifest should say."""
         write_atomic(folder / TABLE, self.table.to_csv())
-        write_atomic(folder / FAILURES, self.failures.to_csv(index=False))
+        return {"made_by": dict(self.made_by), "failures": self.failures.to_numpy().tolist()}
 
     @classmethod
     def load(cls, folder: Path, labels: Sequence[str]) -> "Rankings":
         """Read what `save` wrote."""
-        made_by = json.loads((folder / MADE_BY).read_text())
-        options = {"dtype": "str", "keep_default_na": False}
-        table = pd.read_csv(folder / TABLE, **options).set_index("name")
-        failures = pd.read_csv(folder / FAILURES, **options)
-        return cls(table.where(table != ""), tuple(labels), made_by, failures)
-
-
-def _check(name: str, order: list[object], labels: Sequence[str]) -> None:
-    if len(order) != len(labels) or set(order) != set(labels):
-        raise ValueError(
-            f"the ranking of {name!r} is {order}; expected each of {', '.join(labels)} once"
-        )
-
-
-def columns(n_labels: int) -> list[str]:
-    """rank1 to rankC."""
-    return [f"rank{i}" for i in range(1, n_labels + 1)]
+        about = read_manifest(folder)
+        table = pd.read_csv(folder / TABLE, dtype="str", keep_default_na=False).set_index("name")
+        rows = zip(table.index, table.to_numpy(), strict=True)
+        found = {name: list(row) if all(row) else None for name, row in rows}
+        return cls.build(found, labels, about["made_by"], about["failures"])
 
 
 def mean_reciprocal_rank(places: pd.Series) -> float:
