@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 
 from agt_lib import corpora
-from agt_lib.clip_tuning import TuneConfig, tuned_spaces
-from agt_lib.clip_tuning.zero_shot import zero_shot
+from agt_lib.clip_tuning import TuneConfig, tuned_spaces, zero_shot_predictions
 from agt_lib.corpora.corpus import Corpus
 from agt_lib.corpora.folds import make_folds
 from agt_lib.corpora.labels import to_numbers
+from agt_lib.evaluation.predictions import Predictions
 from agt_lib.evaluation.scores import waf
 from agt_lib.features.features import Features
 from agt_lib.fusion.data import from_corpus
@@ -36,7 +36,6 @@ SETTINGS: Mapping[str, dict] = {
     "twice the frames": {"n_frames": 2 * TuneConfig.small().n_frames},
     "text tower frozen": {"tune_text": False},
     "no colour": {"colour": 0.0},
-    "half raw (WiSE-FT)": {"wise_ft": 0.5},
     "in_batch": {"loss": "in_batch"},
 }
 
@@ -54,8 +53,8 @@ def scores(
     corpus: Corpus, folds: pd.Series, config: TuneConfig, seed: int, *, tested: bool
 ) -> dict[str, float]:
     """WAF by set and way, in per cent."""
-    splits = ("train", "test") if tested else ("train",)
-    spaces = tuned_spaces(corpus, folds, MODEL, config, splits=splits, seed=seed)
+    corpus = corpus.only("train", "test") if tested else corpus.only("train")
+    spaces = tuned_spaces(corpus, folds, MODEL, config, seed=seed)
     answers = to_numbers(corpus.answers, corpus.labels)
 
     def both(result, name: str) -> dict[str, float]:
@@ -64,6 +63,14 @@ def scores(
         if tested:
             places = pd.Index(result.test_names).get_indexer(corpus.answers.index)
             found[f"test, {name}"] = waf(answers, result.test[0][places].argmax(1))
+        return {key: 100 * value for key, value in found.items()}
+
+    def prompted(held_out: Predictions, test: Predictions | None, model: str) -> dict[str, float]:
+        truth, name = corpus.clips["emotion"], f"{model}, zero-shot"
+        found = {f"out-of-fold, {name}": waf(held_out.numbers(truth), held_out.chosen(model)[0])}
+        if test is not None:
+            known = test.known(corpus.answers)
+            found[f"test, {name}"] = waf(known.numbers(corpus.answers), known.chosen(model)[0])
         return {key: 100 * value for key, value in found.items()}
 
     def regressed(features: Features):
@@ -75,8 +82,8 @@ def scores(
     for align in (True, False):
         name = "tuned" if align else "tuned, not aligned"
         line |= both(regressed(spaces.cross_fitted(align=align)), name)
-    zero = zero_shot(corpus, spaces, MODEL, config)
-    line |= both(zero["raw"], "raw, zero-shot") | both(zero["tuned"], "tuned, zero-shot")
+    zero = zero_shot_predictions(corpus, spaces, MODEL, config)
+    line |= prompted(*zero, "raw") | prompted(*zero, "tuned")
     between = spaces.agreement().to_numpy()[1:, 1:]
     line["CKA"] = between[np.triu_indices(len(between), 1)].mean()
     return line

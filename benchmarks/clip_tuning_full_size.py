@@ -13,8 +13,8 @@ import open_clip
 import torch
 from open_clip.transform import PreprocessCfg
 
-from agt_lib.clip_tuning import TuneConfig, augment
-from agt_lib.clip_tuning.network import TunedClip, groups, tune_these
+from agt_lib.clip_tuning import TuneConfig
+from agt_lib.clip_tuning.network import TunedClip, drawn, groups, normalised, tune_these
 from agt_lib.corpora.labels import EMOTIONS
 from agt_lib.workspace.kept import peak_memory_mb
 from agt_lib.workspace.machine import pick_device, pick_precision
@@ -38,7 +38,7 @@ def main() -> None:
     tune_these(clip, config)
     tokens = open_clip.get_tokenizer(arguments.architecture)(config.prompts(EMOTIONS))
     dtype = pick_precision(arguments.precision, device)
-    network = TunedClip(clip, tokens, config, dtype).to(device).train()
+    network = TunedClip(clip, tokens, config, dtype).to(device)
     optimiser = torch.optim.AdamW(groups(network, config), lr=config.learning_rate, fused=True)
     total = sum(p.numel() for p in network.parameters() if p.requires_grad)
 
@@ -46,8 +46,8 @@ def main() -> None:
     size = clip.visual.image_size[0]
     taken = PreprocessCfg(size=size)
     kept = rng.integers(0, 256, (arguments.clips, arguments.frames, size, size, 3), dtype=np.uint8)
-    draws = augment.drawn(arguments.clips, config, rng)
-    frames = augment.normalised(torch.from_numpy(kept).to(device), draws, config, taken)
+    draws = drawn(arguments.clips, config, rng)
+    frames = normalised(torch.from_numpy(kept).to(device), draws, config, taken)
     labels = torch.arange(arguments.clips, device=device) % len(EMOTIONS)
     seconds = []
     for _ in range(arguments.steps):

@@ -4,73 +4,61 @@
     accelerate launch --num_processes 8 -m agt_lib.clip_tuning ...
     accelerate launch --num_machines 2 --machine_rank 0 --main_process_ip ADDRESS ... -m ...
 
-Tunes the models of all folds and the one on all labelled clips, or of `--which`. What notebook 02
-asks for afterwards with the same configuration is there. On several machines `AGT_DATA` must name
-a folder that all of them see.
+Tunes the models of all folds and the one on all labelled clips, or those of `--which`. Notebook 02
+finds them if it is run with the same configuration. On several machines `AGT_DATA` must name a
+folder that all of them see.
 """
 
 import argparse
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from accelerate import PartialState
 
 from agt_lib import corpora
-from agt_lib.clip_tuning.config import TuneConfig
-from agt_lib.clip_tuning.models import ALL, jobs, run
+from agt_lib.clip_tuning.config import TuneConfig, clip_to_tune
+from agt_lib.clip_tuning.models import ALL, jobs, tuned_models
 from agt_lib.corpora.folds import folds_of
-from agt_lib.features.clip import LOCAL
 from agt_lib.workspace import paths
 
 
 def main() -> None:
+    """Read the command line and tune."""
     parser = argparse.ArgumentParser(
         prog="agt_lib.clip_tuning",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--corpus", required=True, help=", ".join(corpora.SOURCES))
-    parser.add_argument("--root", default=None)
-    parser.add_argument("--model", default=f"{LOCAL}{paths.SMALL_CLIP}", help="as ClipEncoder's")
+    parser.add_argument("--root")
+    parser.add_argument("--model", default="", help="as ClipEncoder's; default: the small CLIP")
     parser.add_argument("--which", nargs="*", help="numbers of folds, or all; default: every one")
     parser.add_argument("--n-folds", type=int, default=5)
     parser.add_argument("--fold-seed", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--small", action="store_true", help="the small CLIP's configuration")
-    chosen = parser.add_argument_group("configuration (default: TuneConfig's)")
-    for option in fields(TuneConfig):
-        name = f"--{option.name.replace('_', '-')}"
-        if option.type is bool:
-            chosen.add_argument(name, action=argparse.BooleanOptionalAction, default=None)
-        elif option.name == "betas":
-            chosen.add_argument(name, type=float, nargs=2, default=None)
-        else:
-            chosen.add_argument(name, type=option.type, default=None)
-    given = vars(parser.parse_args())
-    changes = {f.name: given[f.name] for f in fields(TuneConfig) if given[f.name] is not None}
-    if "betas" in changes:
-        changes["betas"] = tuple(changes["betas"])
-    config = TuneConfig.small(**changes) if given["small"] else TuneConfig(**changes)
+    chosen = parser.add_argument_group("configuration (default: that of the model)")
+    for field in fields(TuneConfig):
+        kind = {"type": field.type}
+        if field.type is bool:
+            kind = {"action": argparse.BooleanOptionalAction}
+        chosen.add_argument(f"--{field.name.replace('_', '-')}", default=None, **kind)
+    given = parser.parse_args()
+    model, config = clip_to_tune(f"clip:{given.model}")
+    changes = {field.name: getattr(given, field.name) for field in fields(TuneConfig)}
+    config = replace(config, **{k: v for k, v in changes.items() if v is not None})
 
-    state = PartialState(cpu=given["device"] == "cpu")
+    state = PartialState(cpu=given.device == "cpu")
     with state.main_process_first():  # renders or decodes once; the others find it
-        corpus = corpora.load(given["corpus"], given["root"])
-        folds = folds_of(corpus, given["n_folds"], given["fold_seed"])
-        which = [ALL if w == "all" else int(w) for w in given["which"] or []]
+        corpus = corpora.load(given.corpus, given.root)
+        folds = folds_of(corpus, given.n_folds, given.fold_seed)
+        which = [ALL if w == "all" else int(w) for w in given.which or []]
         planned = jobs(
-            corpus,
-            folds,
-            given["model"],
-            config,
-            which=which or [*range(int(folds.max()) + 1), ALL],
-            seed=given["seed"],
-            device=given["device"],
-            progress=state.is_main_process,
-        )
-    for job in planned:
-        folder = run(job)
-        if state.is_main_process:
-            print(paths.relative(folder), flush=True)
+            corpus, folds, model, config, which=which or [*range(int(folds.max()) + 1), ALL],
+            seed=given.seed, device=given.device, progress=state.is_main_process,
+        )  # fmt: skip
+    folders = tuned_models(planned, workers=1, progress=state.is_main_process)
+    if state.is_main_process:
+        print(*map(paths.relative, folders), sep="\n")
 
 
 if __name__ == "__main__":

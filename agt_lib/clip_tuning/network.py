@@ -1,28 +1,32 @@
-"""CLIP as tuning sees it: which parameters move, and the loss of a part of a step.
+"""CLIP as it is tuned: pictures in, equation 1 out; which parameters are tuned.
 
-b clips, T frames, S pixels, C classes, D features.
+B clips of a step, b of them in a part, T frames, C classes, D features, P the side of a kept
+picture, S the side that the network takes.
 """
 
 from collections.abc import Sequence
 from functools import cache
 
+import numpy as np
 import open_clip
 import torch
+from open_clip.transform import PreprocessCfg
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from agt_lib.clip_tuning.config import TuneConfig
-from agt_lib.clip_tuning.loss import contrastive
 from agt_lib.features.clip import Source
 from agt_lib.features.clip_resnet import encode_image
 
 EMBEDDINGS = ("token_embedding", "word_embeddings")
+"""They stay: six prompts show only a few tokens."""
 
 
 class TunedClip(nn.Module):
     """A CLIP with its class prompts; `forward` gives the sum of its clips' losses.
 
-    Normalisation statistics stay as they were trained: a batch of a few clips, or a process' part
-    of it, would estimate them badly and differently.
+    It stays in evaluation mode: there is no dropout, and a batch of a few clips would estimate the
+    statistics of batch norms badly, and differently in each process.
     """
 
     def __init__(self, clip: nn.Module, prompts: Tensor, config: TuneConfig, dtype: torch.dtype):
@@ -31,13 +35,7 @@ class TunedClip(nn.Module):
         self.register_buffer("prompts", prompts, persistent=False)  # (C, context) token numbers
         self.config = config
         self.dtype = dtype
-
-    def train(self, mode: bool = True) -> "TunedClip":
-        super().train(mode)
-        for module in self.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.eval()
-        return self
+        self.eval()
 
     def forward(self, frames: Tensor, labels: Tensor, batch_labels: Tensor) -> Tensor:
         """Frames (b, T, 3, S, S), their labels (b,), those of the whole step (B,): a scalar."""
@@ -54,10 +52,10 @@ class TunedClip(nn.Module):
 def prepare(
     source: Source, labels: Sequence[str], config: TuneConfig, dtype: torch.dtype
 ) -> TunedClip:
-    """The CLIP of `source` with its labels' prompts, ready to train; raises as `tune_these`."""
+    """The CLIP of `source` with its labels' prompts, ready to be tuned."""
     clip = source.network(torch.float32)
     tune_these(clip, config)
-    tokens = tokenised(source.architecture, tuple(config.prompts(tuple(labels))))
+    tokens = tokenised(source.architecture, tuple(config.prompts(labels)))
     return TunedClip(clip, tokens, config, dtype)
 
 
@@ -68,23 +66,14 @@ def tokenised(architecture: str, prompts: tuple[str, ...]) -> Tensor:
 
 
 def tune_these(clip: nn.Module, config: TuneConfig) -> None:
-    """Let the parameters of an open_clip model take gradients that are to be tuned.
+    """Mark what is tuned of an open_clip model: both towers, the projections, the temperature.
 
-    Both towers, projection and temperature, but not the token embedding; not what `config` freezes.
-    Raises ValueError where the image tower has fewer blocks than are to be frozen, or none known.
+    The token embedding is not tuned, and without `tune_text` the text tower is not either.
     """
-    clip.requires_grad_(True)
     for name, parameter in clip.named_parameters():
-        image = name.startswith("visual.")
-        text = not image and name != "logit_scale"
-        if any(part in name for part in EMBEDDINGS) or (text and not config.tune_text):
-            parameter.requires_grad_(False)
-        if name.startswith("text_decoder."):  # CoCa's captions: no part in the loss
-            parameter.requires_grad_(False)
-    if getattr(clip, "logit_bias", None) is not None:  # no part in a softmax
-        clip.logit_bias.requires_grad_(False)
-    for part in _first_blocks(clip.visual, config.freeze_blocks):
-        part.requires_grad_(False)
+        text = not name.startswith("visual.") and name != "logit_scale"
+        embedding = any(part in name for part in EMBEDDINGS)
+        parameter.requires_grad_(not embedding and (config.tune_text or not text))
     if config.gradient_checkpointing:
         clip.set_grad_checkpointing(True)
 
@@ -110,21 +99,75 @@ def groups(network: nn.Module, config: TuneConfig) -> list[dict]:
     ]
 
 
-def _first_blocks(tower: nn.Module, n: int) -> list[nn.Module | nn.Parameter]:
-    """What stands before block n of an image tower: the stem and n blocks; nothing for n = 0."""
-    if n == 0:
-        return []
-    if hasattr(tower, "layer4"):  # a ResNet
-        early = ("conv1", "bn1", "conv2", "bn2", "conv3", "bn3")
-        stem = [getattr(tower, name) for name in early]
-        blocks = [getattr(tower, f"layer{i}") for i in (1, 2, 3, 4)]
-    else:
-        early = ("conv1", "class_embedding", "positional_embedding", "ln_pre")
-        stem = [getattr(tower, name) for name in early if hasattr(tower, name)]
-        blocks = getattr(getattr(tower, "transformer", None), "resblocks", None)
-    if blocks is None or n > len(blocks):
-        found = "none that are known here" if blocks is None else f"{len(blocks)}"
-        raise ValueError(
-            f"freeze_blocks is {n}, but the image tower {type(tower).__name__} has {found}"
-        )
-    return [*stem, *list(blocks)[:n]]
+def contrastive(
+    video: Tensor, text: Tensor, scale: Tensor, labels: Tensor, batch_labels: Tensor, kind: str
+) -> Tensor:
+    """Each clip's loss, (b,), from unscaled embeddings video (b, D) and text (C, D).
+
+    `labels` (b,) number the clips' classes, `batch_labels` (B,) those of the whole step; `scale`
+    is 1 / temperature. Equation 1 contrasts a clip with the prompts of all clips j of the batch.
+    `kind` names a reading of it:
+
+    - `prompts`: j runs over the C class prompts instead, each once;
+    - `in_batch`: as printed: one positive, other clips of the class are negatives;
+    - `in_batch_multi`: all clips of the class are positives.
+
+    A prompt depends on the class alone, so the sum over j is one over classes weighted by their
+    number of clips. The last two therefore differ by log(clips of the class), a constant: they
+    have the same gradient, that of `prompts` with the batch's class shares as prior. No embedding
+    of another process is needed: the labels of the step suffice.
+    """
+    cosines = F.normalize(video, dim=-1) @ F.normalize(text, dim=-1).T  # (b, C)
+    logits = scale * cosines
+    if kind == "prompts":
+        return F.cross_entropy(logits, labels, reduction="none")
+    counts = torch.bincount(batch_labels, minlength=len(text)).to(logits.dtype)  # (C,)
+    total = torch.logsumexp(logits + counts.log(), dim=1)  # (b,); log 0 = -inf leaves a class out
+    own = logits.gather(1, labels[:, None])[:, 0]
+    return total - (own + counts[labels].log() if kind == "in_batch_multi" else own)
+
+
+def drawn(n_clips: int, config: TuneConfig, rng: np.random.Generator) -> np.ndarray:
+    """Random numbers in [0, 1) for each clip's augmentation, (n_clips, 9 + T).
+
+    Two place the crop, one decides the flip, six the colour; the others pick a frame of each
+    segment. They are drawn for all clips, so the parts of a step do not change them.
+    """
+    return rng.random((n_clips, 9 + config.n_frames))
+
+
+def frame_numbers(draws: np.ndarray, config: TuneConfig) -> np.ndarray:
+    """Which kept frames to take, (b, T): a random one of each segment."""
+    within = np.floor(draws[:, 9:] * config.frames_per_segment).astype(np.int64)
+    return np.arange(config.n_frames) * config.frames_per_segment + within
+
+
+def side(preprocessing: PreprocessCfg) -> int:
+    """The side S of the square pictures that a CLIP takes, in pixels."""
+    size = preprocessing.size
+    return size if isinstance(size, int) else max(size)
+
+
+def normalised(
+    frames: Tensor, draws: np.ndarray, config: TuneConfig, preprocessing: PreprocessCfg
+) -> Tensor:
+    """Kept pictures, uint8 (b, T, P, P, 3), as the network takes them: float32 (b, T, 3, S, S).
+
+    All frames of a clip get the same crop and the same colour, and half of the clips are flipped.
+    Each channel, in standard deviations of CLIP's normalisation, is multiplied by 1 ± `colour` and
+    moved by ± 2 `colour`.
+    """
+    size = side(preprocessing)
+    room = frames.shape[2] - size
+    pictures = []
+    for clip, draw in zip(frames, draws, strict=True):
+        top, left = (int(x * (room + 1)) for x in draw[:2])
+        picture = clip[:, top : top + size, left : left + size]  # (T, S, S, 3)
+        pictures.append(picture.flip(2) if draw[2] < 0.5 else picture)
+    values = torch.stack(pictures).permute(0, 1, 4, 2, 3).float() / 255  # (b, T, 3, S, S)
+    place = {"device": frames.device, "dtype": torch.float32}
+    values -= torch.tensor(preprocessing.mean, **place)[:, None, None]
+    values /= torch.tensor(preprocessing.std, **place)[:, None, None]
+    around = torch.tensor(2 * draws[:, 3:9] - 1, **place)  # (b, 6) in [-1, 1)
+    gain, shift = (x[:, None, :, None, None] for x in around.split(3, dim=1))
+    return values * (1 + config.colour * gain) + 2 * config.colour * shift

@@ -5,19 +5,14 @@ ranked prompts) have tuned features.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from agt_lib import clip_tuning
 from agt_lib.corpora.corpus import Corpus
 from agt_lib.corpora.folds import tuning_folds
 from agt_lib.features import encoders
 from agt_lib.features.features import Features
-from agt_lib.workspace import paths
-
-if TYPE_CHECKING:
-    from agt_lib.clip_tuning import TuneConfig
 
 LLM_BUDGET = 5.0
 """Dollars that ranking may cost where notebook 03 did not pay for it before; it sets its own."""
@@ -45,15 +40,17 @@ def tuned(
     """
     # Imported here: they bring heavy libraries that a notebook on raw features does without.
     from agt_lib import prompts
-    from agt_lib.clip_tuning import tuned_features
 
     options = {"splits": splits, "max_failures": max_failures}
     found = {}
     there = corpus.clips.loc[folds.index, ["video", "text"]].notna().any()
-    if there["video"] and is_clip(specs.get("video", "")):
-        model, config = clip_to_tune(specs["video"], max_epochs)
-        inner = tuning_folds(corpus, folds)
-        found["video"] = tuned_features(corpus, inner, model, config, seed=seed, **options)
+    if there["video"] and clip_tuning.is_clip(specs.get("video", "")):
+        model, config = clip_tuning.clip_to_tune(specs["video"], max_epochs)
+        clips = corpus.only(*splits) if splits else corpus
+        spaces = clip_tuning.tuned_spaces(
+            clips, tuning_folds(corpus, folds), model, config, seed=seed, max_failures=max_failures
+        )
+        found["video"] = spaces.cross_fitted()
     if there["text"] and "text" in specs:
         asked = prompts.build(
             ranker,
@@ -67,19 +64,3 @@ def tuned(
             max_failures=max_failures,
         )  # fmt: skip
     return found
-
-
-def is_clip(spec: str) -> bool:
-    """Whether an encoder's specification names a CLIP."""
-    return spec.partition(":")[0] == "clip"
-
-
-def clip_to_tune(spec: str, max_epochs: int | None = None) -> "tuple[str, TuneConfig]":
-    """The model that the specification of a CLIP names, and how it is tuned by default."""
-    from agt_lib.clip_tuning import TuneConfig
-
-    model = spec.partition(":")[2]
-    config = TuneConfig() if model else TuneConfig.small()
-    if max_epochs is not None:
-        config = replace(config, epochs=min(config.epochs, max_epochs))
-    return model or f"local-dir:{paths.SMALL_CLIP}", config

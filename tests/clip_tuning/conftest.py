@@ -27,23 +27,14 @@ TINY = {
 RESNET = TINY | {
     "vision_cfg": {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "head_width": 16}
 }
-COCA = {
-    "embed_dim": 12,
-    "vision_cfg": TINY["vision_cfg"]
-    | {"attentional_pool": True, "attn_pooler_heads": 2, "output_tokens": True},
-    "text_cfg": TINY["text_cfg"] | {"embed_cls": True, "output_tokens": True},
-    "multimodal_cfg": TINY["text_cfg"],
-}
 PREPROCESS = {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4], "interpolation": "bilinear"}
 
 
 def write_checkpoint(folder, config=TINY):
     folder.mkdir(parents=True)
     torch.manual_seed(0)
-    captions = "multimodal_cfg" in config
-    model = (open_clip.CoCa if captions else open_clip.CLIP)(**config)
-    save_file(model.state_dict(), folder / "open_clip_model.safetensors")
-    content = {"model_cfg": config | {"custom_text": captions}, "preprocess_cfg": PREPROCESS}
+    save_file(open_clip.CLIP(**config).state_dict(), folder / "open_clip_model.safetensors")
+    content = {"model_cfg": config, "preprocess_cfg": PREPROCESS}
     (folder / "open_clip_config.json").write_text(json.dumps(content))
     return f"local-dir:{folder}"
 
@@ -58,12 +49,6 @@ def model(tmp_path_factory):
 def resnet(tmp_path_factory):
     """A ResNet with batch norms; as `ClipEncoder` takes it."""
     return write_checkpoint(tmp_path_factory.mktemp("clip") / "resnet", RESNET)
-
-
-@pytest.fixture(scope="session")
-def coca(tmp_path_factory):
-    """A CoCa, which has a third tower for captions; as `ClipEncoder` takes it."""
-    return write_checkpoint(tmp_path_factory.mktemp("clip") / "coca", COCA)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agt_lib.clip_tuning import ALL, tuned_models
+from agt_lib.clip_tuning import ALL, jobs, tuned_models
 from agt_lib.clip_tuning.tune import HISTORY
 from agt_lib.corpora import manifest
 from agt_lib.corpora.folds import make_folds
@@ -66,9 +66,10 @@ def test_two_processes_have_the_losses_of_one_on_the_same_batches(
     corpus = manifest.load(tmp_path / "clips.csv")
     one = replace(config, loss="in_batch")
     with pytest.warns(UserWarning, match="no clip of sad, worried, surprise"):
-        [alone] = tuned_models(
+        planned = jobs(
             corpus, make_folds(corpus, 2), model, one, which=[ALL], device="cpu", progress=False
         )
+    [alone] = tuned_models(planned, progress=False)
     losses = [pd.read_csv(place / HISTORY)["loss"] for place in (folder, alone)]
     np.testing.assert_allclose(*losses, atol=1e-4, rtol=0)
     assert losses[1].is_monotonic_decreasing  # steps that did nothing would agree too

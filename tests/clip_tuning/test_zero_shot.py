@@ -1,11 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import open_clip
 import pytest
 import torch
 from PIL import Image
 
-from agt_lib.clip_tuning import TuneConfig, tuned_spaces
-from agt_lib.clip_tuning.zero_shot import over_time, prompt_embeddings, similarities, zero_shot
+from agt_lib.clip_tuning import prompts_over_time, tuned_spaces, zero_shot_predictions
+from agt_lib.clip_tuning.zero_shot import prompt_embeddings, similarities
 from agt_lib.corpora.media import decode_frames
 
 OPTIONS = {"device": "cpu", "n_frames": 2, "workers": 1, "progress": False}
@@ -24,33 +26,44 @@ def by_open_clip(folder, clip, labels, n_frames):
 
 def test_probabilities_are_open_clips_own(corpus, folds, model, config):
     spaces = tuned_spaces(corpus, folds, model, config, **OPTIONS)
-    found = zero_shot(corpus, spaces, model, config)
+    found, test = zero_shot_predictions(corpus, spaces, model, config)
     clip = corpus.clips.loc["clip4"]  # held out by fold 1
     for name, folder in {"raw": model, "tuned": f"local-dir:{spaces.models[1]}"}.items():
         frames, text, scale = by_open_clip(folder, clip, corpus.labels, 2)
         video = torch.nn.functional.normalize(frames.mean(0), dim=0)
         expected = (scale * text @ video).softmax(0)
-        place = found[name].names.index("clip4")
-        np.testing.assert_allclose(found[name].out_of_fold[0, place], expected, rtol=1e-4)
-    assert found["tuned"].test_names == tuple(corpus.split("test").index)
-    np.testing.assert_allclose(found["tuned"].test.sum(-1), 1, rtol=1e-5)
+        np.testing.assert_allclose(found.table(name).loc["clip4"], expected, rtol=1e-4)
+    assert test.names == tuple(corpus.split("test").index)
+
+
+def test_a_test_clip_has_the_mean_of_the_folds_models(corpus, folds, model, config):
+    spaces = tuned_spaces(corpus, folds, model, replace(config, epochs=1), **OPTIONS)
+    _, test = zero_shot_predictions(corpus, spaces, model, config)
+    single = [
+        zero_shot_predictions(
+            corpus,
+            replace(spaces, by_fold=(part,), models=(folder,), folds=0 * folds),
+            model,
+            config,
+        )[1].table("tuned")
+        for part, folder in zip(spaces.by_fold, spaces.models, strict=True)
+    ]
+    np.testing.assert_allclose(test.table("tuned"), sum(single) / 3, rtol=1e-5)
 
 
 def test_tuned_prompts_are_found_where_raw_ones_are_not(corpus, folds, model, config):
-    spaces = tuned_spaces(
-        corpus, folds, model, TuneConfig(**vars(config) | {"epochs": 12}), **OPTIONS
-    )
-    found = zero_shot(corpus, spaces, model, config)
+    config = replace(config, epochs=12)
+    spaces = tuned_spaces(corpus, folds, model, config, **OPTIONS)
+    _, test = zero_shot_predictions(corpus, spaces, model, config)
     right = {
-        name: (result.test[0].argmax(1) == np.arange(24, 30) % 3).mean()
-        for name, result in found.items()
+        name: (test.chosen(name)[0] == np.arange(24, 30) % 3).mean() for name in ("raw", "tuned")
     }
     assert right["tuned"] == 1.0 > right["raw"]
 
 
 def test_similarities_over_time_are_each_frames_cosines(corpus, model, config):
     models = {"raw": {"clip2": model}}
-    found = over_time(corpus, ["clip2"], models, config, n_frames=4)
+    found = prompts_over_time(corpus, ["clip2"], models, config, n_frames=4)
     frames, text, _ = by_open_clip(model, corpus.clips.loc["clip2"], corpus.labels, 4)
     expected = torch.nn.functional.normalize(frames, dim=1) @ text.T
     wide = found.pivot(index="time", columns="label", values="cosine")[list(corpus.labels)]

@@ -1,6 +1,7 @@
 """Which features of a corpus are tuned, and with what."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -49,9 +50,12 @@ def test_with_a_dev_split_clip_is_tuned_on_folds_of_the_training_clips(corpus, m
     own = replace(corpus, clips=clips)
     dev = pd.Series([-1, -1, -1, -1, 0], index=clips.index)
     asked = []
-    monkeypatch.setattr(
-        clip_tuning, "tuned_features", lambda _, folds, *a, **k: asked.append(folds)
-    )
+
+    def spaces(_, folds, *arguments, **options):
+        asked.append(folds)
+        return SimpleNamespace(cross_fitted=lambda: None)
+
+    monkeypatch.setattr(clip_tuning, "tuned_spaces", spaces)
     feature_sets.tuned(own, dev, {"video": "clip"})
     assert asked[0].index.tolist() == corpus.clips.index.tolist()  # no dev clip is tuned on
     assert sorted(asked[0]) == [0, 0, 1, 1]

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.spatial.distance import pdist
+from scipy.stats import ortho_group
 
-from agt_lib.clip_tuning import ALL, TunedSpaces, features, tuned_features, tuned_models
-from agt_lib.clip_tuning.features import TogetherEncoder
-from agt_lib.clip_tuning.zero_shot import zero_shot
+from agt_lib.clip_tuning import TunedSpaces, tuned_spaces, zero_shot_predictions
+from agt_lib.clip_tuning.features import TogetherEncoder, linear_cka
 from agt_lib.features.clip import ClipEncoder
 from agt_lib.features.features import Features
 
@@ -23,28 +23,16 @@ def test_each_clips_feature_is_its_own_folds_and_test_clips_have_the_mean(
     corpus, folds, model, config
 ):
     config = replace(config, epochs=1)
-    folders = tuned_models(
-        corpus, folds, model, config, which=[0, 1, 2], device="cpu", workers=1, progress=False
-    )
-    found = tuned_features(corpus, folds, model, config, align=False, **OPTIONS)
+    spaces = tuned_spaces(corpus, folds, model, config, with_all=True, **OPTIONS)
+    found = spaces.cross_fitted(align=False)
     assert found.modality == "video" and found.present.all()
     assert found.names == tuple(corpus.clips.index)
-    by_model = np.stack([encoded(corpus, folder, corpus.clips.index) for folder in folders])
+    *by_model, on_all = (encoded(corpus, folder, corpus.clips.index) for folder in spaces.models)
     for number, name in enumerate(corpus.clips.index):
-        own = by_model[:, number]
+        own = np.stack(by_model)[:, number]
         expected = own[folds[name]] if name in folds.index else own.mean(0)
         np.testing.assert_allclose(found.values[number], expected, rtol=1e-4, atol=1e-5)
-    again = tuned_features(corpus, folds, model, config, splits=("test",), align=False, **OPTIONS)
-    assert again.names == tuple(corpus.split("test").index)
-    np.testing.assert_array_equal(again.values, found.select(again.names).values)
-
-
-def test_not_cross_fitted_one_model_makes_all_features(corpus, folds, model, config):
-    config = replace(config, epochs=1)
-    found = tuned_features(corpus, folds, model, config, cross_fit=False, **OPTIONS)
-    [folder] = tuned_models(corpus, folds, model, config, which=[ALL], device="cpu", progress=False)
-    expected = encoded(corpus, folder, corpus.clips.index)
-    np.testing.assert_allclose(found.values, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(spaces.on_all.values, on_all, rtol=1e-4, atol=1e-5)
 
 
 def made_up(n=40, dim=5, n_folds=2, absent=()):
@@ -69,10 +57,11 @@ def made_up(n=40, dim=5, n_folds=2, absent=()):
 
 def test_alignment_brings_the_folds_spaces_together_without_bending_them():
     spaces = made_up()
-    for before, after in zip(spaces.by_fold, spaces.aligned, strict=True):
+    for before in spaces.by_fold:
+        after = spaces.turned(before, spaces.folds.index)
         assert np.abs(before.values - spaces.raw.values).mean() > 1
-        assert np.abs(after.values - spaces.raw.values).mean() < 0.05
-        np.testing.assert_allclose(pdist(after.values), pdist(before.values), rtol=1e-3)
+        assert np.abs(after - spaces.raw.values).mean() < 0.05
+        np.testing.assert_allclose(pdist(after), pdist(before.values), rtol=1e-3)
     assert spaces.agreement().to_numpy().min() > 0.99
 
 
@@ -83,7 +72,8 @@ def test_a_space_is_turned_by_clips_that_its_model_was_tuned_on():
     moved[np.isin(spaces.raw.names, held_out)] *= -7
     other = replace(spaces, by_fold=(replace(spaces.by_fold[0], values=moved), *spaces.by_fold[1:]))
     rest = ~np.isin(spaces.raw.names, held_out)
-    np.testing.assert_array_equal(other.aligned[0].values[rest], spaces.aligned[0].values[rest])
+    before, after = (s.cross_fitted().values for s in (spaces, other))
+    np.testing.assert_array_equal(after[rest], before[rest])
 
 
 def test_absent_clips_stay_absent_and_zero():
@@ -160,8 +150,25 @@ def test_labels_permuted_before_everything_score_at_chance_through_tuning(
     train = corpus.labelled.index
     corpus.clips.loc[train, "emotion"] = rng.permutation(corpus.clips.loc[train, "emotion"])
     config = replace(config, epochs=6)
-    spaces = features.tuned_spaces(corpus, folds, model, config, splits=("train",), **OPTIONS)
-    found = zero_shot(corpus, spaces, model, config)["tuned"]
-    truth = corpus.clips.loc[list(found.names), "emotion"].map(list(corpus.labels).index)
-    right = (found.out_of_fold[0].argmax(1) == truth).mean()
-    assert right < 0.6  # 24 clips, three classes: 1/3, and 0.6 is 2.8 standard deviations above
+    spaces = tuned_spaces(corpus.only("train"), folds, model, config, **OPTIONS)
+    found, test = zero_shot_predictions(corpus, spaces, model, config)
+    assert test is None
+    right = found.chosen("tuned")[0] == found.numbers(corpus.clips["emotion"])
+    assert right.mean() < 0.6  # 24 clips, three classes: 1/3, and 0.6 is 2.8 standard deviations up
+
+
+RNG = np.random.default_rng(0)
+A, B = RNG.standard_normal((50, 6)), RNG.standard_normal((50, 9))
+
+
+def test_cka_is_its_definition_by_kernels():
+    centre = np.eye(50) - 1 / 50
+    k, m = (centre @ x @ x.T @ centre for x in (A, B))
+    hsic = np.sum(k * m) / np.sqrt(np.sum(k * k) * np.sum(m * m))
+    assert linear_cka(A, B) == pytest.approx(hsic, rel=1e-12)
+
+
+def test_cka_is_one_for_a_turned_moved_and_scaled_copy_and_small_for_another_space():
+    turn = ortho_group.rvs(6, random_state=1)
+    assert linear_cka(A, 3 * A @ turn + 5) == pytest.approx(1)
+    assert linear_cka(A, B) < 0.3
