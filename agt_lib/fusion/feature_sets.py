@@ -41,12 +41,10 @@ def tuned(
     # Imported here: they bring heavy libraries that a notebook on raw features does without.
     from agt_lib import prompts
 
-    options = {"splits": splits, "max_failures": max_failures}
-    found = {}
+    clips, found = corpus.only(*splits) if splits else corpus, {}
     there = corpus.clips.loc[folds.index, ["video", "text"]].notna().any()
     if there["video"] and clip_tuning.is_clip(specs.get("video", "")):
         model, config = clip_tuning.clip_to_tune(specs["video"], max_epochs)
-        clips = corpus.only(*splits) if splits else corpus
         spaces = clip_tuning.tuned_spaces(
             clips, tuning_folds(corpus, folds), model, config, seed=seed, max_failures=max_failures
         )
@@ -60,7 +58,6 @@ def tuned(
         )
         encoder = encoders.build(specs["text"])
         found["text"] = prompts.tuned_text(
-            corpus.only(*splits) if splits else corpus, folds, encoder, ranker=asked,
-            max_failures=max_failures,
-        )  # fmt: skip
+            clips, folds, encoder, ranker=asked, max_failures=max_failures
+        )
     return found
