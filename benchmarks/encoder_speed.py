@@ -20,7 +20,7 @@ from safetensors.torch import save_model
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
 from agt_lib import corpora
-from agt_lib.features import encoders
+from agt_lib.features.encoder import build
 from agt_lib.workspace.kept import peak_memory_mb
 
 CLIPS = 16
@@ -64,7 +64,7 @@ def main() -> None:
     for name, write in (("HuBERT-large", hubert_large), ("CLIP ViT-L/14", clip_large)):
         with tempfile.TemporaryDirectory() as folder:
             spec = write(Path(folder) / "model")
-            contestants = {p: encoders.build(spec, precision=p) for p in PRECISIONS}
+            contestants = {p: build(spec, precision=p) for p in PRECISIONS}
             items = [contestants["float32"].load(clip) for _, clip in clips.iterrows()]
             seconds: dict[str, list[float]] = {precision: [] for precision in PRECISIONS}
             features: dict[str, list[np.ndarray]] = {precision: [] for precision in PRECISIONS}

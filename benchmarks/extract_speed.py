@@ -17,7 +17,7 @@ import pandas as pd
 from agt_lib import corpora
 from agt_lib.corpora.corpus import Corpus
 from agt_lib.corpora.media import decode_audio, decode_frames
-from agt_lib.features.extract import extract
+from agt_lib.features.extraction import extract
 
 ROUNDS = 3
 

@@ -20,8 +20,8 @@ import mini_corpus
 from agt_lib.corpora.folds import make_folds
 from agt_lib.corpora.labels import EMOTIONS
 from agt_lib.evaluation.scores import waf
-from agt_lib.features.encoders import build
-from agt_lib.features.extract import extract
+from agt_lib.features.encoder import build
+from agt_lib.features.extraction import extract
 
 ENCODERS = {"audio": "opensmile", "video": "clip", "text": "smollm2"}
 RANGES = {"audio": (0.55, 0.75), "video": (0.45, 0.70), "text": (0.35, 0.60)}

@@ -1,4 +1,4 @@
-"""Train the small CLIP that ships in `agt_lib/checkpoints/small_clip`, from rendered faces.
+"""Train the small CLIP of `agt_lib/features/checkpoints/small_clip`, from rendered faces.
 
     python benchmarks/train_small_clip.py [--out FOLDER] [--speakers 500] [--epochs 12]
 

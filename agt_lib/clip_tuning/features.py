@@ -19,7 +19,7 @@ from agt_lib.clip_tuning.tune import HISTORY
 from agt_lib.corpora.corpus import Corpus
 from agt_lib.features.clip import LOCAL, ClipEncoder, Item
 from agt_lib.features.encoder import fingerprint_of
-from agt_lib.features.extract import extract
+from agt_lib.features.extraction import extract
 from agt_lib.features.features import Features
 from agt_lib.workspace.kept import digest
 

@@ -8,8 +8,8 @@ VERSION = 1
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "encoders": ["build"],
-        "extract": ["extract"],
+        "encoder": ["build"],
+        "extraction": ["extract"],
         "features": ["Features"],
         "runs": ["in_two_dimensions", "of_run", "summary"],
     },

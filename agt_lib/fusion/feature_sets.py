@@ -11,7 +11,7 @@ import pandas as pd
 from agt_lib import clip_tuning
 from agt_lib.corpora.corpus import Corpus
 from agt_lib.corpora.folds import tuning_folds
-from agt_lib.features import encoders
+from agt_lib.features.encoder import build
 from agt_lib.features.features import Features
 
 LLM_BUDGET = 5.0
@@ -56,7 +56,7 @@ def tuned(
             budget=LLM_BUDGET,
             prices=LLM_PRICES,
         )
-        encoder = encoders.build(specs["text"])
+        encoder = build(specs["text"])
         found["text"] = prompts.tuned_text(
             clips, folds, encoder, ranker=asked, max_failures=max_failures
         )

@@ -8,7 +8,7 @@ import pandas as pd
 
 from agt_lib.corpora.corpus import Corpus
 from agt_lib.features.encoder import Encoder
-from agt_lib.features.extract import extract
+from agt_lib.features.extraction import extract
 from agt_lib.features.features import Features
 from agt_lib.prompts import VERSION
 from agt_lib.prompts.classifier import ClassifierRanker

@@ -9,8 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = Path(__file__).resolve().parents[1]
-CHECKPOINTS = LIBRARY / "checkpoints"
-SMALL_CLIP = CHECKPOINTS / "small_clip"
+SMALL_CLIP = LIBRARY / "features" / "checkpoints" / "small_clip"
 
 
 def data() -> Path:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Profile:
-    """Corpus, encoders (specifications for `encoders.build`) and how much is repeated.
+    """Corpus, encoders (specifications for `features.build`) and how much is repeated.
 
     An empty `corpus` is the user's to name; an empty encoder leaves its modality out.
     """

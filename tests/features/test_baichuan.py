@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModel
 
 from agt_lib.features import baichuan
-from agt_lib.features.encoders import CheckpointError, build
+from agt_lib.features.encoder import CheckpointError, build
 from agt_lib.workspace import paths
 
 TEXTS = ["i am so very happy today", "sad", "我今天很高兴", "他 are you, so so so so so so so so"]

@@ -10,7 +10,7 @@ from gguf import GGUFWriter
 from safetensors.torch import load_file, save_file
 
 from agt_lib.features import checkpoint
-from agt_lib.features.encoders import CheckpointError
+from agt_lib.features.encoder import CheckpointError
 from agt_lib.features.hubert import HubertEncoder
 from agt_lib.features.language_model import CausalLMEncoder
 from agt_lib.workspace import paths

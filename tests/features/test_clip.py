@@ -12,8 +12,7 @@ from safetensors.torch import save_file
 from agt_lib.corpora.media import MediaError, decode_frames
 from agt_lib.features import clip
 from agt_lib.features.clip import ClipEncoder
-from agt_lib.features.encoder import CheckpointError
-from agt_lib.features.encoders import build
+from agt_lib.features.encoder import CheckpointError, build
 from agt_lib.workspace import paths
 
 TINY = {

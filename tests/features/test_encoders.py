@@ -1,6 +1,6 @@
 import pytest
 
-from agt_lib.features.encoders import CheckpointError, build
+from agt_lib.features.encoder import CheckpointError, build
 
 
 @pytest.mark.parametrize(

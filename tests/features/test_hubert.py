@@ -5,7 +5,7 @@ import torch
 import transformers
 
 from agt_lib.corpora.media import MediaError, decode_audio
-from agt_lib.features.encoders import CheckpointError, build
+from agt_lib.features.encoder import CheckpointError, build
 from agt_lib.features.hubert import HubertEncoder, sees_padding
 
 SHAPES = {

@@ -7,7 +7,7 @@ import torch
 import transformers
 
 from agt_lib.corpora.media import MediaError
-from agt_lib.features.encoders import CheckpointError, build
+from agt_lib.features.encoder import CheckpointError, build
 from agt_lib.features.language_model import CausalLMEncoder, is_causal_lm
 
 TEXTS = ["i am so very happy today !", "sad .", "you , i", "we we we we we we we we we", "you"]

@@ -11,13 +11,9 @@ from safetensors.torch import load_file, save_file
 
 from agt_lib.corpora.corpus import Corpus
 from agt_lib.features import language_model, layerwise
-from agt_lib.features.encoders import CheckpointError
-from agt_lib.features.extract import extract
+from agt_lib.features.encoder import CheckpointError
+from agt_lib.features.extraction import extract
 from agt_lib.features.language_model import CausalLMEncoder
-from agt_lib.features.weights import Weights
-from agt_lib.workspace import paths
-from agt_lib.workspace.kept import read_manifest
-from agt_lib.workspace.shards import StoreError
 
 ITEMS = [
     np.array(ids) for ids in ([2, 5, 7, 8, 9, 11, 14], [3, 6, 7], [10], [3] * 5, [7, 12, 2, 4])
@@ -62,10 +58,6 @@ def assert_close(actual, expected, relative=1e-6):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=relative * np.abs(expected).max())
 
 
-class Stopped(BaseException):
-    """What stops a run and is caught by nothing."""
-
-
 @pytest.mark.parametrize("kind", layerwise.ARCHITECTURES)
 def test_streamed_features_are_those_of_the_model_in_memory(checkpoint, kind):
     folder = checkpoint(kind)
@@ -98,7 +90,7 @@ def test_each_weight_is_read_once_and_two_layers_are_in_memory_at_most(
     baichuan_checkpoint, monkeypatch
 ):
     encoder = CausalLMEncoder(baichuan_checkpoint(), stream=True, precision="float32")
-    read, alive, names = Weights.read, [], []
+    read, alive, names = layerwise.Weights.read, [], []
 
     def watched(self, wanted, dtype):
         tensors = read(self, wanted, dtype)
@@ -108,87 +100,63 @@ def test_each_weight_is_read_once_and_two_layers_are_in_memory_at_most(
         assert len(in_memory) <= 2
         return tensors
 
-    monkeypatch.setattr(Weights, "read", watched)
+    monkeypatch.setattr(layerwise.Weights, "read", watched)
     encoder.encode(ITEMS)
     assert len(alive) == 6
     assert len(names) == len(set(names)) == 1 + 5 * 7 + 1  # embedding, layers, norm; no head
     assert sum(any(ref() is not None for ref in stage) for stage in alive) == 0
 
 
+def test_many_texts_are_streamed_in_several_passes_and_come_back_in_order(
+    baichuan_checkpoint, monkeypatch
+):
+    folder = baichuan_checkpoint()
+    monkeypatch.setattr(language_model, "STREAMED_TOKENS", 12)
+    passes, mean_states = [], layerwise.mean_states
+    monkeypatch.setattr(
+        layerwise, "mean_states", lambda *a: passes.append(len(a[1])) or mean_states(*a)
+    )
+    assert_close(encode(folder, stream=True), encode(folder, stream=False))
+    assert len(passes) > 1 and sum(passes) == len(ITEMS)
+
+
+def test_a_stopped_extraction_goes_on_after_the_last_shard(baichuan_checkpoint, monkeypatch):
+    folder = baichuan_checkpoint()
+    monkeypatch.setattr(language_model, "STREAMED_TEXTS", 2)
+    clips = pd.DataFrame(
+        {"split": "unlabelled", "text": ["i", "so sad", "you are", "happy today"]},
+        index=pd.Index(list("abcd"), name="name"),
+        columns=["split", "emotion", "speaker", "video", "audio", "text"],
+    )
+    corpus, mean_states, passes = Corpus("spoken", clips), layerwise.mean_states, []
+
+    def stopping(*arguments):
+        passes.append(arguments)
+        if len(passes) == 2:
+            raise KeyboardInterrupt
+        return mean_states(*arguments)
+
+    monkeypatch.setattr(layerwise, "mean_states", stopping)
+    options = {"precision": "float32", "stream": True}
+    with pytest.raises(KeyboardInterrupt):
+        extract(corpus, CausalLMEncoder(folder, **options), progress=False)
+    values = extract(corpus, CausalLMEncoder(folder, **options), progress=False).values
+    assert len(passes) == 3  # the first shard was kept
+    plain = CausalLMEncoder(folder, precision="float32", stream=False)
+    assert_close(values, plain.encode([plain.load(clip) for _, clip in clips.iterrows()]))
+
+
 def test_layers_behind_the_last_one_wanted_are_not_read(baichuan_checkpoint, monkeypatch):
     encoder = CausalLMEncoder(baichuan_checkpoint(), stream=True, layers=[2], precision="float32")
-    names, read = [], Weights.read
-    monkeypatch.setattr(Weights, "read", lambda *a: names.extend(found := read(*a)) or found)
+    names, read = [], layerwise.Weights.read
+    monkeypatch.setattr(
+        layerwise.Weights, "read", lambda *a: names.extend(found := read(*a)) or found
+    )
     encoder.encode(ITEMS)
     assert {name.split(".")[1] for name in names if name.startswith("layers")} == {"0", "1"}
 
 
-@pytest.mark.parametrize("stage", [1, 3, 5])
-def test_a_stopped_run_goes_on_after_the_last_whole_layer(baichuan_checkpoint, monkeypatch, stage):
-    folder = baichuan_checkpoint()
-    expected = encode(folder, stream=False)
-    forward, read, stages = layerwise.StreamedModel.forward, layerwise.StreamedModel.read, []
-    calls = 0
-
-    def stopping(self, states, lengths):
-        nonlocal calls
-        calls += 1
-        if calls == 1 + (stage - 1) * n_batches + 1:  # the second batch of this stage
-            raise Stopped
-        return forward(self, states, lengths)
-
-    n_batches = len(list(language_model.batches([len(item) + 1 for item in ITEMS], 12)))
-    assert n_batches > 2
-    with monkeypatch.context() as patch:
-        patch.setattr(layerwise.StreamedModel, "forward", stopping)
-        with pytest.raises(Stopped):
-            encode(folder, stream=True)
-    monkeypatch.setattr(
-        layerwise.StreamedModel, "read", lambda self, n: stages.append(n) or read(self, n)
-    )
-    actual = encode(folder, stream=True)
-    assert stages == list(range(stage, 6))
-    assert_close(actual, expected)
-
-
-def test_stopped_and_unstopped_runs_give_the_same_bits(baichuan_checkpoint, monkeypatch):
-    folder = baichuan_checkpoint()
-    expected = encode(folder, stream=True)
-    monkeypatch.setenv("AGT_DATA", str(paths.data() / "another"))
-    with monkeypatch.context() as patch, pytest.raises(Stopped):
-        patch.setattr(layerwise.StreamedModel, "normalise", raises(Stopped))
-        encode(folder, stream=True)
-    np.testing.assert_array_equal(encode(folder, stream=True), expected)
-
-
-def raises(error):
-    def stop(*_):
-        raise error
-
-    return stop
-
-
-def test_what_was_streamed_once_is_found_again(baichuan_checkpoint, monkeypatch):
-    folder = baichuan_checkpoint()
-    expected = encode(folder, stream=True)
-    monkeypatch.setattr(Weights, "read", raises(AssertionError("read again")))
-    np.testing.assert_array_equal(encode(folder, stream=True), expected)
-    (artefact,) = paths.derived().glob("streamed-*")
-    assert read_manifest(artefact)["texts"] == len(ITEMS)
-    assert {file.name for file in artefact.iterdir()} <= {"manifest.json", "sums.npy", ".lock"}
-
-
-def test_a_full_disk_stops_with_what_was_done_kept(baichuan_checkpoint, full_disk):
-    encoder = CausalLMEncoder(baichuan_checkpoint(), stream=True, precision="float32")
-    full_disk(True)
-    with pytest.raises(StoreError, match="No space left on device.*goes on from there"):
-        encoder.encode(ITEMS)
-    full_disk(False)
-    assert not list(paths.derived().glob("*/.stage.partial"))
-    assert np.isfinite(encoder.encode(ITEMS)).all()
-
-
-def test_extraction_streams_a_corpus_into_the_store_of_the_model_in_memory(baichuan_checkpoint):
+def test_extraction_keeps_streamed_features_as_those_of_the_model_in_memory(baichuan_checkpoint):
     folder = baichuan_checkpoint()
     texts = ["i am so very happy", "sad", "you are, you", None]
     clips = pd.DataFrame(
@@ -199,8 +167,7 @@ def test_extraction_streams_a_corpus_into_the_store_of_the_model_in_memory(baich
     corpus = Corpus("spoken", clips)
     streamed = CausalLMEncoder(folder, precision="float32", stream=True)
     first = extract(corpus, streamed, progress=False)
-    assert len(list(paths.derived().glob("streamed-*"))) == 1
-    # The same store, so that nothing is left to do for the model in memory.
+    # The same features, so that nothing is left to do for the model in memory.
     again = extract(corpus, CausalLMEncoder(folder, precision="float32", stream=False))
     assert first.fingerprint == again.fingerprint
     np.testing.assert_array_equal(first.values, again.values)

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from agt_lib.corpora.media import MediaError
-from agt_lib.features.encoders import build
+from agt_lib.features.encoder import build
 from agt_lib.features.opensmile import OpenSmileEncoder
 
 

@@ -7,7 +7,7 @@ import torch
 from safetensors import safe_open
 
 from agt_lib.features import smollm2
-from agt_lib.features.encoders import CheckpointError, build
+from agt_lib.features.encoder import CheckpointError, build
 from agt_lib.features.language_model import CausalLMEncoder
 from agt_lib.workspace.kept import read_manifest, write_manifest
 

@@ -8,7 +8,6 @@ import pytest
 
 from agt_lib import clip_tuning, prompts
 from agt_lib.corpora.corpus import build
-from agt_lib.features import encoders
 from agt_lib.fusion import feature_sets
 
 
@@ -25,7 +24,7 @@ def corpus():
 def test_a_language_model_of_unknown_price_ranks_within_a_budget_too(corpus, monkeypatch, model):
     monkeypatch.setenv("OPENAI_MODEL", model)
     asked = []
-    monkeypatch.setattr(encoders, "build", lambda spec: spec)
+    monkeypatch.setattr(feature_sets, "build", lambda spec: spec)
     monkeypatch.setattr(prompts, "tuned_text", lambda *_, ranker, **__: asked.append(ranker))
     folds = pd.Series([0, 0, 1, 1], index=corpus.clips.index)
     feature_sets.tuned(corpus, folds, {"text": "an encoder"}, ranker="llm")

@@ -10,7 +10,7 @@ import pytest
 
 from agt_lib.corpora.media import MediaError
 from agt_lib.evaluation import pictures
-from agt_lib.features.extract import SHARD_SIZES, extract
+from agt_lib.features.extraction import SHARD_SIZES, extract
 from agt_lib.fusion.data import from_corpus
 from agt_lib.fusion.reference import logistic_regression
 from agt_lib.prompts import (

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 from agt_lib.corpora.corpus import Corpus, build
 from agt_lib.corpora.media import MediaError, decode_audio, decode_frames
-from agt_lib.features.extract import extract
+from agt_lib.features.extraction import extract
 from agt_lib.workspace.shards import ExtractionError, StoreError
 
 TESTS = Path(__file__).parent
@@ -446,8 +446,8 @@ class Slow(Letters):
 SLOW_RUN = """
 import sys
 sys.path.insert(0, "tests/features")
-import test_extract
-test_extract.quietly(test_extract.sentences(40), test_extract.Slow(), shard_size=4)
+import test_extraction
+test_extraction.quietly(test_extraction.sentences(40), test_extraction.Slow(), shard_size=4)
 """
 
 
