@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer
+from transformers import AutoModel, AutoTokenizer
 
 from agt_lib.features.checkpoint import Checkpoint
 from agt_lib.features.encoder import CheckpointError
@@ -70,7 +70,10 @@ def convert(gguf: Path, target: Path) -> None:
     checkpoint = Checkpoint.find(gguf)
     config = checkpoint.config("a causal language model", is_causal_lm)
     tokenizer = checkpoint.read(AutoTokenizer.from_pretrained, "tokenizer")
-    checkpoint.network(config, torch.bfloat16).save_pretrained(target)
+    # transformers does not write a model that it read from a GGUF file: hence one of the same kind.
+    network = AutoModel.from_config(config, dtype=torch.bfloat16)
+    network.load_state_dict(checkpoint.network(config, torch.bfloat16).state_dict())
+    network.save_pretrained(target)
     tokenizer.save_pretrained(target)
     source = {"file": gguf.name, "sha256": file_digest(gguf, length=64)}
     write_manifest(target, {"model": target.name, "source": source}, started)

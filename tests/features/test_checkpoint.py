@@ -9,11 +9,12 @@ import transformers
 from gguf import GGUFWriter
 from safetensors.torch import load_file, save_file
 
-from agt_lib.features import checkpoint
+from agt_lib.features import checkpoint, smollm2
 from agt_lib.features.encoder import CheckpointError
 from agt_lib.features.hubert import HubertEncoder
 from agt_lib.features.language_model import CausalLMEncoder
 from agt_lib.workspace import paths
+from agt_lib.workspace.kept import read_manifest
 
 WEIGHTS = "model.safetensors"
 IDS = [np.array([4, 6, 7, 10])]
@@ -147,6 +148,22 @@ def test_a_gguf_file_gives_what_the_folder_it_was_made_from_gives(llama_checkpoi
     encoder = CausalLMEncoder(file, precision="float32")
     np.testing.assert_allclose(encoder.encode(IDS), expected, rtol=1e-5, atol=1e-5)
     assert encoder.fingerprint["model"] == "tiny.gguf"
+
+
+def test_a_converted_gguf_file_is_a_folder_that_gives_the_same(llama_checkpoint, tmp_path):
+    folder = llama_checkpoint()
+    config = transformers.AutoConfig.from_pretrained(folder)
+    write_gguf(tmp_path / "tiny.gguf", config, load_file(folder / WEIGHTS))
+    target = tmp_path / "converted"
+    target.mkdir()
+    (target / "config.json").write_text("{")  # of a conversion that was stopped
+    smollm2.convert(tmp_path / "tiny.gguf", target)
+    expected = CausalLMEncoder(tmp_path / "tiny.gguf", precision="bfloat16").encode(IDS)
+    np.testing.assert_array_equal(
+        CausalLMEncoder(target, precision="bfloat16").encode(IDS), expected
+    )
+    assert "quantization_config" not in json.loads((target / "config.json").read_text())
+    assert read_manifest(target)["source"]["file"] == "tiny.gguf"
 
 
 def test_a_damaged_gguf_file_is_refused(tmp_path):
