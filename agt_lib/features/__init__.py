@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "encoder": ["build"],
-        "extraction": ["extract"],
+        "extraction": ["encode", "extract"],
         "features": ["Features"],
         "runs": ["in_two_dimensions", "of_run", "summary"],
     },

@@ -1,11 +1,11 @@
-"""Run an encoder over a corpus: clips in, features out, resumable at any moment.
+"""Run an encoder over a few clips, or over a corpus: kept, and resumable at any moment.
 
 B: clips of a shard, D: features.
 """
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +16,7 @@ import pandas as pd
 
 from agt_lib.corpora.corpus import Corpus
 from agt_lib.corpora.media import ACCESS, MediaError
-from agt_lib.features.encoder import Encoder, fingerprint_of
+from agt_lib.features.encoder import Encoder, build, fingerprint_of
 from agt_lib.features.features import FAILURE_COLUMNS, Features
 from agt_lib.workspace import paths
 from agt_lib.workspace.kept import digest
@@ -40,12 +40,45 @@ SHARD_SIZES = {"audio": 64, "video": 64, "text": 512}
 drawn from 64 texts a third would be padding."""
 
 
+Clip = str | Path | Mapping[str, Any]
+
+
+def encode(
+    clips: Clip | Sequence[Clip] | pd.DataFrame, spec: str | Encoder, **options: Any
+) -> np.ndarray:
+    """Features of clips of your own: float32 (D,) of one clip, (N, D) of a list or table.
+
+    A clip is the path of a media file, or a mapping (such as a row of a table) with `video`,
+    `audio` or `text`: paths and the words. An encoder of sound takes `audio`, else the sound of
+    `video`. `spec` names an encoder as `build` takes it ("opensmile", "clip", "smollm2",
+    "hubert:MODEL", ...), and `options` go to it; or it is an encoder that `build` made, which then
+    serves many calls. Nothing is kept on disk.
+
+        encode("clip.mp4", "opensmile")  # (88,)
+        encode([{"text": "What a day!"}, {"text": "Oh no."}], "smollm2")  # (2, 576)
+
+    Raises ValueError for a clip without the encoder's modality or one that can't be read,
+    FileNotFoundError for a file that is not there, and what `build` raises.
+    """
+    encoder = build(spec, **options) if isinstance(spec, str) else spec
+    if isinstance(clips, pd.DataFrame):
+        clips = clips.to_dict("records")
+    one = isinstance(clips, str | Path | Mapping | pd.Series)
+    rows = [_row(clip, encoder.modality) for clip in ([clips] if one else clips)]
+    table = pd.DataFrame(rows, columns=["video", "audio", "text"], dtype=object)
+    found = []
+    for part in _loaded(encoder, table, _shard_size(encoder)):
+        encoded = _encode(encoder, list(part.values()))
+        for number, values in zip(part, encoded, strict=True):
+            if isinstance(values, MediaError):
+                raise ValueError(f"clip {number}, {rows[number]}: {values.reason}") from values
+            found.append(values)
+    values = np.array(found, dtype=np.float32).reshape(-1, encoder.dim)
+    return values[0] if one else values
+
+
 def extract(
-    corpus: Corpus,
-    encoder: Encoder,
-    *,
-    max_failures: float = 0.05,
-    progress: bool = True,
+    corpus: Corpus, encoder: Encoder, *, max_failures: float = 0.05, progress: bool = True
 ) -> Features:
     """The features of the corpus' clips, in the corpus' order.
 
@@ -62,11 +95,11 @@ def extract(
     exceeds `max_failures` (clips that lack the modality don't count), and StoreError when the disk
     takes no more.
     """
-    clips = corpus.clips
-    sources = _sources(clips, encoder.modality)
-    keys = {name: _key(name, source, encoder.modality) for name, source in sources.dropna().items()}
+    clips, modality = corpus.clips, encoder.modality
+    sources = _sources(clips, modality)
+    keys = {name: _key(name, source, modality) for name, source in sources.dropna().items()}
     fingerprint = fingerprint_of(encoder)
-    shards = Shards(paths.features() / f"{encoder.modality}-{fingerprint}")
+    shards = Shards(paths.features() / f"{modality}-{fingerprint}")
     found = shards.read(list(keys.values()))
 
     def failures() -> pd.DataFrame:
@@ -76,7 +109,7 @@ def extract(
 
     def check() -> None:
         where = paths.relative(shards.folder / LEDGER)
-        check_share(failures(), len(keys), max_failures, encoder.modality, where)
+        check_share(failures(), len(keys), max_failures, modality, where)
 
     def missing() -> list[str]:
         ledger = failures()
@@ -90,30 +123,25 @@ def extract(
             todo = missing()
             shards.forget([keys[name] for name in todo])
             check()
-            size = getattr(encoder, "shard_size", None) or SHARD_SIZES[encoder.modality]
-            loading = closing(_loaded(encoder, clips.loc[todo], size))
-            what, done = f"{encoder.modality} features", len(keys) - len(todo)
-            with (
-                loading as parts,
-                progress_bar(len(keys), what, "clip", shown=progress, done=done) as shown,
-            ):
-                unreadable = 0
+            bar = progress_bar(
+                len(keys),
+                f"{modality} features",
+                "clip",
+                shown=progress,
+                done=len(keys) - len(todo),
+            )
+            parts = _loaded(encoder, clips.loc[todo], _shard_size(encoder))
+            with bar, closing(parts):
                 for part in parts:
                     encoded = dict(zip(part, _encode(encoder, list(part.values())), strict=True))
                     errors = {n: x for n, x in encoded.items() if isinstance(x, MediaError)}
                     new = {keys[n]: x for n, x in encoded.items() if n not in errors}
                     shards.append(new)
                     found |= new
-                    shards.record(
-                        [
-                            {"key": keys[n], "name": n, "stage": e.stage, "reason": e.reason}
-                            for n, e in errors.items()
-                        ]
-                    )
-                    shown.update(len(part))
+                    shards.record([(keys[n], n, e.stage, e.reason) for n, e in errors.items()])
+                    bar.update(len(part))
                     if errors:
-                        unreadable += len(errors)
-                        shown.set_postfix(unreadable=unreadable, refresh=False)
+                        bar.set_postfix(unreadable=len(failures()), refresh=False)
                         check()
     check()
     present = np.array([keys.get(name) in found for name in clips.index], dtype=bool)
@@ -121,12 +149,32 @@ def extract(
     for row in np.flatnonzero(present):
         values[row] = found[keys[clips.index[row]]]
     lacking = pd.DataFrame({"name": clips.index[sources.isna()], "stage": ABSENT})
-    lacking["reason"] = LACKS[encoder.modality]
+    lacking["reason"] = LACKS[modality]
     why = pd.concat([lacking, failures()[list(FAILURE_COLUMNS)]]).set_index("name")
     why = why.reindex(clips.index[clips.index.isin(why.index)]).rename_axis("name").reset_index()
-    return Features(
-        encoder.modality, tuple(clips.index), values, present, fingerprint, why.astype("str")
-    )
+    return Features(modality, tuple(clips.index), values, present, fingerprint, why.astype("str"))
+
+
+def _row(clip: Clip, modality: str) -> dict[str, str]:
+    """The `encode`d clip as a row of a corpus; raises ValueError and FileNotFoundError."""
+    if isinstance(clip, str | Path):
+        if modality == "text":
+            raise ValueError(
+                f"this encoder reads words, expected {{'text': ...}}; got a path, {str(clip)!r}"
+            )
+        clip = {modality: clip}
+    row = {c: str(clip[c]) for c in LACKS if c in clip and not pd.isna(clip[c])}
+    source = next((column for column in SOURCES[modality] if column in row), None)
+    if source is None:
+        expected, given = " or ".join(SOURCES[modality]), ", ".join(row) or "none of them"
+        raise ValueError(f"this encoder reads {expected}; the clip {dict(clip)} has {given}")
+    if source != "text" and not Path(row[source]).expanduser().is_file():
+        raise FileNotFoundError(f"no such file: {row[source]}")
+    return row | ({} if source == "text" else {source: str(Path(row[source]).expanduser())})
+
+
+def _shard_size(encoder: Encoder) -> int:
+    return getattr(encoder, "shard_size", None) or SHARD_SIZES[encoder.modality]
 
 
 def _sources(clips: pd.DataFrame, modality: str) -> pd.Series:

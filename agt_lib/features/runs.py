@@ -45,16 +45,14 @@ def of_run(run: Run, corpus: Corpus) -> dict[str, Features]:
 
 def summary(features: Mapping[str, Features], encoders: Mapping[str, str]) -> pd.DataFrame:
     """One row a modality: its encoder, width, clips present and absent."""
-    rows = []
-    for modality, part in features.items():
-        row = {
-            "encoder": encoders[modality],
-            "width": part.dim,
-            "present": int(part.present.sum()),
-            "absent": int((~part.present).sum()),
-        }
-        rows.append(row)
-    return pd.DataFrame(rows, index=pd.Index(features, name="modality"))
+    parts = features.values()
+    columns = {
+        "encoder": [encoders[modality] for modality in features],
+        "width": [part.dim for part in parts],
+        "present": [int(part.present.sum()) for part in parts],
+        "absent": [int((~part.present).sum()) for part in parts],
+    }
+    return pd.DataFrame(columns, index=pd.Index(features, name="modality"))
 
 
 def in_two_dimensions(

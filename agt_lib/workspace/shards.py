@@ -130,8 +130,8 @@ class Shards:
             return pd.DataFrame(columns=list(LEDGER_COLUMNS), dtype="str")
         return pd.read_csv(path, dtype="str", keep_default_na=False)
 
-    def record(self, failures: Sequence[Mapping[str, str]]) -> None:
-        """Add `failures` (dicts of key, name, stage, reason) to the ledger, under the lock."""
+    def record(self, failures: Sequence[Mapping[str, str] | Sequence[str]]) -> None:
+        """Add `failures` (of each key, name, stage and reason) to the ledger, under the lock."""
         if failures:
             added = pd.DataFrame(failures, columns=list(LEDGER_COLUMNS), dtype="str")
             ledger = pd.concat([self.failures(), added]).drop_duplicates("key", keep="last")
