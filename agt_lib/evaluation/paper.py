@@ -23,6 +23,7 @@ TRAIN_COUNTS = {
 """Clips of each label in Train&Val."""
 
 TRAIN_AND_VAL, MER_SEMI = "Train&Val", "MER-SEMI"
+BASELINE, AGT = "baseline", "AGT"
 
 
 class Table1Cell(NamedTuple):
@@ -48,7 +49,7 @@ TABLE1 = tuple(
         ("A+V*+T*", "1+3+4", 80.68, 83.22, 87.66, 88.28),
     )
     for (where, model), waf in zip(
-        ((s, m) for s in (TRAIN_AND_VAL, MER_SEMI) for m in ("baseline", "AGT")), row, strict=True
+        ((s, m) for s in (TRAIN_AND_VAL, MER_SEMI) for m in (BASELINE, AGT)), row, strict=True
     )
 )
 """Table 1, one cell a row: `pandas.DataFrame(TABLE1)`."""
@@ -66,12 +67,12 @@ class Table2Cell(NamedTuple):
 
 
 TABLE2 = (
-    Table2Cell("baseline", "none", 87.61),  # table 1 has 87.66 for the same model and features
-    Table2Cell("baseline", "P", 88.64),
-    Table2Cell("baseline", "P+V", 89.02),
-    Table2Cell("AGT", "none", 88.28),
-    Table2Cell("AGT", "P", 89.26),
-    Table2Cell("AGT", "P+V", 89.83),
+    Table2Cell(BASELINE, "none", 87.61),  # table 1 has 87.66 for the same model and features
+    Table2Cell(BASELINE, "P", 88.64),
+    Table2Cell(BASELINE, "P+V", 89.02),
+    Table2Cell(AGT, "none", 88.28),
+    Table2Cell(AGT, "P", 89.26),
+    Table2Cell(AGT, "P+V", 89.83),
 )
 """Table 2, one cell a row: `pandas.DataFrame(TABLE2)`."""
 

@@ -12,6 +12,10 @@ import pandas as pd
 from agt_lib.evaluation.predictions import Model, Predictions
 from agt_lib.evaluation.scores import Sample, fixed_and_broken, interval, votes
 
+OUT_OF_FOLD, TEST = "out-of-fold", "test"
+"""What a line of table 1 is scored on, in its column set."""
+REFERENCE = "logistic regression"
+"""The model that every other has to beat."""
 SCORE = ("waf", "waf_low", "waf_high", "seed_sd", "accuracy", "clips", "seeds", "interval_over")
 DIFFERENCE = ("difference", "difference_low", "difference_high", "fixed", "broken", "clips")
 

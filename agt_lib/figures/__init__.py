@@ -1,1 +1,10 @@
-"""The paper's figures and tables: 1 and 2 drawn by code, 3 and the tables from results on disk."""
+"""The paper's figure 3 and tables, from results on disk (notebook 08); on plain tables, no torch.
+
+Figures 1 and 2, which depend on no result, are drawn by scripts in the folder `figures/`.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, submod_attrs={"tables": ["Printed", "published", "read", "table1", "table2"]}
+)

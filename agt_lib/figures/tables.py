@@ -1,21 +1,23 @@
 """Tables 1 and 2: ours, from results on disk, beside the values the paper published."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from agt_lib.corpora.corpus import Corpus
 from agt_lib.corpora.labels import LETTERS
 from agt_lib.evaluation import paper
-from agt_lib.evaluation.tables import cell
-from agt_lib.figures.printed import ABSENT, Printed
-from agt_lib.fusion.table1 import AGT, BASELINE, OUT_OF_FOLD, REFERENCE, TEST
-from agt_lib.workspace import paths
-from agt_lib.workspace.run import Run
+from agt_lib.evaluation.paper import AGT, BASELINE
+from agt_lib.evaluation.tables import OUT_OF_FOLD, REFERENCE, TEST, cell
+from agt_lib.workspace import kept, paths
+
+if TYPE_CHECKING:
+    from agt_lib.workspace.run import Run
 
 FEATURES = ("A+V", "A+V*", "A+T", "A+T*", "A+V+T", "A+V*+T*")
 """Table 1's rows: the paper's four as we read them, and A+T, A+T* of our own."""
@@ -23,62 +25,65 @@ FEATURES = ("A+V", "A+V*", "A+T", "A+T*", "A+V+T", "A+V*+T*")
 STRATEGIES = {"none": "N", "P": "P", "P+V": "P+V"}
 """Table 2's strategies by their stage, under the paper's letters."""
 
-SCORE = ("waf", "waf_low", "waf_high", "seed_sd", "clips", "seeds", "interval_over")
-CHANGE = ("difference", "difference_low", "difference_high", "fixed", "broken", "submissions")
-STEP = ("step", "step_low", "step_high")
-TABLE1_COLUMNS = ("features", "model", "set", *SCORE)
-TABLE2_COLUMNS = ("model", "stage", *SCORE, *CHANGE, *STEP)
+SCORE = ["waf", "waf_low", "waf_high", "seed_sd", "clips", "seeds", "interval_over"]
+CHANGE = ["difference", "difference_low", "difference_high", "fixed", "broken", "submissions"]
+STEP = ["step", "step_low", "step_high"]
+TABLE1_COLUMNS = ["features", "model", "set", *SCORE]
+TABLE2_COLUMNS = ["model", "stage", *SCORE, *CHANGE, *STEP, "pseudo_labels"]
 PUBLISHED = {OUT_OF_FOLD: paper.TRAIN_AND_VAL, TEST: paper.MER_SEMI}
 
-Row = Mapping[str, Any]
-"""A line of a results table by its columns' names."""
+ABSENT = "—"
+TEX = str.maketrans(
+    {letter: f"\\{letter}" for letter in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    | {"±": r"$\pm$", "−": r"$-$", "†": r"$^\dagger$", ABSENT: "---"}
+)
+"""What TeX reads otherwise or its text fonts lack."""
 
 
 @dataclass(frozen=True)
-class About:
-    """What a caption says of our numbers: corpus, profile, seeds, encoders by modality, a note.
+class Printed:
+    """A table as readers see it, `cells` of text, and the numbers behind it, `data`.
 
-    Without test answers (`tested` false) table 2 is scored on the labelled clips, out of fold.
+    Rows of `cells` with equal first cells belong together. `caption` is one paragraph, `notes`
+    stand below.
     """
 
-    corpus: str
-    synthetic: bool
-    source: str
-    profile: str
-    seeds: Sequence[int]
-    encoders: Mapping[str, str]
-    tested: bool
-    note: str = ""
+    name: str
+    caption: str
+    cells: pd.DataFrame
+    notes: tuple[str, ...]
+    data: pd.DataFrame
 
-    @classmethod
-    def of(cls, run: Run, corpus: Corpus, note: str = "") -> "About":
-        """What a run on `corpus` says of itself, and a `note` on the results it shows."""
-        return cls(
-            run.caption,
-            corpus.synthetic,
-            run.source,
-            run.profile.name,
-            run.seeds,
-            run.encoders,
-            len(corpus.answers) > 0,
-            note,
-        )
+    def markdown(self) -> str:
+        """The table with its caption and notes; "A+V*+T*" is no emphasis. Notebooks show it."""
+        title = f"{self.name.replace('table', 'Table ')}. {self.caption}"
+        head, *notes = map(_plain, (title, *self.notes))
+        cells = self.cells.map(_plain).rename(columns=_plain)
+        rows = cells.to_markdown(index=False, disable_numparse=True)
+        return "\n\n".join([head, rows, *notes]) + "\n"
 
-    @property
-    def sentence(self) -> str:
-        used = ", ".join(f"{LETTERS[m]} {name}" for m, name in self.encoders.items())
-        seeds = ", ".join(map(str, self.seeds))
-        ours = f"Ours: {self.corpus}; profile {self.profile}; seeds {seeds}; features {used}."
-        return f"{ours} {self.note}".strip()
+    _repr_markdown_ = markdown
 
-    @property
-    def comparable(self) -> str:
-        """Whether ours may be held against the paper's."""
-        if self.synthetic:
-            return "The paper's are of MER2024, ours of rendered clips: not comparable."
-        if self.source == "mer2024":
-            return "The paper's are of this corpus too, with folds of its own."
-        return "The paper's are of MER2024: not comparable, unless this corpus is it."
+    def latex(self) -> str:
+        """A `table*` in booktabs style, a little space between rows that don't belong together."""
+        cells = self.cells.map(_tex).rename(columns=_tex)
+        first = cells.iloc[:, 0]
+        space = [r"\addlinespace " if i else "" for i in range(len(first))]
+        cells.isetitem(0, (space + first).where(~first.duplicated(), ""))
+        rows = cells.to_latex(index=False, column_format="l" * len(cells.columns))
+        notes = [rf"\par\smallskip\footnotesize {_tex(note)}" for note in self.notes]
+        head = [r"% needs \usepackage{booktabs}", r"\begin{table*}", r"\centering\small"]
+        head += [rf"\caption{{{_tex(self.caption)}}}", rf"\label{{tab:{self.name}}}"]
+        return "\n".join([*head, rows.rstrip(), *notes, r"\end{table*}"]) + "\n"
+
+    def write(self, folders: Sequence[Path]) -> None:
+        """Write .csv (the numbers), .md and .tex into each folder."""
+        contents = {"csv": self.data.to_csv(index=False)}
+        contents |= {"md": self.markdown(), "tex": self.latex()}
+        for folder in map(Path, folders):
+            for ending, content in contents.items():
+                kept.write_atomic(folder / f"{self.name}.{ending}", content)
 
 
 def published(profile: str, corpus: str) -> Path:
@@ -87,9 +92,9 @@ def published(profile: str, corpus: str) -> Path:
 
 
 def read(folder: Path, name: str, columns: Sequence[str]) -> pd.DataFrame:
-    """The table `name`.csv of a run's folder; without rows where there is no such file.
+    """The table `name`.csv of a run's folder; without rows if there is no such file.
 
-    Raises ValueError where the file lacks one of `columns`.
+    Raises ValueError if the file lacks one of `columns`.
     """
     path = Path(folder) / f"{name}.csv"
     if not path.is_file():
@@ -103,124 +108,130 @@ def read(folder: Path, name: str, columns: Sequence[str]) -> pd.DataFrame:
     return table
 
 
-def table1(scores: pd.DataFrame, about: About) -> Printed:
+def table1(scores: pd.DataFrame, run: "Run", corpus: Corpus, note: str = "") -> Printed:
     """Table 1 beside the paper's. `scores` has `TABLE1_COLUMNS`, as notebook 04 leaves them.
 
-    Rows are `FEATURES`, then what else the baseline or AGT was trained on, each for both and,
-    where it is there, for logistic regression.
+    Rows are `FEATURES`, then what else the baseline or AGT was trained on, each for both and, if
+    it was scored, for logistic regression. The caption names `run`, `corpus` and the `note`.
     """
-    published = {(c.features, c.model, c.set): c.waf for c in paper.TABLE1}
-    ours = _by(scores, ["features", "model", "set"])
+    theirs = {(c.features, c.model, c.set): c.waf for c in paper.TABLE1}
     fused = scores.loc[scores["model"].isin([BASELINE, AGT]), "features"]
-    cells, data = [], []
-    for features in dict.fromkeys((*FEATURES, *fused)):
-        for model in (BASELINE, AGT, REFERENCE):
-            found = [ours.get((features, model, part)) for part in PUBLISHED]
-            if model == REFERENCE and found == [None, None]:
-                continue
-            cells.append([features, model])
-            for (part, theirs), row in zip(PUBLISHED.items(), found, strict=True):
-                printed = published.get((features, model, theirs))
-                cells[-1] += [_score(row), ABSENT if printed is None else f"{printed:.2f}"]
-                key = {"features": features, "model": model, "set": part}
-                data.append(key | _numbers(row, SCORE) | {"paper": printed})
-    columns = ["features", "model"]
-    columns += [
-        title for part, p in PUBLISHED.items() for title in (f"{part}, ours", f"{p}, paper")
-    ]
+    names = ["features", "model", "set"]
+    models = (BASELINE, AGT, REFERENCE)
+    keys = pd.MultiIndex.from_product(
+        [list(dict.fromkeys((*FEATURES, *fused))), models, list(PUBLISHED)], names=names
+    )
+    data = scores.set_index(names)[SCORE].reindex(keys)
+    data["paper"] = [theirs.get((row, model, PUBLISHED[part])) for row, model, part in keys]
+    scored = data["waf"].notna().groupby(level=names[:2]).transform("any")
+    data = data[scored | (keys.get_level_values("model") != REFERENCE)]
+    columns = {}
+    for part, printed in PUBLISHED.items():
+        there = data.xs(part, level="set")
+        columns[f"{part}, ours"] = _said(there, "waf")
+        columns[f"{printed}, paper"] = _said(there, "paper", "{:.2f}")
     readings = ", ".join(
         f"{printed} is {read}" + f" or {other}" * (other != read)
         for printed, read in dict.fromkeys((c.printed, c.features) for c in paper.TABLE1)
         if (other := paper.TABLE1_OTHER_READING[printed])
     )
     notes = (
-        "Out-of-fold scores are of single models on clips they never saw, test scores of the mean "
-        "of the fold models: not to be compared with one another. A voice, V face, T words; "
-        f"* tuned features. {ABSENT}: no such result.",
+        "Out-of-fold scores are of single models on clips they were not trained on, test scores of "
+        "the mean of the fold models: not to be compared with one another. A voice, V face, T "
+        f"words; * tuned features. {ABSENT}: no such result.",
         f"Row names are a reading: the paper's feature numbers are damaged in print. {readings}. "
         "A+T, A+T* and logistic regression are rows of our own.",
     )
-    return Printed(
-        "table1", "Table 1", _caption(scores, about), tuple(columns),
-        tuple(map(tuple, cells)), notes, pd.DataFrame(data).assign(corpus=about.corpus),
-    )  # fmt: skip
+    caption = _caption(scores, run, corpus, note)
+    cells = pd.DataFrame(columns).reset_index()
+    return Printed("table1", caption, cells, notes, data.reset_index().assign(corpus=run.caption))
 
 
-def table2(scores: pd.DataFrame, about: About, pseudo: str = "not said") -> Printed:
+def table2(scores: pd.DataFrame, run: "Run", corpus: Corpus, note: str = "") -> Printed:
     """Table 2 beside the paper's. `scores` has `TABLE2_COLUMNS`, as notebook 07 leaves them.
 
-    `pseudo` is the rule in words by which our pseudo-labels joined. Rows are the paper's
-    strategies, then what else was scored here, for the baseline and AGT.
+    Rows are the paper's strategies, then what else was scored here, for the baseline and AGT. A
+    corpus without answers is scored on the labelled clips, out of fold.
     """
-    published = {(c.model, c.step): c.waf for c in paper.TABLE2}
-    ours = _by(scores, ["model", "stage"])
-    cells, data = [], []
-    for model in (BASELINE, AGT):
-        for stage in dict.fromkeys((*STRATEGIES, *scores["stage"])):
-            row, printed = ours.get((model, stage)), published.get((model, stage))
-            clips = None
-            if printed is not None and stage != "none":
-                clips = round((printed - published[model, "none"]) / 100 * paper.N_TEST)
-            theirs = [
-                ABSENT if number is None else text.format(number)
-                for number, text in ((printed, "{:.2f}"), (clips, "{:+d}"))
-            ]
-            cells.append([model, _strategy(stage, row), _score(row), *_change(row), *theirs])
-            key = {"model": model, "stage": stage} | _numbers(row, (*SCORE, *CHANGE, *STEP))
-            data.append(key | {"paper": printed, "paper_clips": clips})
-    columns = (
-        "model", "strategy", f"{TEST if about.tested else OUT_OF_FOLD}, ours", "minus N, points",
-        "fixed, broken", f"{paper.MER_SEMI}, paper", "paper, clips",
-    )  # fmt: skip
-    plain = published[AGT, "none"] / 100
+    stages = list(dict.fromkeys((*STRATEGIES, *scores["stage"])))
+    keys = pd.MultiIndex.from_product([(BASELINE, AGT), stages], names=["model", "stage"])
+    data = scores.set_index(list(keys.names))[[*SCORE, *CHANGE, *STEP]].reindex(keys)
+    data["paper"] = pd.Series({(c.model, c.step): c.waf for c in paper.TABLE2}).reindex(keys)
+    gained = data["paper"] - data["paper"].groupby(level="model").transform("first")
+    later = pd.Series(keys.get_level_values("stage") != "none", keys)
+    data["paper_clips"] = (gained / 100 * paper.N_TEST).round().where(later)
+    cost = data["submissions"].fillna(0)
+    change = data[later].reindex(keys)
+    cells = pd.DataFrame(
+        {
+            "strategy": [
+                STRATEGIES.get(stage, stage) + f", {n:.0f} submissions" * (n > 0)
+                for stage, n in zip(keys.get_level_values("stage"), cost, strict=True)
+            ],
+            f"{TEST if len(corpus.answers) else OUT_OF_FOLD}, ours": _said(data, "waf"),
+            "minus N, points": _said(change, "difference").str.replace("-", "−"),
+            "fixed, broken": [
+                ABSENT if pd.isna(fixed) else f"{fixed:.1f}, {broken:.1f}"
+                for fixed, broken in zip(change["fixed"], change["broken"], strict=True)
+            ],
+            f"{paper.MER_SEMI}, paper": _said(data, "paper", "{:.2f}"),
+            "paper, clips": _said(data, "paper_clips", "{:+.0f}"),
+        },
+        index=keys,
+    )
+    pseudo = next(iter(scores["pseudo_labels"].dropna()), "not said")
+    plain = data.loc[(AGT, "none"), "paper"] / 100
     interval = 100 * 1.96 * math.sqrt(plain * (1 - plain) / paper.N_TEST)
     same = (FEATURES[-1], paper.MER_SEMI, BASELINE)
     twin = next(c for c in paper.TABLE1 if (c.features, c.set, c.model) == same)
     notes = (
         f"N no strategy, P pseudo-labels (ours by {pseudo}; the paper's by raw confidence above "
-        "0.9), V the vote (the mean over its draws). Points, and the "
-        "clips fixed and broken, are paired against N; the paper's gain in clips is reckoned from "
-        "its WAF. A row that used the probed prior says how many submissions that cost; it is no "
-        f"headline. {ABSENT}: no such result.",
+        "0.9), V the vote (the mean over its draws). Points, and the clips fixed and broken, are "
+        "paired against N; the paper's gain in clips is reckoned from its WAF. A row that used the "
+        "probed prior says how many submissions that cost: it is not a headline result. "
+        f"{ABSENT}: no such result.",
         f"On {paper.N_TEST} clips a 95 % interval is about {interval:.1f} points either way. The "
         f"paper's tables disagree on the baseline without strategy: {twin.waf} in table 1, "
-        f"{published[BASELINE, 'none']} here.",
+        f"{data.loc[(BASELINE, 'none'), 'paper']} here.",
     )
-    return Printed(
-        "table2", "Table 2", _caption(scores, about), columns,
-        tuple(map(tuple, cells)), notes, pd.DataFrame(data).assign(corpus=about.corpus),
-    )  # fmt: skip
+    caption = _caption(scores, run, corpus, note)
+    cells = cells.reset_index("model").reset_index(drop=True)
+    return Printed("table2", caption, cells, notes, data.reset_index().assign(corpus=run.caption))
 
 
-def _caption(scores: pd.DataFrame, about: About) -> str:
+def _caption(scores: pd.DataFrame, run: "Run", corpus: Corpus, note: str) -> str:
+    """What the numbers are, and whether ours may be held against the paper's."""
+    compared = "The paper's are of MER2024: not comparable, unless this corpus is it."
+    if corpus.synthetic:
+        compared = "The paper's are of MER2024, ours of rendered clips: not comparable."
+    elif run.source == "mer2024":
+        compared = "The paper's are of this corpus too, with folds of its own."
+    used = ", ".join(f"{LETTERS[m]} {name}" for m, name in run.encoders.items())
     units = " and ".join(sorted(set(scores["interval_over"].dropna()))) or "clips"
-    return (
-        f"WAF, %. {about.sentence} In brackets 95 % bootstrap intervals over {units}, "
-        f"after ± the spread over seeds. {about.comparable}"
+    parts = (
+        f"WAF, %. Ours: {run.caption}; profile {run.profile.name}; seeds "
+        f"{', '.join(map(str, run.seeds))}; features {used}.",
+        note,
+        f"In brackets 95 % bootstrap intervals over {units}, after ± the spread over seeds.",
+        compared,
     )
+    return " ".join(filter(None, parts))
 
 
-def _by(table: pd.DataFrame, keys: list[str]) -> dict[tuple, Row]:
-    return {tuple(row[key] for key in keys): row for row in table.to_dict("records")}
+def _said(table: pd.DataFrame, value: str, form: str = "") -> pd.Series:
+    """Each line's `value` as text, in `form` or with its interval; a dash if there is none."""
+    texts = [
+        ABSENT if pd.isna(line[value]) else form.format(line[value]) if form else cell(line, value)
+        for line in table.to_dict("records")
+    ]
+    return pd.Series(texts, table.index, dtype="str")
 
 
-def _numbers(row: Row | None, columns: Iterable[str]) -> dict[str, object]:
-    return {column: None if row is None else row[column] for column in columns}
+def _plain(text: str) -> str:
+    """`text` as Markdown prints it."""
+    return re.sub(r"([\\|*_])", r"\\\1", text)
 
 
-def _score(row: Row | None) -> str:
-    if row is None:
-        return ABSENT
-    return cell(row)
-
-
-def _strategy(stage: str, row: Row | None) -> str:
-    cost = 0 if row is None else int(row["submissions"])
-    return STRATEGIES.get(stage, stage) + f", {cost} submissions" * (cost > 0)
-
-
-def _change(row: Row | None) -> tuple[str, str]:
-    """The paired difference to no strategy, and the clips behind it."""
-    if row is None or row["stage"] == "none":
-        return ABSENT, ABSENT
-    return cell(row, "difference").replace("-", "−"), f"{row['fixed']:.1f}, {row['broken']:.1f}"
+def _tex(text: str) -> str:
+    """`text` as LaTeX prints it."""
+    return text.translate(TEX)

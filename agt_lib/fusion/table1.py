@@ -13,19 +13,20 @@ import pandas as pd
 
 from agt_lib.corpora.labels import LETTERS, MODALITIES
 from agt_lib.evaluation import tables
+from agt_lib.evaluation.paper import AGT, BASELINE
 from agt_lib.evaluation.scores import Sample, per_class_f1, votes
+from agt_lib.evaluation.tables import OUT_OF_FOLD, REFERENCE, TEST
 from agt_lib.fusion.config import FusionConfig, capped
 from agt_lib.fusion.crossval import CrossValidated
 from agt_lib.fusion.data import FusionData
 from agt_lib.fusion.reference import logistic_regression
 
-AGT, BASELINE, UNSCALED = "AGT", "baseline", "baseline, unscaled"
+UNSCALED = "baseline, unscaled"
 RETRAINED = "baseline, AGT's training"
-UNIMODAL, REFERENCE = "one modality", "logistic regression"
+UNIMODAL = "one modality"
 MODELS = (AGT, RETRAINED, BASELINE, UNSCALED, UNIMODAL, REFERENCE)
 TUNED = "*"
 """Marks a modality whose features were tuned on emotions: "A+V*"."""
-OUT_OF_FOLD, TEST = "out-of-fold", "test"
 
 Row = tuple[str, str]
 """Features and model, such as ("A+V", "AGT")."""

@@ -40,7 +40,8 @@ def run_notebook(
 ) -> bool:
     """Execute `source` into `output` unless that was done from the same inputs; True if it ran.
 
-    It runs again where the results that it left in `paths.runs()` are gone, and where `again`.
+    It runs again where the results that it left in `paths.runs()` are gone, and where `again`: then
+    a bar shows how far it is.
     Raises NotebookError for a parameter the notebook does not have, for a cell that raises and for
     a kernel that dies; what was executed until then lies in `output` with `.failed` in its name.
     """
@@ -61,13 +62,15 @@ def run_notebook(
         done = None
     failed = output.with_suffix(".failed.ipynb")
     failed.parent.mkdir(parents=True, exist_ok=True)
-    folder = kept.kept("notebook", made_from, lambda it: _execute(source, it, failed, parameters))
+    folder = kept.kept(
+        "notebook", made_from, lambda it: _execute(source, it, failed, parameters, bar=again)
+    )
     shutil.copy(folder / source.name, output)
     return done is None
 
 
 def _execute(
-    source: Path, folder: Path, failed: Path, parameters: Mapping[str, object]
+    source: Path, folder: Path, failed: Path, parameters: Mapping[str, object], *, bar: bool
 ) -> dict[str, list[str]]:
     """Execute `source` as `failed`, move it into `folder`, and name the results that it left."""
     began = time.time()
@@ -77,7 +80,7 @@ def _execute(
             failed,
             dict(parameters),
             kernel_name="python3",
-            progress_bar=False,
+            progress_bar=bar,
             extra_arguments=list(QUIET),
         )
     except Exception as error:
@@ -168,7 +171,8 @@ def result(notebook: Path) -> str | None:
 def _text(output: nbformat.NotebookNode) -> str:
     if output.output_type == "stream":
         return output.text
-    return output.get("data", {}).get("text/plain", "")
+    shown = output.get("data", {})
+    return shown.get("text/markdown") or shown.get("text/plain", "")
 
 
 def main() -> int:

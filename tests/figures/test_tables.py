@@ -1,5 +1,7 @@
 """Tables 1 and 2: each number is the results' or the paper's, and what is missing is missing."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,10 +9,11 @@ import pytest
 from agt_lib.figures import tables
 from agt_lib.workspace import paths
 
-ABOUT = tables.About(
-    corpus="corpus made up (synthetic)", synthetic=True, source="mini", profile="mini",
-    seeds=[0, 1, 2], encoders={"audio": "opensmile", "video": "clip"}, tested=True,
+RUN = SimpleNamespace(
+    caption="corpus made up (synthetic)", source="mini", profile=SimpleNamespace(name="mini"),
+    seeds=[0, 1, 2], encoders={"audio": "opensmile", "video": "clip"},
 )  # fmt: skip
+CLIPS = SimpleNamespace(synthetic=True, answers=["an answer"])
 
 
 def score(waf, seed_sd=0.4, unit="speakers"):
@@ -51,18 +54,20 @@ def table2_scores(**changed):
         {"model": "AGT", "stage": "none"} | score(61.5) | none | {"submissions": 0},
         {"model": "AGT", "stage": "P+V"} | score(61.2) | vote | {"submissions": 6},
     ]
-    steps = {"step": -0.26, "step_low": -1.2, "step_high": 0.7}
+    steps = {"step": -0.26, "step_low": -1.2, "step_high": 0.7, "pseudo_labels": "confidence"}
     return pd.DataFrame(rows).assign(**(steps | changed))
 
 
 def row(table, *first):
-    (found,) = [cells for cells in table.cells if cells[: len(first)] == first]
+    """The cells of the row that begins with `first`."""
+    rows = table.cells.itertuples(index=False, name=None)
+    (found,) = [cells for cells in rows if cells[: len(first)] == first]
     return found
 
 
 def test_table_1_shows_the_results_beside_the_papers_values():
-    table = tables.table1(table1_scores(), ABOUT)
-    assert table.columns[2:] == (
+    table = tables.table1(table1_scores(), RUN, CLIPS)
+    assert tuple(table.cells.columns[2:]) == (
         "out-of-fold, ours", "Train&Val, paper", "test, ours", "MER-SEMI, paper"
     )  # fmt: skip
     assert row(table, "A+V", "baseline")[2:] == ("60.0 [56.8, 63.3] ±0.4", "78.77", "—", "84.34")
@@ -72,17 +77,17 @@ def test_table_1_shows_the_results_beside_the_papers_values():
 
 
 def test_table_1_has_the_papers_rows_and_ours_and_a_dash_for_what_is_missing():
-    table = tables.table1(table1_scores(), ABOUT)
-    rows = list(dict.fromkeys(cells[0] for cells in table.cells))
+    table = tables.table1(table1_scores(), RUN, CLIPS)
+    rows = list(dict.fromkeys(table.cells["features"]))
     assert rows == ["A+V", "A+V*", "A+T", "A+T*", "A+V+T", "A+V*+T*"]
     assert row(table, "A+V*+T*", "AGT")[2:] == ("—", "83.22", "—", "88.28")
     assert row(table, "A+T*", "baseline")[2:] == ("—", "—", "—", "—")
     assert row(table, "A+V", "logistic regression")[2:] == ("—", "—", "59.0 [55.8, 62.2]", "—")
-    assert [c for c in table.cells if c[1] == "logistic regression"] == [table.cells[2]]
+    assert table.cells.index[table.cells["model"] == "logistic regression"].tolist() == [2]
 
 
 def test_table_1_keeps_the_numbers_unrounded_in_its_data():
-    data = tables.table1(table1_scores(), ABOUT).data.set_index(["features", "model", "set"])
+    data = tables.table1(table1_scores(), RUN, CLIPS).data.set_index(["features", "model", "set"])
     assert data.loc[("A+V", "baseline", "out-of-fold"), "waf"] == 60.04
     assert data.loc[("A+V", "baseline", "out-of-fold"), "paper"] == 78.77
     assert np.isnan(data.loc[("A+V*", "AGT", "test"), "waf"])
@@ -92,13 +97,13 @@ def test_table_1_keeps_the_numbers_unrounded_in_its_data():
 
 def test_other_sets_of_features_than_the_papers_follow_its_rows():
     ours = table1_scores().replace({"features": {"A+V": "V+T"}})
-    table = tables.table1(ours, ABOUT)
-    assert [cells[0] for cells in table.cells][-3:] == ["V+T"] * 3
+    table = tables.table1(ours, RUN, CLIPS)
+    assert table.cells["features"].tolist()[-3:] == ["V+T"] * 3
     assert row(table, "V+T", "AGT")[3] == "—"
 
 
 def test_the_caption_says_corpus_profile_seeds_intervals_and_whether_numbers_compare():
-    caption = tables.table1(table1_scores(), ABOUT).caption
+    caption = tables.table1(table1_scores(), RUN, CLIPS).caption
     for words in (
         "corpus made up (synthetic)", "profile mini", "seeds 0, 1, 2", "A opensmile, V clip",
         "95 % bootstrap intervals over clips and speakers", "not comparable",
@@ -108,20 +113,21 @@ def test_the_caption_says_corpus_profile_seeds_intervals_and_whether_numbers_com
 
 def test_only_the_papers_own_corpus_is_held_against_its_values():
     def said(**changes):
-        about = tables.About(**(vars(ABOUT) | {"synthetic": False} | changes))
-        return tables.table1(table1_scores(), about).caption
+        run = SimpleNamespace(**(vars(RUN) | changes))
+        real = SimpleNamespace(synthetic=False, answers=[])
+        return tables.table1(table1_scores(), run, real).caption
 
     assert "not comparable" not in said(source="mer2024")
     assert "not comparable, unless" in said(source="manifest")
 
 
 def test_the_damaged_row_names_are_said_to_be_a_reading():
-    notes = " ".join(tables.table1(table1_scores(), ABOUT).notes)
+    notes = " ".join(tables.table1(table1_scores(), RUN, CLIPS).notes)
     assert "1+1 is A+V or A+V*, 1+3 is A+V* or A+T*, 1+1+2 is A+V+T, 1+3+4 is A+V*+T*" in notes
 
 
 def test_table_2_shows_differences_in_points_and_clips_and_marks_what_probing_cost():
-    table = tables.table2(table2_scores(), ABOUT)
+    table = tables.table2(table2_scores(), RUN, CLIPS)
     assert len(table.cells) == 6
     assert row(table, "AGT", "N")[2:] == ("61.5 [58.2, 64.8] ±0.4", "—", "—", "88.28", "—")
     # (89.83 - 88.28) % of 1169 clips are 18.1
@@ -133,38 +139,38 @@ def test_table_2_shows_differences_in_points_and_clips_and_marks_what_probing_co
 
 
 def test_table_2_keeps_the_steps_and_the_papers_gain_in_clips_in_its_data():
-    data = tables.table2(table2_scores(), ABOUT).data.set_index(["model", "stage"])
+    data = tables.table2(table2_scores(), RUN, CLIPS).data.set_index(["model", "stage"])
     assert data.loc[("AGT", "P+V"), ["step", "paper", "paper_clips"]].tolist() == [-0.26, 89.83, 18]
     assert data.loc[("AGT", "P+V"), "submissions"] == 6
 
 
 def test_a_corpus_without_test_answers_has_no_column_that_says_test():
-    about = tables.About(**(vars(ABOUT) | {"tested": False}))
-    assert tables.table2(table2_scores(), about).columns[2] == "out-of-fold, ours"
-    assert tables.table2(table2_scores(), ABOUT).columns[2] == "test, ours"
+    untold = SimpleNamespace(synthetic=True, answers=[])
+    assert tables.table2(table2_scores(), RUN, untold).cells.columns[2] == "out-of-fold, ours"
+    assert tables.table2(table2_scores(), RUN, CLIPS).cells.columns[2] == "test, ours"
 
 
 def test_a_lone_modality_has_a_row_where_agt_was_trained_on_it():
     ours = table1_scores().replace({"features": {"A+V": "A"}})
-    table = tables.table1(ours, ABOUT)
+    table = tables.table1(ours, RUN, CLIPS)
     assert row(table, "A", "AGT")[2] == "64.0 [60.8, 67.2] ±0.4"
 
 
 def test_a_vote_without_pseudo_labels_is_a_row_of_its_own():
-    table = tables.table2(table2_scores(stage=["none", "V"]), ABOUT)
+    table = tables.table2(table2_scores(stage=["none", "V"]), RUN, CLIPS)
     assert row(table, "AGT", "V, 6 submissions")[5:] == ("—", "—")
 
 
 def test_table_2_says_that_the_papers_tables_disagree_and_how_wide_an_interval_is():
-    notes = " ".join(tables.table2(table2_scores(), ABOUT).notes)
+    notes = " ".join(tables.table2(table2_scores(), RUN, CLIPS).notes)
     assert "87.66 in table 1, 87.61 here" in notes
     assert "about 1.8 points" in notes
 
 
 def test_tables_without_any_results_are_the_papers_alone(tmp_path):
-    first = tables.table1(tables.read(tmp_path, "table1", tables.TABLE1_COLUMNS), ABOUT)
-    second = tables.table2(tables.read(tmp_path, "table2", tables.TABLE2_COLUMNS), ABOUT)
-    assert {cells[2] for cells in first.cells + second.cells} == {"—"}
+    first = tables.table1(tables.read(tmp_path, "table1", tables.TABLE1_COLUMNS), RUN, CLIPS)
+    second = tables.table2(tables.read(tmp_path, "table2", tables.TABLE2_COLUMNS), RUN, CLIPS)
+    assert set(first.cells.iloc[:, 2]) | set(second.cells.iloc[:, 2]) == {"—"}
     assert row(second, "baseline", "N")[5] == "87.61"
     for table in (first, second):
         assert table.latex().count(r"\\") == len(table.cells) + 1
@@ -183,10 +189,10 @@ def test_results_without_a_column_are_refused_with_its_name(tmp_path):
 
 
 def test_captions_say_which_rule_chose_our_pseudo_labels_and_what_was_changed():
-    about = tables.About(**(vars(ABOUT) | {"note": "07_vote with partner='baseline'."}))
-    table = tables.table2(table2_scores(), about, "calibrated confidence")
-    assert "ours by calibrated confidence; the paper's by raw confidence above 0.9" in table.text()
-    assert "07_vote with partner='baseline'." in table.text().replace("\n", " ")
+    note = "07_vote with partner='baseline'."
+    said = tables.table2(table2_scores(), RUN, CLIPS, note).markdown()
+    assert "ours by confidence; the paper's by raw confidence above 0.9" in said
+    assert r"07\_vote with partner='baseline'." in said
 
 
 def test_published_figures_lie_apart_by_profile_and_corpus():
