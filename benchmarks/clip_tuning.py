@@ -67,10 +67,10 @@ def scores(
 
     def prompted(held_out: Predictions, test: Predictions | None, model: str) -> dict[str, float]:
         truth, name = corpus.clips["emotion"], f"{model}, zero-shot"
-        found = {f"out-of-fold, {name}": waf(held_out.numbers(truth), held_out.chosen(model)[0])}
+        found = {f"out-of-fold, {name}": waf(held_out.numbers(truth), held_out.chosen(name)[0])}
         if test is not None:
             known = test.known(corpus.answers)
-            found[f"test, {name}"] = waf(known.numbers(corpus.answers), known.chosen(model)[0])
+            found[f"test, {name}"] = waf(known.numbers(corpus.answers), known.chosen(name)[0])
         return {key: 100 * value for key, value in found.items()}
 
     def regressed(features: Features):

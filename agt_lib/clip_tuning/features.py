@@ -23,6 +23,8 @@ from agt_lib.features.extraction import extract
 from agt_lib.features.features import Features
 from agt_lib.workspace.kept import digest
 
+RESTS = ("mean", "all")
+
 
 class TogetherEncoder:
     """Several CLIPs of one architecture side by side: (B, K D), each clip decoded once for all."""
@@ -93,8 +95,8 @@ class TunedSpaces:
         mixture of unaligned spaces blurs them. A clip is present if all spaces have it. Warns of
         labelled clips that no fold holds out: all models saw their labels.
         """
-        if rest not in ("mean", "all"):
-            raise ValueError(f"rest is one of mean, all; got {rest!r}")
+        if rest not in RESTS:
+            raise ValueError(f"rest is one of {', '.join(RESTS)}; got {rest!r}")
         if rest == "all" and self.on_all is None:
             raise ValueError("rest='all' needs the model that was tuned on all labelled clips")
         if n := int((self.folds < 0).sum()):
@@ -130,6 +132,14 @@ class TunedSpaces:
             fingerprint=digest(made_from),
             failures=failures.drop_duplicates("name", ignore_index=True),
         )
+
+    def ways(self) -> dict[str, Features]:
+        """The cross-fitted features of every `rest` and `align`, named by both."""
+        return {
+            f"rest={rest}, align={align}": self.cross_fitted(rest=rest, align=align)
+            for rest in RESTS
+            for align in (True, False)
+        }
 
     def turned(self, part: Features, names: pd.Index) -> np.ndarray:
         """The features of `part` moved and turned onto the raw CLIP's space, float32 (N, D).
@@ -178,7 +188,7 @@ def tuned_spaces(
     A feature is `ClipEncoder`'s: the mean over `n_frames` frames at segment centres, projected, not
     scaled. `cross_fitted` makes the tuned features V* of the paper of them, `on_all` are the
     paper's own way: their out-of-fold scores are optimistic, their test scores are not. What was
-    made before is read. Raises as `models.jobs` and `extract.extract` do.
+    made before is read. Raises as `models.jobs` and `extraction.extract` do.
     """
     how = {"max_failures": max_failures, "progress": progress}
     which = [*range(int(folds.max()) + 1), *([ALL] if with_all else [])]

@@ -3,7 +3,7 @@
 N clips, K models, C classes, D features.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,8 @@ from agt_lib.corpora.corpus import Corpus
 from agt_lib.evaluation.predictions import Predictions
 from agt_lib.features.clip import LOCAL, ClipEncoder, Source
 from agt_lib.features.features import Features
+
+N_FRAMES = 16  # of a clip over time
 
 
 def prompt_embeddings(
@@ -40,11 +42,11 @@ def similarities(features: np.ndarray, text: np.ndarray) -> np.ndarray:
 def zero_shot_predictions(
     corpus: Corpus, spaces: TunedSpaces, model: str, config: TuneConfig
 ) -> tuple[Predictions, Predictions | None]:
-    """Zero-shot predictions of the models "raw" and "tuned", on held-out clips and on test clips.
+    """Zero-shot predictions of held-out clips and of test clips.
 
-    A held-out clip's prediction comes from the model of the fold that holds it out. A test clip's
-    is the mean of the fold models' probabilities; None if there are no test clips. Clips without
-    video get equal probabilities.
+    The models are "raw, zero-shot" and "tuned, zero-shot". A held-out clip's prediction comes from
+    the model of the fold that holds it out. A test clip's is the mean of the fold models'
+    probabilities; None if there are no test clips. Clips without video get equal probabilities.
     """
     tuned = np.stack(
         [
@@ -66,26 +68,26 @@ def zero_shot_predictions(
 def prompts_over_time(
     corpus: Corpus,
     names: Sequence[str],
-    models: Mapping[str, Mapping[str, str]],
+    spaces: TunedSpaces,
+    model: str,
     config: TuneConfig,
-    n_frames: int = 16,
 ) -> pd.DataFrame:
     """Each frame's cosine with each prompt: columns name, model, time, label, cosine.
 
-    `models` gives for each series ("raw", "tuned") the model of each clip by its name: a fold's
-    for a clip that it holds out. `time` runs from 0 to 1 over the clip.
+    `model` is "raw", or "tuned": the tuned one that never saw the clip. `time` runs from 0 to 1
+    over the clip. Raises ValueError for a clip that no fold holds out.
     """
-    rows = []
-    for series, by_clip in models.items():
-        for name in names:
-            encoder = ClipEncoder(by_clip[name], n_frames=n_frames)
+    parts = []
+    for name in names:
+        for series, tuned in {"raw": model, "tuned": spaces.model_of(name)}.items():
+            encoder = ClipEncoder(tuned, n_frames=N_FRAMES)
             [frames] = encoder.encode_frames([encoder.load(corpus.clips.loc[name])])  # (T, D)
-            text, _ = prompt_embeddings(by_clip[name], corpus.labels, config)
+            text, _ = prompt_embeddings(tuned, corpus.labels, config)
             cosines = pd.DataFrame(similarities(frames, text), columns=list(corpus.labels))
-            cosines["time"] = (np.arange(n_frames) + 0.5) / n_frames
+            cosines["time"] = (np.arange(N_FRAMES) + 0.5) / N_FRAMES
             long = cosines.melt("time", var_name="label", value_name="cosine")
-            rows.append(long.assign(name=name, model=series))
-    return pd.concat(rows, ignore_index=True)[["name", "model", "time", "label", "cosine"]]
+            parts.append(long.assign(name=name, model=series))
+    return pd.concat(parts, ignore_index=True)[["name", "model", "time", "label", "cosine"]]
 
 
 def _probabilities(
@@ -99,5 +101,5 @@ def _probabilities(
 def _predictions(
     names: pd.Index, corpus: Corpus, raw: np.ndarray, tuned: np.ndarray
 ) -> Predictions:
-    probabilities = {"raw": raw[None], "tuned": tuned[None]}  # (1, N, C)
+    probabilities = {"raw, zero-shot": raw[None], "tuned, zero-shot": tuned[None]}  # (1, N, C)
     return Predictions(tuple(names), corpus.labels, probabilities)

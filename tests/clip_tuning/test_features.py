@@ -115,6 +115,9 @@ def test_the_model_tuned_on_all_can_serve_the_rest():
     found = replace(spaces, on_all=on_all).cross_fitted(rest="all", align=False)
     np.testing.assert_array_equal(found.values[30:], on_all.values[30:])
     np.testing.assert_array_equal(found.values[0], spaces.by_fold[0].values[0])
+    ways = replace(spaces, on_all=on_all).ways()
+    assert len({part.fingerprint for part in ways.values()}) == 4
+    np.testing.assert_array_equal(ways["rest=all, align=False"].values, found.values)
     with pytest.raises(ValueError, match="tuned on all"):
         spaces.cross_fitted(rest="all")
     with pytest.raises(ValueError, match="rest is one of"):
@@ -153,7 +156,7 @@ def test_labels_permuted_before_everything_score_at_chance_through_tuning(
     spaces = tuned_spaces(corpus.only("train"), folds, model, config, **OPTIONS)
     found, test = zero_shot_predictions(corpus, spaces, model, config)
     assert test is None
-    right = found.chosen("tuned")[0] == found.numbers(corpus.clips["emotion"])
+    right = found.chosen("tuned, zero-shot")[0] == found.numbers(corpus.clips["emotion"])
     assert right.mean() < 0.6  # 24 clips, three classes: 1/3, and 0.6 is 2.8 standard deviations up
 
 

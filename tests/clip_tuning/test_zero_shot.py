@@ -1,14 +1,23 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import open_clip
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
 
-from agt_lib.clip_tuning import prompts_over_time, tuned_spaces, zero_shot_predictions
+from agt_lib.clip_tuning import (
+    TunedSpaces,
+    prompts_over_time,
+    tuned_spaces,
+    zero_shot,
+    zero_shot_predictions,
+)
 from agt_lib.clip_tuning.zero_shot import prompt_embeddings, similarities
 from agt_lib.corpora.media import decode_frames
+from agt_lib.features.features import Features
 
 OPTIONS = {"device": "cpu", "n_frames": 2, "workers": 1, "progress": False}
 
@@ -28,11 +37,13 @@ def test_probabilities_are_open_clips_own(corpus, folds, model, config):
     spaces = tuned_spaces(corpus, folds, model, config, **OPTIONS)
     found, test = zero_shot_predictions(corpus, spaces, model, config)
     clip = corpus.clips.loc["clip4"]  # held out by fold 1
-    for name, folder in {"raw": model, "tuned": f"local-dir:{spaces.models[1]}"}.items():
+    for name, folder in (("raw", model), ("tuned", f"local-dir:{spaces.models[1]}")):
         frames, text, scale = by_open_clip(folder, clip, corpus.labels, 2)
         video = torch.nn.functional.normalize(frames.mean(0), dim=0)
         expected = (scale * text @ video).softmax(0)
-        np.testing.assert_allclose(found.table(name).loc["clip4"], expected, rtol=1e-4)
+        np.testing.assert_allclose(
+            found.table(f"{name}, zero-shot").loc["clip4"], expected, rtol=1e-4
+        )
     assert test.names == tuple(corpus.split("test").index)
 
 
@@ -45,10 +56,10 @@ def test_a_test_clip_has_the_mean_of_the_folds_models(corpus, folds, model, conf
             replace(spaces, by_fold=(part,), models=(folder,), folds=0 * folds),
             model,
             config,
-        )[1].table("tuned")
+        )[1].table("tuned, zero-shot")
         for part, folder in zip(spaces.by_fold, spaces.models, strict=True)
     ]
-    np.testing.assert_allclose(test.table("tuned"), sum(single) / 3, rtol=1e-5)
+    np.testing.assert_allclose(test.table("tuned, zero-shot"), sum(single) / 3, rtol=1e-5)
 
 
 def test_tuned_prompts_are_found_where_raw_ones_are_not(corpus, folds, model, config):
@@ -56,19 +67,25 @@ def test_tuned_prompts_are_found_where_raw_ones_are_not(corpus, folds, model, co
     spaces = tuned_spaces(corpus, folds, model, config, **OPTIONS)
     _, test = zero_shot_predictions(corpus, spaces, model, config)
     right = {
-        name: (test.chosen(name)[0] == np.arange(24, 30) % 3).mean() for name in ("raw", "tuned")
+        name: (test.chosen(f"{name}, zero-shot")[0] == np.arange(24, 30) % 3).mean()
+        for name in ("raw", "tuned")
     }
     assert right["tuned"] == 1.0 > right["raw"]
 
 
-def test_similarities_over_time_are_each_frames_cosines(corpus, model, config):
-    models = {"raw": {"clip2": model}}
-    found = prompts_over_time(corpus, ["clip2"], models, config, n_frames=4)
-    frames, text, _ = by_open_clip(model, corpus.clips.loc["clip2"], corpus.labels, 4)
-    expected = torch.nn.functional.normalize(frames, dim=1) @ text.T
-    wide = found.pivot(index="time", columns="label", values="cosine")[list(corpus.labels)]
-    np.testing.assert_allclose(wide, expected, atol=1e-5)
-    assert wide.index.tolist() == pytest.approx([0.125, 0.375, 0.625, 0.875])
+def test_similarities_over_time_are_each_frames_cosines(corpus, model, resnet, config, monkeypatch):
+    monkeypatch.setattr(zero_shot, "N_FRAMES", 4)
+    nothing = Features("video", (), np.zeros((0, 12)), np.zeros(0, bool), "")
+    other = Path(resnet.removeprefix("local-dir:"))
+    spaces = TunedSpaces(nothing, (nothing,), pd.Series({"clip2": 0}), (other,))
+    found = prompts_over_time(corpus, ["clip2"], spaces, model, config)
+    for series, name in {"raw": model, "tuned": resnet}.items():
+        frames, text, _ = by_open_clip(name, corpus.clips.loc["clip2"], corpus.labels, 4)
+        expected = torch.nn.functional.normalize(frames, dim=1) @ text.T
+        part = found[found["model"] == series]
+        wide = part.pivot(index="time", columns="label", values="cosine")[list(corpus.labels)]
+        np.testing.assert_allclose(wide, expected, atol=1e-5)
+        assert wide.index.tolist() == pytest.approx([0.125, 0.375, 0.625, 0.875])
 
 
 def test_prompt_embeddings_have_length_one(corpus, model, config):
