@@ -29,6 +29,7 @@ from agt_lib.corpora.corpus import Corpus
 from agt_lib.corpora.labels import to_numbers
 from agt_lib.corpora.media import ACCESS, MediaError, decode_frames
 from agt_lib.features.clip import Source
+from agt_lib.features.extraction import key_of
 from agt_lib.workspace import paths
 from agt_lib.workspace.kept import digest, file_digest, folder_of, is_whole, kept, read_manifest
 from agt_lib.workspace.machine import pick_device, pick_precision
@@ -177,7 +178,9 @@ def keep_frames(
     }
     frames = Shards(folder_of("frames", made_from))
     videos = clips["video"].dropna()
-    keys = pd.Series({name: _key(name, video) for name, video in videos.items()}, dtype="str")
+    keys = pd.Series(
+        {name: key_of(name, video, "video") for name, video in videos.items()}, dtype="str"
+    )
     # Without its last two steps, to a tensor and to mean 0: pictures stay bytes.
     steps = image_transform_v2(larger, is_train=False).transforms[:-2]
     with frames.locked(), ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -191,20 +194,14 @@ def keep_frames(
                 made = dict(zip(part, pool.map(load, videos[part.index]), strict=True))
                 bad = {key: made.pop(key) for key in part if isinstance(made[key], MediaError)}
                 frames.append(made)
-                names = {key: name for name, key in part.items()}
-                frames.record([{"key": k, "name": names[k], **vars(e)} for k, e in bad.items()])
+                names = dict(zip(part, part.index, strict=True))
+                frames.record([(k, names[k], e.stage, e.reason) for k, e in bad.items()])
                 shown.update(len(part))
     ledger = frames.failures()
     missing = keys[~keys.isin(frames.keys())]
     where = paths.relative(frames.folder / LEDGER)
     check_share(ledger[ledger["key"].isin(missing)], len(clips), max_failures, "video", where)
     return frames, keys.drop(missing.index)
-
-
-def _key(name: str, video: str) -> str:
-    """What identifies a clip's video: name, path, size and time of change."""
-    status = Path(video).stat() if Path(video).is_file() else None
-    return digest([name, video, *((status.st_size, status.st_mtime_ns) if status else ())], 24)
 
 
 def _pictures(video: str, n_frames: int, steps: Sequence) -> np.ndarray | MediaError:

@@ -97,7 +97,7 @@ def extract(
     """
     clips, modality = corpus.clips, encoder.modality
     sources = _sources(clips, modality)
-    keys = {name: _key(name, source, modality) for name, source in sources.dropna().items()}
+    keys = {name: key_of(name, source, modality) for name, source in sources.dropna().items()}
     fingerprint = fingerprint_of(encoder)
     shards = Shards(paths.features() / f"{modality}-{fingerprint}")
     found = shards.read(list(keys.values()))
@@ -186,7 +186,7 @@ def _sources(clips: pd.DataFrame, modality: str) -> pd.Series:
     return sources
 
 
-def _key(name: str, source: str, modality: str) -> str:
+def key_of(name: str, source: str, modality: str) -> str:
     """What identifies a source: the words, or the file as it is now."""
     if modality != "text" and Path(source).is_file():
         status = Path(source).stat()
