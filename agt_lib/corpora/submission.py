@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from agt_lib.corpora.tables import read_table
 from agt_lib.workspace.kept import write_atomic
 
 NAME, LABEL = "name", "discrete"
@@ -17,10 +18,7 @@ def candidates(path: str | Path, known: Collection[str] | None = None) -> list[s
     Raises FileNotFoundError, and ValueError where the column is missing, a name is empty or stands
     there twice, or, with the names of a corpus' clips as `known`, the corpus does not have a clip.
     """
-    table = pd.read_csv(path, dtype="str", keep_default_na=False)
-    if NAME not in table:
-        raise ValueError(f"{path}: no column {NAME!r}; found {', '.join(table.columns)}")
-    names = table[NAME]
+    names = read_table(path, [NAME])[NAME]
     problems = []
     if empty := [f"row {i + 2}" for i in names.index[names.str.strip() == ""]]:
         problems.append(f"no name in {_listed(empty)}")
@@ -76,7 +74,7 @@ def write(
 
 def _is_submission(path: Path, candidates: pd.Index, labels: Sequence[str]) -> bool:
     try:
-        table = pd.read_csv(path, dtype="str", keep_default_na=False)
+        table = read_table(path, [NAME, LABEL])
     except (ValueError, OSError):  # no text, no CSV, a folder
         return False
     return (

@@ -10,6 +10,22 @@ import pandas as pd
 from agt_lib.corpora.corpus import Problem, name_problem
 
 
+def read_table(
+    path: str | Path, columns: Sequence[str], advice: str = "", *, text: bool = True
+) -> pd.DataFrame:
+    """Read a CSV file that this project writes, or asks for. Cells are `text` ("" where empty).
+
+    Where not, pandas decides what they are. Raises FileNotFoundError, and ValueError with `advice`
+    where the file lacks one of `columns`.
+    """
+    table = pd.read_csv(path, **({"dtype": "str", "keep_default_na": False} if text else {}))
+    if missing := [column for column in columns if column not in table]:
+        found = ", ".join(map(str, table.columns))
+        message = f"{path}: no column {', '.join(missing)}; found {found}"
+        raise ValueError(f"{message}. {advice}" if advice else message)
+    return table
+
+
 def read_rows(
     path: Path, required: Sequence[str], place: str = ""
 ) -> tuple[pd.DataFrame, list[Problem]]:

@@ -6,9 +6,6 @@ Source: Shi and Gao, *Audio-Guided Fusion Techniques for Multimodal Emotion Anal
 
 from typing import NamedTuple
 
-N_TRAIN = 5030
-"""Labelled clips of MER2024, Train&Val (section 3)."""
-
 N_TEST = 1169
 """Clips of MER2024's test set of the semi-supervised track, MER-SEMI."""
 
@@ -76,25 +73,15 @@ TABLE2 = (
 )
 """Table 2, one cell a row: `pandas.DataFrame(TABLE2)`."""
 
-FIRST_PLACE = 90.15
-"""WAF, %, of the track's first place on MER-SEMI; the paper's came third."""
-
-
-class PrintedScore(NamedTuple):
-    """A score as printed: its value, its decimal digits, and "round" or "truncate"."""
-
-    value: float
-    digits: int
-    rounding: str
-
 
 PROBE_SCORES = {
-    "neutral": PrintedScore(0.0505, 4, "round"),
-    "angry": PrintedScore(0.03412, 5, "truncate"),  # 163 of 1169 score .0341261
-    "happy": PrintedScore(0.0732, 4, "round"),
-    "sad": PrintedScore(0.1157, 4, "round"),
-    "worried": PrintedScore(0.0326, 4, "round"),
-    "surprise": PrintedScore(0.0094, 4, "round"),
+    "neutral": ("0.0505", "round"),
+    "angry": ("0.03412", "truncate"),  # 163 of 1169 score .0341261
+    "happy": ("0.0732", "round"),
+    "sad": ("0.1157", "round"),
+    "worried": ("0.0326", "round"),
+    "surprise": ("0.0094", "round"),
 }
-"""WAF of the six constant submissions (section 2.3): scores, not the labels' shares. That angry's
-is truncated is our reading: with the others as shares of 1169 clips it can't be rounded."""
+"""WAF of the six constant submissions (section 2.3), as printed, and how the rest was cut. These
+are scores, not the labels' shares. That angry's is truncated is our reading: with the others as
+shares of 1169 clips it can't be rounded."""

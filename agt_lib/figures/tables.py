@@ -11,6 +11,7 @@ import pandas as pd
 
 from agt_lib.corpora.corpus import Corpus
 from agt_lib.corpora.labels import LETTERS
+from agt_lib.corpora.tables import read_table
 from agt_lib.evaluation import paper
 from agt_lib.evaluation.paper import AGT, BASELINE
 from agt_lib.evaluation.tables import OUT_OF_FOLD, REFERENCE, TEST, cell
@@ -99,13 +100,8 @@ def read(folder: Path, name: str, columns: Sequence[str]) -> pd.DataFrame:
     path = Path(folder) / f"{name}.csv"
     if not path.is_file():
         return pd.DataFrame(columns=list(columns))
-    table = pd.read_csv(path)
-    if missing := [column for column in columns if column not in table]:
-        raise ValueError(
-            f"{path} has no columns {', '.join(missing)}; it has {', '.join(table.columns)}. "
-            "Delete its folder and run the notebook that made it again"
-        )
-    return table
+    advice = "Delete its folder and run the notebook that made it again"
+    return read_table(path, columns, advice, text=False)
 
 
 def table1(scores: pd.DataFrame, run: "Run", corpus: Corpus, note: str = "") -> Printed:

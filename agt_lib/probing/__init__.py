@@ -1,25 +1,24 @@
 """Black-box probing (section 2.3): the test labels' shares from the scores of constant guesses."""
 
-from agt_lib.probing.files import read_scores, write_submissions
-from agt_lib.probing.leaderboard import Leaderboard
-from agt_lib.probing.metrics import METRICS
-from agt_lib.probing.probe import InconsistentScores, Probed, infer, probe
-from agt_lib.probing.scores import Score
-from agt_lib.probing.table import betrayed, distances, paper_prior, paper_scores, prior_table
+import lazy_loader
 
-__all__ = [
-    "METRICS",
-    "InconsistentScores",
-    "Leaderboard",
-    "Probed",
-    "Score",
-    "betrayed",
-    "distances",
-    "infer",
-    "paper_prior",
-    "paper_scores",
-    "prior_table",
-    "probe",
-    "read_scores",
-    "write_submissions",
-]
+VERSION = 1
+"""Raised when the same scores or posteriors give other shares."""
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "estimates": [
+            "betrayed",
+            "distances",
+            "estimate",
+            "estimate_groups",
+            "paper_prior",
+            "prior_table",
+            "shares",
+        ],
+        "files": ["probe_challenge", "read_scores", "write_submissions"],
+        "infer": ["Probed", "paper_scores", "probe", "probe_leaderboard"],
+        "leaderboard": ["METRICS", "Leaderboard", "PrintedScore"],
+    },
+)

@@ -10,11 +10,50 @@ from pathlib import Path
 import pandas as pd
 
 from agt_lib.corpora import submission
-from agt_lib.probing.scores import ROUNDINGS, Score
+from agt_lib.corpora.tables import read_table
+from agt_lib.probing.infer import Probed, probe, probe_leaderboard
+from agt_lib.probing.leaderboard import ROUNDINGS, Leaderboard, PrintedScore
+from agt_lib.workspace import paths
 from agt_lib.workspace.kept import write_atomic
 
 SCORES = "scores.csv"
 COLUMNS = ("label", "file", "score", "rounding")
+
+
+def probe_challenge(
+    folder: Path,
+    names: Sequence[str],
+    labels: Sequence[str],
+    answers: pd.Series,
+    scores: str | Path = "",
+    *,
+    metric: str = "waf",
+    digits: int = 4,
+    rounding: str = "round",
+    n: int | None = None,
+    remaining: str | None = None,
+) -> Probed | None:
+    """Probe a real challenge or a simulated one; prints what was found.
+
+    The submissions for the clips `names` are written to `folder`. With a file of `scores` those of
+    the real challenge are inverted (`n` and `remaining` as in `probe`). Without it a leaderboard is
+    simulated on `answers` (labels by clip name) where there are any. None if there is neither.
+    Raises as `write_submissions`, `read_scores`, `probe` and `Leaderboard` do.
+    """
+    if len(names):
+        write_submissions(folder, names, labels)
+        print(f"Files for a real challenge: {paths.relative(folder)}")
+    if scores:
+        given = read_scores(Path(scores).expanduser(), labels)
+        found = probe(given, n, labels, metric=metric, remaining=remaining)
+    elif len(answers):
+        board = Leaderboard(answers, metric, digits, rounding, labels=labels)
+        found = probe_leaderboard(board, names, labels, n=board.n_scored)
+    else:
+        print("No test answers here and no scores given: nothing to probe.")
+        return None
+    print(found.verdict)
+    return found
 
 
 def write_submissions(folder: Path, names: Sequence[str], labels: Sequence[str]) -> dict[str, Path]:
@@ -36,16 +75,15 @@ def write_submissions(folder: Path, names: Sequence[str], labels: Sequence[str])
     return files
 
 
-def read_scores(path: Path, labels: Sequence[str]) -> dict[str, Score]:
+def read_scores(path: Path, labels: Sequence[str]) -> dict[str, PrintedScore]:
     """The scores filled into a `scores.csv`, by label; rows with an empty score are left out.
 
     A score is written with all printed decimals; the column `rounding`, where there is one, says
     "round" or "truncate". Raises FileNotFoundError, and ValueError with every problem found.
     """
-    table = pd.read_csv(path, dtype="str", keep_default_na=False)
-    if missing := [column for column in ("label", "score") if column not in table]:
-        raise ValueError(f"{path}: no column {' and '.join(missing)}; found {list(table.columns)}")
-    found, problems = {}, []
+    table = read_table(path, ["label", "score"])
+    found: dict[str, PrintedScore] = {}
+    problems = []
     for row, line in enumerate(table.to_dict("records"), start=2):
         label, text = line["label"].strip(), line["score"].strip()
         if label not in labels:
@@ -54,7 +92,8 @@ def read_scores(path: Path, labels: Sequence[str]) -> dict[str, Score]:
             problems.append(f"row {row}: {label} stands there twice")
         elif text:
             try:
-                found[label] = Score.read(text, line.get("rounding", "").strip() or ROUNDINGS[0])
+                rounding = line.get("rounding", "").strip() or ROUNDINGS[0]
+                found[label] = PrintedScore.read(text, rounding)
             except ValueError as error:
                 problems.append(f"row {row}, {label}: {error}")
     if not problems and not found:

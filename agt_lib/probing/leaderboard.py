@@ -1,14 +1,103 @@
-"""A challenge's scorer: it holds the answers, prints rounded scores and counts submissions."""
+"""A challenge's scorer: it holds the answers, prints rounded scores and counts submissions.
 
-from collections.abc import Sequence
+p is the share of class c among the scored clips, C the number of classes. A submission that calls
+every clip c has precision p and recall 1 for c, so F1 2p / (1 + p); all other classes have F1 0.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import accuracy_score, f1_score
 
 from agt_lib.corpora.labels import EMOTIONS, to_numbers
-from agt_lib.probing import metrics
-from agt_lib.probing.scores import Score, publish
+
+ROUNDINGS = ("round", "truncate")
+MAX_DIGITS = 10
+
+# A score that lies on the edge of what was printed may have been summed in another order.
+LAST_BITS = 1e-12
+
+
+METRICS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
+    "waf": lambda s, c: (s + np.sqrt(s**2 + 8 * s)) / 4,  # s = 2p^2 / (1 + p): F1 by share
+    "accuracy": lambda s, c: s,  # s = p
+    "macro_f1": lambda s, c: c * s / (2 - np.minimum(c * s, 1)),  # s = 2p / (1 + p) / C
+    "class_f1": lambda s, c: s / (2 - s),  # s = 2p / (1 + p)
+}
+"""The share p of a class by the score s of the submission that calls every clip so."""
+
+
+def share(metric: str, score: np.ndarray, n_classes: int) -> np.ndarray:
+    """The share p of the class whose constant submission has `score`, clipped to [0, 1].
+
+    Raises ValueError for an unknown metric.
+    """
+    if metric not in METRICS:
+        raise ValueError(f"no metric {metric!r}; there are {', '.join(METRICS)}")
+    return np.clip(METRICS[metric](np.clip(score, 0.0, 1.0), n_classes), 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class PrintedScore:
+    """A score in [0, 1] with its decimal digits and how the rest was cut: "round" or "truncate".
+
+    Raises ValueError for a score outside [0, 1], more digits than `digits`, or another rounding.
+    """
+
+    value: float
+    digits: int = 4
+    rounding: str = "round"
+
+    def __post_init__(self) -> None:
+        if self.rounding not in ROUNDINGS:
+            raise ValueError(f"rounding is one of {', '.join(ROUNDINGS)}; got {self.rounding!r}")
+        if not 1 <= self.digits <= MAX_DIGITS:
+            raise ValueError(f"a score has 1 to {MAX_DIGITS} digits; got {self.digits}")
+        if not 0 <= self.value <= 1:
+            percent = 1 < self.value <= 100
+            raise ValueError(
+                f"a score lies between 0 and 1; got {self.value:g}"
+                + ": it looks like per cent, so divide all scores by 100" * percent
+            )
+        if abs(round(self.value, self.digits) - self.value) > LAST_BITS:
+            raise ValueError(
+                f"{self.value!r} has more than {self.digits} digits: give the score as printed, "
+                "with the number of its digits"
+            )
+
+    @classmethod
+    def read(cls, text: str, rounding: str = "round") -> "PrintedScore":
+        """The score printed as `text`; its decimals are counted, so "0.0350" has four digits.
+
+        Raises ValueError for what is no decimal number.
+        """
+        whole, _, decimals = text.strip().partition(".")
+        if not whole.isdigit() or not decimals.isdigit():
+            raise ValueError(
+                f"{text!r} is no score: expected all printed decimals, such as 0.0326 (a share, "
+                "not per cent)"
+            )
+        return cls(float(text), len(decimals), rounding)
+
+    @classmethod
+    def of(cls, score: float, digits: int, rounding: str) -> "PrintedScore":
+        """What a leaderboard prints of the exact `score`."""
+        scaled = score * 10**digits
+        cut = math.floor(scaled + LAST_BITS * 10**digits)
+        return cls((round(scaled) if rounding == "round" else cut) / 10**digits, digits, rounding)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The lowest and highest score that may be printed so: ties may go either way."""
+        step = 10.0**-self.digits
+        below, above = (step / 2, step / 2) if self.rounding == "round" else (0.0, step)
+        return max(self.value - below, 0.0), min(self.value + above, 1.0)
+
+    def __str__(self) -> str:
+        return f"{self.value:.{self.digits}f}"
 
 
 class Leaderboard:
@@ -31,8 +120,8 @@ class Leaderboard:
         seed: int = 0,
         labels: Sequence[str] = EMOTIONS,
     ):
-        metrics.metric(metric)
-        Score(0.0, digits, rounding)
+        share(metric, 0.0, len(labels))  # refuses a metric that is not known
+        PrintedScore(0.0, digits, rounding)
         if answers.empty or answers.isna().any():
             raise ValueError(
                 f"a leaderboard needs an answer for every clip; {int(answers.isna().sum())} of "
@@ -56,7 +145,7 @@ class Leaderboard:
         """The number of clips whose score is printed; not every challenge tells it."""
         return len(self._public)
 
-    def submit(self, predicted: pd.Series) -> Score | dict[str, Score]:
+    def submit(self, predicted: pd.Series) -> PrintedScore | dict[str, PrintedScore]:
         """The printed score of `predicted` (labels by clip name); with "class_f1" one per label.
 
         Clips without an answer are not scored: a candidate list may hold more than the test set.
@@ -65,7 +154,7 @@ class Leaderboard:
         """
         exact = self._score(predicted, self._public)
         self.submissions += 1
-        printed = [publish(score, self.digits, self.rounding) for score in exact]
+        printed = [PrintedScore.of(score, self.digits, self.rounding) for score in exact]
         if self.metric == "class_f1":
             return dict(zip(self.labels, printed, strict=True))
         return printed[0]

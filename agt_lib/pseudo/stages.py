@@ -87,7 +87,7 @@ def estimated_prior(
     """The labels' shares (C,) in the pool by `model`'s calibrated posteriors alone.
 
     `estimate` takes posteriors of the pool (K P, C), out-of-fold ones (N, C) and their labels (N,),
-    as `probing.priors.estimate` does. The mean over seeds. It costs no submission, and is the
+    as `probing.estimates.estimate` does. The mean over seeds. It costs no submission, and is the
     pool's prior, not the test's. Only for the round without pseudo-labels: later models were
     trained on clips of the pool, so their posteriors there are not those of clips they never saw.
     Raises ValueError for a later round, and as `estimate` does.

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from agt_lib.corpora.labels import NOTICEABLE
+from agt_lib.corpora.tables import read_table
 from agt_lib.evaluation.predictions import Predictions
 
 
@@ -61,12 +62,8 @@ def read_prior(path: str | Path, labels: Sequence[str]) -> tuple[np.ndarray, int
     Columns label, probed, submissions. Raises FileNotFoundError, and ValueError where a column or
     a label's share is missing.
     """
-    table = pd.read_csv(path)
-    if missing := {"label", "probed", "submissions"} - set(table):
-        raise ValueError(
-            f"{path}: no column {', '.join(sorted(missing))}; found {', '.join(table)}. "
-            "Expected prior.csv as notebook 06 writes it"
-        )
+    expected = "Expected prior.csv as notebook 06 writes it"
+    table = read_table(path, ["label", "probed", "submissions"], expected, text=False)
     shares = table.set_index("label")["probed"].reindex(list(labels))
     if shares.isna().any():
         unknown = ", ".join(shares.index[shares.isna()])

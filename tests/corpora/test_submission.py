@@ -74,7 +74,7 @@ def test_a_candidate_list_with_names_that_the_corpus_does_not_know_is_refused(tm
 def test_a_candidate_list_needs_names(tmp_path):
     path = tmp_path / "list.csv"
     path.write_text("clip\na\n")
-    with pytest.raises(ValueError, match="no column 'name'; found clip"):
+    with pytest.raises(ValueError, match="no column name; found clip"):
         submission.candidates(path)
     path.write_text("name\n")
     with pytest.raises(ValueError, match="no candidates"):

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from agt_lib.corpora.labels import EMOTIONS
-from agt_lib.probing import Score, infer, read_scores, write_submissions
+from agt_lib.probing import PrintedScore, probe, read_scores, write_submissions
 
 NAMES = [f"clip{i}" for i in range(5)]
 PRINTED = {
@@ -32,14 +32,14 @@ def test_each_label_has_a_submission_of_its_own_for_all_clips(tmp_path):
 def test_filled_in_scores_give_the_papers_counts(tmp_path):
     write_submissions(tmp_path, NAMES, EMOTIONS)
     path = fill(tmp_path, PRINTED, {"angry": "truncate"}.items())
-    found = infer(read_scores(path, EMOTIONS), n=1169)
-    assert found.counts.low.tolist() == [201, 163, 246, 317, 159, 83]
+    found = probe(read_scores(path, EMOTIONS), n=1169)
+    assert found.count_low.tolist() == [201, 163, 246, 317, 159, 83]
     assert found.unique
 
 
 def test_trailing_zeros_are_digits(tmp_path):
     (tmp_path / "s.csv").write_text("label,score\nsad,0.1150\n")
-    assert read_scores(tmp_path / "s.csv", EMOTIONS) == {"sad": Score(0.115, 4)}
+    assert read_scores(tmp_path / "s.csv", EMOTIONS) == {"sad": PrintedScore(0.115, 4)}
 
 
 def test_filled_in_scores_are_not_overwritten(tmp_path):
@@ -54,7 +54,7 @@ def test_a_score_not_yet_filled_in_is_left_out_and_inferring_asks_for_it(tmp_pat
     given = read_scores(fill(tmp_path, PRINTED | {"sad": ""}), EMOTIONS)
     assert len(given) == 5
     with pytest.raises(ValueError, match="5 of 6 scores are given; missing: sad"):
-        infer(given)
+        probe(given)
 
 
 def test_no_score_filled_in_says_what_to_do(tmp_path):

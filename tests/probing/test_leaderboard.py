@@ -6,7 +6,7 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 from agt_lib.corpora.labels import EMOTIONS
-from agt_lib.probing import Leaderboard, Score
+from agt_lib.probing import Leaderboard, PrintedScore
 
 NAMES = [f"clip{i}" for i in range(200)]
 
@@ -27,9 +27,9 @@ ANSWERS, GUESS = drawn(0), drawn(1)
     ],
 )
 def test_prints_scikit_learns_score_rounded_or_truncated(metric, exact):
-    assert Leaderboard(ANSWERS, metric).submit(GUESS) == Score(round(exact, 4))
+    assert Leaderboard(ANSWERS, metric).submit(GUESS) == PrintedScore(round(exact, 4))
     cut = Leaderboard(ANSWERS, metric, 3, "truncate").submit(GUESS)
-    assert cut == Score(math.floor(exact * 1000) / 1000, 3, "truncate")
+    assert cut == PrintedScore(math.floor(exact * 1000) / 1000, 3, "truncate")
 
 
 def test_prints_the_f1_of_each_class():

@@ -10,7 +10,7 @@ from agt_lib.evaluation.calibration import calibrated_out_of_fold, fit_temperatu
 from agt_lib.fusion.config import FusionConfig
 from agt_lib.fusion.crossval import CrossValidated
 from agt_lib.fusion.data import FusionData, visible
-from agt_lib.probing.priors import estimate
+from agt_lib.probing.estimates import estimate
 from agt_lib.pseudo import (
     PseudoConfig,
     PseudoRounds,

@@ -1,0 +1,285 @@
+"""From the scores of constant submissions to the labels' shares and counts (section 2.3, figure 3).
+
+Letters: C classes, N scored clips. The counts of one class that agree with a printed score are
+consecutive, so all sums between the least and the greatest are reached: no search is needed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from agt_lib.corpora.labels import EMOTIONS
+from agt_lib.evaluation import paper
+from agt_lib.probing.leaderboard import METRICS, ROUNDINGS, Leaderboard, PrintedScore, share
+
+SIZES_UP_TO = 3000
+SHOWN_SIZES = 5
+
+# Shares come from square roots: an edge that should fall on a whole number may miss it by this.
+EDGE = 1e-7
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What the scores of constant submissions say of the labels; prints as a sentence and a table.
+
+    `low` and `high` (C,) bound each label's share by the digits of the scores and by the sum of
+    one. With `n` clips known, `count_low` and `count_high` (C,) are the least and greatest count of
+    each label among all `solutions`, the sets of counts that agree with all scores; without it,
+    `sizes` are the numbers of clips up to `SIZES_UP_TO` that some counts fit.
+    """
+
+    labels: tuple[str, ...]
+    metric: str
+    scores: dict[str, PrintedScore]
+    low: np.ndarray
+    high: np.ndarray
+    n: int | None = None
+    count_low: np.ndarray | None = None
+    count_high: np.ndarray | None = None
+    solutions: int = 0
+    sizes: tuple[int, ...] = ()
+
+    @property
+    def submissions(self) -> int:
+        """What it cost: a submission for each score."""
+        return len(self.scores)
+
+    @property
+    def unique(self) -> bool:
+        """Whether one set of counts alone agrees with all scores."""
+        return self.solutions == 1
+
+    @property
+    def prior(self) -> np.ndarray:
+        """The labels' shares (C,), which sum to one: exact where the counts are unique."""
+        if self.unique:
+            return self.count_low / self.n
+        printed = [self.scores[k].value if k in self.scores else np.nan for k in self.labels]
+        exact = share(self.metric, np.array(printed), len(self.labels))
+        exact[np.isnan(exact)] = 1 - np.nansum(exact)
+        shares = np.clip(exact, self.low, self.high)
+        return shares / shares.sum()
+
+    @property
+    def verdict(self) -> str:
+        """In a sentence: what is known of the counts."""
+        cost = f"{self.submissions} submissions"
+        if self.n is None:
+            shown = ", ".join(map(str, self.sizes[:SHOWN_SIZES]))
+            more = len(self.sizes) - SHOWN_SIZES
+            fit = shown + f" and {more} more" * (more > 0) or "none"
+            return f"{cost}; numbers of clips up to {SIZES_UP_TO} that fit: {fit}"
+        if self.unique:
+            return f"{cost}; the counts are unique for {self.n} clips"
+        return f"{cost}; ambiguous: {self.solutions} sets of counts fit {self.n} clips"
+
+    def table(self) -> pd.DataFrame:
+        """A row a label: score, share with its bounds and, with `n`, count with its bounds.
+
+        `count` is missing where several sets of counts fit.
+        """
+        columns = {
+            "score": [str(self.scores.get(label, "from the sum")) for label in self.labels],
+            "share": self.prior,
+            "share_low": self.low,
+            "share_high": self.high,
+        }
+        if self.n is not None:
+            count = pd.array(self.count_low if self.unique else [pd.NA] * len(self.low), "Int64")
+            columns |= {"count": count, "count_low": self.count_low, "count_high": self.count_high}
+        return pd.DataFrame(columns, index=pd.Index(self.labels, name="label"))
+
+    def __str__(self) -> str:
+        return f"{self.verdict}\n{self.table().round(4).to_string()}"
+
+
+def probe(
+    scores: Mapping[str, str | float | PrintedScore],
+    n: int | None = None,
+    labels: Sequence[str] = (),
+    *,
+    metric: str = "waf",
+    rounding: str = "round",
+    remaining: str | None = None,
+) -> Probed:
+    """Invert the scores of constant submissions, one per label: their shares and counts.
+
+    `scores` are shares, not per cent, as printed: the digits of a text are counted ("0.0350" has
+    four), a number has those that Python prints. `n` is the number of scored clips where it is
+    known. `labels` are all labels there are; by default the six emotions, or, if no score is of one
+    of them, those of `scores` and `remaining`. `metric` is one of `METRICS`, `rounding` "round" or
+    "truncate". The label `remaining` was not submitted: it follows from the sum, which then checks
+    nothing.
+
+    Raises ValueError where scores are missing, no scores or of no label; where the shares can't sum
+    to one, or no counts of `n` clips agree with all digits (noise, another metric, another number
+    of clips): the message says what to suspect.
+    """
+    if not labels:
+        named = dict.fromkeys([*scores, *filter(None, [remaining])])
+        labels = EMOTIONS if named.keys() & set(EMOTIONS) else named
+    labels = tuple(labels)
+    _check_labels(scores, labels, remaining)
+    given = {
+        label: score
+        if isinstance(score := scores[label], PrintedScore)
+        else PrintedScore.read(str(score), rounding)
+        for label in labels
+        if label in scores
+    }
+    bounds = _shares(given, labels, metric)
+    low, high = bounds
+    if not _sums_to_one(*bounds):
+        raise ValueError(_no_sum(given, labels, metric, bounds))
+    # The same bounds where all shares together sum to one.
+    tightened = np.maximum(low, 1 - (high.sum() - high)), np.minimum(high, 1 - (low.sum() - low))
+    probed = Probed(labels, metric, given, *tightened, n)
+    if n is None:
+        return replace(probed, sizes=tuple(_sizes(*bounds, SIZES_UP_TO)))
+    if (found := _joint(*bounds, n)) is None:
+        raise ValueError(_no_counts(given, labels, metric, bounds, n))
+    count_low, count_high, solutions = found
+    return replace(probed, count_low=count_low, count_high=count_high, solutions=solutions)
+
+
+def probe_leaderboard(
+    leaderboard: Leaderboard,
+    names: Sequence[str],
+    labels: Sequence[str] = EMOTIONS,
+    *,
+    n: int | None = None,
+    remaining: str | None = None,
+) -> Probed:
+    """Submit each label for all clips `names` and invert the scores (see `probe`).
+
+    `n` is the number of scored clips where it is known. The label `remaining` is not submitted.
+    """
+    scores = {}
+    for label in labels:
+        if label != remaining:
+            printed = leaderboard.submit(pd.Series(label, index=pd.Index(names), dtype="str"))
+            scores[label] = printed if isinstance(printed, PrintedScore) else printed[label]
+    return probe(scores, n, labels, metric=leaderboard.metric, remaining=remaining)
+
+
+def paper_scores() -> dict[str, PrintedScore]:
+    """The six scores that the paper prints, angry's taken as truncated."""
+    return {k: PrintedScore.read(*printed) for k, printed in paper.PROBE_SCORES.items()}
+
+
+def _check_labels(scores: Mapping, labels: Sequence[str], remaining: str | None) -> None:
+    if unknown := sorted(set(scores) - set(labels)):
+        raise ValueError(f"scores of {unknown}, which are none of the labels {list(labels)}")
+    if remaining is not None and (remaining not in labels or remaining in scores):
+        raise ValueError(f"remaining={remaining!r} must be a label that has no score")
+    missing = [label for label in labels if label not in scores and label != remaining]
+    if missing:
+        advice = "submit it too"
+        if len(missing) == 1 and remaining is None:
+            advice += (
+                f", or let it follow from the sum with remaining={missing[0]!r}: then the sum "
+                "checks nothing"
+            )
+        raise ValueError(
+            f"{len(scores)} of {len(labels)} scores are given; missing: {', '.join(missing)}: "
+            + advice
+        )
+
+
+def _shares(
+    scores: Mapping[str, PrintedScore], labels: Sequence[str], metric: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and highest share (C,) of each label alone; 0 and 1 for one without a score."""
+    edges = np.array([scores[k].interval if k in scores else (0.0, np.inf) for k in labels])
+    low, high = share(metric, edges, len(labels)).T  # (C, 2) -> (2, C)
+    return low, high
+
+
+def _sums_to_one(low: np.ndarray, high: np.ndarray) -> bool:
+    return bool(low.sum() <= 1 + EDGE and high.sum() >= 1 - EDGE)
+
+
+def _candidates(low: np.ndarray, high: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The least and greatest count (C,) in each interval of shares; least > greatest if none."""
+    least = np.ceil(low * n - EDGE).astype(int)
+    return np.maximum(least, 0), np.minimum(np.floor(high * n + EDGE).astype(int), n)
+
+
+def _joint(low: np.ndarray, high: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, int] | None:
+    """Counts of N clips in these intervals that sum to N: least, greatest (C,), and in how many
+    ways; None if there are none."""
+    least, most = _candidates(low, high, n)
+    if (least > most).any() or not least.sum() <= n <= most.sum():
+        return None
+    from_rest = n - (most.sum() - most), n - (least.sum() - least)
+    ways = _ways(np.minimum(most, n) - least, n - int(least.sum()))
+    return np.maximum(least, from_rest[0]), np.minimum(most, from_rest[1]), ways
+
+
+def _ways(widths: np.ndarray, rest: int) -> int:
+    """In how many ways numbers from 0 to each of `widths` (C,) sum to `rest`."""
+    ways = np.zeros(rest + 1, dtype=object)  # Python's integers: the number may be huge
+    ways[0] = 1
+    for width in widths:
+        running = np.cumsum(ways)
+        ways = running.copy()
+        if width < rest:
+            ways[width + 1 :] -= running[: rest - width]
+    return int(ways[rest])
+
+
+def _sizes(low: np.ndarray, high: np.ndarray, up_to: int) -> list[int]:
+    """The numbers of clips from 1 to `up_to` that some counts fit."""
+    n = np.arange(1, up_to + 1)[:, None]
+    least, most = _candidates(low, high, n)  # (up_to, C)
+    fits = (least <= most).all(1) & (least.sum(1) <= n[:, 0]) & (n[:, 0] <= most.sum(1))
+    return n[fits, 0].tolist()
+
+
+def _no_sum(
+    scores: Mapping[str, PrintedScore], labels: Sequence[str], metric: str, bounds: tuple
+) -> str:
+    cut = {r: {k: replace(s, rounding=r) for k, s in scores.items()} for r in ROUNDINGS}
+    others = [
+        f"{other} ({rounding})"
+        for other in METRICS
+        for rounding in ROUNDINGS
+        if _sums_to_one(*_shares(cut[rounding], labels, other))
+    ]
+    low, high = bounds[0].sum(), bounds[1].sum()
+    suspects = (
+        f"with {' or '.join(others)} they would sum to one: was that the scoring?"
+        if others
+        else "no metric known here makes them sum to one: suspect noise in the scores, a score "
+        "that was misread, submissions that were not constant, or other labels among the answers"
+    )
+    return (
+        f"the shares of {len(labels)} labels sum to {low:.4f} to {high:.4f} by {metric}, not to "
+        f"one; {suspects}"
+    )
+
+
+def _no_counts(
+    scores: Mapping[str, PrintedScore], labels: Sequence[str], metric: str, bounds: tuple, n: int
+) -> str:
+    least, most = _candidates(*bounds, n)
+    empty = [k for k, a, b in zip(labels, least, most, strict=True) if a > b]
+    reason = (
+        f"no whole number of clips has the score of {', '.join(empty)}"
+        if empty
+        else f"the counts sum to {least.sum()} to {most.sum()}"
+    )
+    near = sorted(_sizes(*bounds, 2 * n), key=lambda size: abs(size - n))[:SHOWN_SIZES]
+    hints = [f"numbers of clips near it that fit: {', '.join(map(str, sorted(near))) or 'none'}"]
+    for label, score in scores.items():
+        flipped = "truncate" if score.rounding == "round" else "round"
+        other = {**scores, label: replace(score, rounding=flipped)}
+        if _joint(*_shares(other, labels, metric), n) is not None:
+            hints.append(f"{n} fits where the score of {label} was cut by {flipped!r}")
+    return (
+        f"no counts of {n} clips give these scores by {metric}: {reason}; {'; '.join(hints)}. "
+        "Suspect another number of scored clips (a hidden part?), another rounding, or noise"
+    )
