@@ -24,10 +24,6 @@ MAX_SECONDS = 120.0
 MIN_SECONDS = 0.1
 """Below this no voice can be measured: pitch needs 0.06 s, HuBERT's first window 0.025 s."""
 
-
-VERSION = 1
-"""Raised when the same file decodes to other numbers; part of every encoder's fingerprint."""
-
 ACCESS = "access"
 
 
@@ -41,13 +37,10 @@ class MediaError(Exception):
 
     def __init__(self, stage: str, reason: str, path: str | Path | None = None):
         super().__init__(stage, reason, path)
-        self.stage = stage
-        self.reason = reason
-        self.path = path
+        self.stage, self.reason, self.path = stage, reason, path
 
     def __str__(self) -> str:
-        where = "" if self.path is None else f"{self.path}: "
-        return f"{where}{self.stage}: {self.reason}"
+        return ": ".join(str(part) for part in (self.path, self.stage, self.reason) if part)
 
 
 def decode_audio(path: str | Path, max_seconds: float = MAX_SECONDS) -> np.ndarray:

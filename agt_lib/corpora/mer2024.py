@@ -39,8 +39,8 @@ def load(root: str | Path) -> Corpus:
 
     - train: the clips of `video-labeled`; each has a label, and each label a clip.
     - test: the clips of `reference-semi.csv`, whose labels become `Corpus.answers`; without that
-      file every candidate, without answers. `candidates` lists all of them either way: it is
-      what a submission has to answer.
+      file every candidate, without answers. A submission has to answer all candidates either way:
+      see `submission.candidates`.
     - unlabelled: all other clips.
 
     Text is the column `chinese`; a clip without one has none. Raises CorpusError with all that is
@@ -61,8 +61,8 @@ def load(root: str | Path) -> Corpus:
     columns = {LABELS: ["discrete"], TRANSCRIPTS: ["chinese"], CANDIDATES: []}
     if (root / REFERENCE).exists():
         columns[REFERENCE] = ["discrete"]
-    for part in columns:
-        tables[part], found = read_named(root / part, columns[part], f"{part} ")
+    for part, asked in columns.items():
+        tables[part], found = read_named(root / part, asked, f"{part} ")
         problems += found
     if any(table is None for table in tables.values()):
         raise CorpusError(source, problems)
@@ -78,43 +78,24 @@ def load(root: str | Path) -> Corpus:
     rows = tables[LABELS]["row"].to_dict()
     files = [f"{LABELLED}/{file}" for file in labelled.values()]
     files += [f"{UNLABELLED}/{file}" for file in unlabelled.values()]
-    table = pd.DataFrame(
-        {
-            "name": split.index,
-            "split": split.to_numpy(),
-            "emotion": [*emotions, *[None] * len(unlabelled)],
-            "video": [f"{root}/{file}" for file in files],
-            "text": tables[TRANSCRIPTS]["chinese"].reindex(split.index).to_numpy(),
-        }
-    )
+    table = split.rename_axis("name").to_frame("split")
+    table["emotion"] = emotions
+    table["video"] = [f"{root}/{file}" for file in files]
+    table["text"] = tables[TRANSCRIPTS]["chinese"].reindex(table.index)
     notes = [f"{table['text'].isna().sum()} of {len(table)} clips have no text"]
     if not answered:
         notes.append(f"no {REFERENCE}: all {len(test)} candidates are test, without answers")
     return build(
         "mer2024",
-        table,
+        table.reset_index(),
         source=source,
-        where=[
-            *(f"{LABELS} row {rows[name]}" if name in rows else name for name in labelled),
-            *files[len(labelled) :],
-        ],
+        where=[f"{LABELS} row {rows[n]}" if n in rows else n for n in labelled]
+        + files[len(labelled) :],
         answers=tables[REFERENCE]["discrete"] if answered else None,
         problems=problems,
         notes=notes,
         check_files=False,  # the folders have just been listed
     )
-
-
-def candidates(root: str | Path) -> pd.Index:
-    """The names that a submission has to answer, in the order of the candidate list.
-
-    Raises CorpusError where the list is missing or at fault.
-    """
-    path = Path(root).absolute() / CANDIDATES
-    table, problems = read_named(path)
-    if problems:
-        raise CorpusError(str(path), problems)
-    return table.index
 
 
 def _clips(folder: Path, problems: list[Problem]) -> dict[str, str]:

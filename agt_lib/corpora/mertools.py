@@ -24,6 +24,7 @@ LABELS = "label-disdim.csv"
 REFERENCE = "reference-semi.csv"
 LEVELS = {"-UTT": "utterance", "_UTT": "utterance", "-FRA": "frame", "_FRA": "frame"}
 """What a feature folder's ending says."""
+ENDINGS = f"in {', '.join(LEVELS)}"
 
 
 def load(root: str | Path, labels: Sequence[str] = EMOTIONS) -> Corpus:
@@ -42,7 +43,7 @@ def load(root: str | Path, labels: Sequence[str] = EMOTIONS) -> Corpus:
         problems += found
     folders = feature_folders(root)
     if not folders:
-        message = f"none in {root / 'features'} or {root}; expected one ending {endings()}"
+        message = f"none in {root / 'features'} or {root}; expected one ending {ENDINGS}"
         problems.append(Problem("features", "folder", message))
     if labelled is None or (answers is None and (root / REFERENCE).exists()):
         raise CorpusError(source, problems)
@@ -103,11 +104,6 @@ def stamps(root: str | Path, folders: Mapping[str, str]) -> dict[str, str]:
         status = [(path.name, path.stat()) for path in files]
         found[modality] = digest([name, [(n, s.st_size, s.st_mtime_ns) for n, s in status]])
     return found
-
-
-def endings() -> str:
-    """The endings of feature folders, for messages."""
-    return f"in {', '.join(LEVELS)}"
 
 
 def _stems(folder: Path) -> set[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from agt_lib.corpora.corpus import CorpusError, Problem, name_problem
-from agt_lib.corpora.mertools import LEVELS, endings, feature_folders
+from agt_lib.corpora.mertools import ENDINGS, LEVELS, feature_folders
 from agt_lib.features.features import FAILURE_COLUMNS, Features
 from agt_lib.workspace.kept import digest
 
@@ -29,7 +29,7 @@ def read_features(root: str | Path, folder: str, modality: str, names: Sequence[
     source = f"features {folder!r} at {root}"
     folders = feature_folders(root)
     if folder not in folders:
-        available = ", ".join(folders) or f"none; expected folders ending {endings()}"
+        available = ", ".join(folders) or f"none; expected folders ending {ENDINGS}"
         message = f"no such feature folder; available: {available}"
         raise CorpusError(source, [Problem(folder, modality, message)])
     unfit = [Problem("names", "name", message) for name in names if (message := name_problem(name))]

@@ -4,7 +4,7 @@ Estimates assume label shift: the classes look the same in training and in the u
 only their shares differ. Letters: M labelled clips, N unlabelled ones, C classes, K folds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -25,10 +25,6 @@ DIGITS = (1, 2, 3, 4)
 def shares(labels: np.ndarray, n_classes: int) -> np.ndarray:
     """The share (C,) of each class among numbered `labels` (M,)."""
     return np.bincount(labels, minlength=n_classes) / len(labels)
-
-
-def _mean(unlabelled: np.ndarray, out_of_fold: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    return unlabelled.mean(0)
 
 
 def _em(unlabelled: np.ndarray, out_of_fold: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -56,8 +52,10 @@ def _bbse_hard(unlabelled: np.ndarray, out_of_fold: np.ndarray, labels: np.ndarr
     return _bbse(one_hot[unlabelled.argmax(1)], one_hot[out_of_fold.argmax(1)], labels)
 
 
-METHODS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {
-    "mean": _mean,  # the mean posterior: no correction, what the others have to beat
+METHODS = {
+    "mean": lambda unlabelled, *_: unlabelled.mean(
+        0
+    ),  # the mean posterior: no correction, what the others have to beat
     "em": _em,  # Saerens, Latinne and Decaestecker 2002; wants calibrated posteriors
     "bbse": _bbse,  # Lipton, Wang and Smola 2018, the confusion matrix of posteriors
     "bbse_hard": _bbse_hard,  # the same of predicted labels

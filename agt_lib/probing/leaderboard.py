@@ -7,6 +7,7 @@ every clip c has precision p and recall 1 for c, so F1 2p / (1 + p); all other c
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -127,9 +128,7 @@ class Leaderboard:
                 f"a leaderboard needs an answer for every clip; {int(answers.isna().sum())} of "
                 f"{len(answers)} are missing"
             )
-        if not answers.index.is_unique:
-            repeated = answers.index[answers.index.duplicated()][0]
-            raise ValueError(f"answers name {repeated!r} more than once")
+        _check_names("answers name", answers.index)
         self.metric, self.digits, self.rounding = metric, digits, rounding
         self.labels = tuple(labels)
         self.submissions = 0
@@ -154,10 +153,7 @@ class Leaderboard:
         """
         exact = self._score(predicted, self._public)
         self.submissions += 1
-        printed = [PrintedScore.of(score, self.digits, self.rounding) for score in exact]
-        if self.metric == "class_f1":
-            return dict(zip(self.labels, printed, strict=True))
-        return printed[0]
+        return self._given([PrintedScore.of(s, self.digits, self.rounding) for s in exact])
 
     def score_private(self, predicted: pd.Series) -> float | dict[str, float]:
         """The exact score on the hidden clips, for the final report alone: choose nothing by it.
@@ -166,15 +162,14 @@ class Leaderboard:
         """
         if not len(self._private):
             raise ValueError("this leaderboard hides no clips: make it with a private_share")
-        exact = self._score(predicted, self._private)
-        if self.metric == "class_f1":
-            return dict(zip(self.labels, exact, strict=True))
-        return exact[0]
+        return self._given(self._score(predicted, self._private))
+
+    def _given(self, scores: list) -> Any:
+        by_label = self.metric == "class_f1"
+        return dict(zip(self.labels, scores, strict=True)) if by_label else scores[0]
 
     def _score(self, predicted: pd.Series, rows: np.ndarray) -> list[float]:
-        if not predicted.index.is_unique:
-            repeated = predicted.index[predicted.index.duplicated()][0]
-            raise ValueError(f"the submission names {repeated!r} more than once")
+        _check_names("the submission names", predicted.index)
         missing = self._answers.index.difference(predicted.index)
         if len(missing):
             raise ValueError(
@@ -192,3 +187,8 @@ class Leaderboard:
         numbers = range(len(self.labels))
         scores = f1_score(true, given, labels=numbers, average=by_class, zero_division=0)
         return [float(score) for score in np.atleast_1d(scores)]
+
+
+def _check_names(what: str, names: pd.Index) -> None:
+    if not names.is_unique:
+        raise ValueError(f"{what} {names[names.duplicated()][0]!r} more than once")

@@ -2,7 +2,6 @@ import shutil
 
 import pytest
 
-from agt_lib.corpora import mer2024
 from agt_lib.corpora.corpus import CorpusError
 from agt_lib.corpora.sources import load
 
@@ -85,16 +84,6 @@ def test_released_labels_make_their_clips_test_and_are_answers_only(root):
     assert corpus.answers.to_dict() == {"samplenew_1": "angry"}
     assert corpus.clips.loc["samplenew_1":, "emotion"].isna().all()
     assert len(corpus.split("unlabelled")) == 3
-
-
-def test_candidates_keep_the_order_of_their_list(root):
-    assert mer2024.candidates(root).tolist() == ["samplenew_3", "samplenew_0", "samplenew_1"]
-
-
-def test_a_missing_candidate_list_is_named(root):
-    (root / "new_release/candidate_20000.csv").unlink()
-    with pytest.raises(CorpusError, match="No such file"):
-        mer2024.candidates(root)
 
 
 def test_clips_without_text_are_counted(root):
