@@ -13,6 +13,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "precision_recall", "reliability", "votes", "waf",
         ],
         "predictions": ["Predictions", "Stage"],
-        "tables": ["cell", "difference_line", "differences", "score_line", "verdict", "wide"],
+        "tables": [
+            "cell", "difference_line", "differences", "sample_of", "score_line", "verdict", "wide",
+        ],
     },
 )  # fmt: skip

@@ -20,6 +20,19 @@ SCORE = ("waf", "waf_low", "waf_high", "seed_sd", "accuracy", "clips", "seeds", 
 DIFFERENCE = ("difference", "difference_low", "difference_high", "fixed", "broken", "clips")
 
 
+def sample_of(
+    predictions: Predictions, truth: pd.Series, groups: pd.Series | None = None
+) -> Sample:
+    """The clips of `predictions` with their true labels, drawn by clip or by speaker.
+
+    By speaker, if `groups` knows those of all clips and they are at least five. Raises ValueError
+    if `truth` lacks a clip.
+    """
+    speakers = None if groups is None else groups.reindex(list(predictions.names))
+    known = speakers is not None and speakers.notna().all()
+    return Sample.of(predictions.numbers(truth), speakers.to_numpy() if known else None)
+
+
 def scores(
     predictions: Predictions, truth: pd.Series, groups: pd.Series | None = None
 ) -> pd.DataFrame:
@@ -29,7 +42,8 @@ def scores(
     standard deviation (NaN for one seed); intervals are over the speakers `groups` if they are at
     least five, else over clips. Raises ValueError if no label is known.
     """
-    known, sample = _sample(predictions, truth, groups)
+    known = predictions.known(truth)
+    sample = sample_of(known, truth, groups)
     return pd.DataFrame(
         [
             _key(model) | score_line(sample, votes(given))
@@ -50,7 +64,8 @@ def differences(
     seed stands beside each seed of the other. Columns model, against (and features,
     against_features), and `DIFFERENCE`.
     """
-    known, sample = _sample(predictions, truth, groups)
+    known = predictions.known(truth)
+    sample = sample_of(known, truth, groups)
     if not isinstance(pairs, list):
         pairs = [(model, pairs) for model in known.probabilities if model != pairs]
     lines = []
@@ -150,15 +165,6 @@ def verdict(table: pd.DataFrame, who: Sequence[str], value: str = "difference") 
         name = ", ".join(str(line[column]) for column in who)
         said.append(f"{name}: {found} ({cell(line, value)} points)")
     return "\n".join(said)
-
-
-def _sample(
-    predictions: Predictions, truth: pd.Series, groups: pd.Series | None
-) -> tuple[Predictions, Sample]:
-    """The clips of known label, and their sample."""
-    known = predictions.known(truth)
-    speakers = None if groups is None else groups.reindex(list(known.names)).to_numpy()
-    return known, Sample.of(known.numbers(truth), speakers)
 
 
 def _key(model: Model) -> dict[str, object]:

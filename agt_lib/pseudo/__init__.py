@@ -1,5 +1,6 @@
 """Pseudo-labels (section 2.3): three models label a pool, whose clips join the training folds."""
 
+from agt_lib.pseudo.ballot import Voters, voters
 from agt_lib.pseudo.config import MODELS, PseudoConfig, configurations
 from agt_lib.pseudo.rounds import PseudoRounds, Round, may_join, outside_part, train
 from agt_lib.pseudo.selection import select, stacked
@@ -10,6 +11,7 @@ __all__ = [
     "PseudoConfig",
     "PseudoRounds",
     "Round",
+    "Voters",
     "before_and_after",
     "configurations",
     "estimated_prior",
@@ -21,4 +23,5 @@ __all__ = [
     "stacked",
     "train",
     "trained_on",
+    "voters",
 ]

@@ -26,7 +26,7 @@ def check_prior(prior: np.ndarray, labels: Sequence[str], what: str) -> np.ndarr
         bad = [label for label, share in zip(labels, flat.min(0), strict=True) if not share > 0]
         raise ValueError(
             f"{what} gives {', '.join(bad)} no share above zero: such a label could never be "
-            "predicted, or was never learnt. Leave it out of the label set, or use `smoothed`"
+            "predicted, or is in no training clip. Leave it out of the label set, or use `smoothed`"
         )
     if np.abs(prior.sum(-1) - 1).max() > 1e-6:
         raise ValueError(f"{what} adds up to {prior.sum(-1)}, not to 1: give shares of 0 to 1")
@@ -77,7 +77,7 @@ def read_prior(path: str | Path, labels: Sequence[str]) -> tuple[np.ndarray, int
 def prevalence_ratios(train: pd.Series, test: pd.Series) -> pd.Series:
     """q_c / p_c by label from counts or shares of the same labels, largest first.
 
-    Raises ValueError where the labels differ or one has no share above zero.
+    Raises ValueError if the labels differ or one has no share above zero.
     """
     if sorted(train.index) != sorted(test.index):
         raise ValueError(f"priors of other labels: {sorted(train.index)}, {sorted(test.index)}")
@@ -90,12 +90,10 @@ def prevalence_ratios(train: pd.Series, test: pd.Series) -> pd.Series:
     return ratios.sort_values(ascending=False)
 
 
-def propose_triggers(
-    train: pd.Series, test: pd.Series, factor: float = NOTICEABLE
-) -> tuple[str, ...]:
-    """The labels whose share changes by more than `factor`, up or down, most changed first.
+def propose_triggers(train: pd.Series, test: pd.Series) -> tuple[str, ...]:
+    """The labels whose share changes by more than `NOTICEABLE`, up or down, most changed first.
 
     `train` and `test` are counts or shares by label. Raises ValueError as `prevalence_ratios` does.
     """
     change = np.log(prevalence_ratios(train, test)).abs().sort_values(ascending=False)
-    return tuple(change.index[change > np.log(factor)])
+    return tuple(change.index[change > np.log(NOTICEABLE)])

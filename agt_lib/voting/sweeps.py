@@ -3,7 +3,6 @@
 S seeds, N clips, C classes. WAF in per cent, of the votes' expected counts.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
@@ -13,56 +12,53 @@ from matplotlib.figure import Figure
 
 from agt_lib.evaluation.predictions import Predictions
 from agt_lib.evaluation.scores import Sample, interval, weighted_waf
-from agt_lib.voting.predictions import AGT
 from agt_lib.voting.priors import check_prior, corrected
 from agt_lib.voting.rules import (
+    EITHER,
     PAPER,
     THE_MAJORITY,
     THE_MEAN,
     THE_VOTE,
     VoteConfig,
     alone,
+    majority,
     mean,
-    rules,
-    vote,
+    vote_shares,
 )
 
 N_BOOTSTRAP = 300
+"""Draws of a sample that a map's intervals are made from: each of its cells weighs them anew."""
 GUIDE_SHARES = tuple(i / 20 for i in range(21))
 SHIFTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
 UNRELIABILITIES = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5)
 CORRECTED = "mean, corrected"
+PARTNER = "partner alone"
 CONTRASTS = (
-    (THE_VOTE, AGT),
+    (THE_VOTE, PARTNER),
     (THE_VOTE, THE_MAJORITY),  # what handing over to the voice adds to voting
-    (THE_MEAN, AGT),
+    (THE_MEAN, PARTNER),
     (CORRECTED, THE_MEAN),  # what knowing the prior adds to averaging
 )
 """Which rule the map holds against which."""
 
 
 def guide_sweep(
-    predictions: Predictions,
-    true: np.ndarray,
-    config: VoteConfig = PAPER,
-    *,
-    groups: np.ndarray | None = None,
-    guide_shares: Sequence[float] = GUIDE_SHARES,
+    predictions: Predictions, sample: Sample, config: VoteConfig = PAPER
 ) -> pd.DataFrame:
-    """The vote, drawn and blended, by the voice's share, against the partner's own model.
+    """The vote, drawn and blended, by the guide's share, against the partner's own model.
 
-    Columns vote, guide_share, waf, difference, difference_low, difference_high. Raises ValueError
-    for a vote with either partner, which has no model of its own.
+    `sample` are the predictions' clips with their true labels. Columns vote, guide_share, waf,
+    difference, difference_low, difference_high. Raises ValueError for the partner "either", which
+    has no model of its own.
     """
-    if config.partner_model is None:
-        raise ValueError("a sweep is against the partner's own model: partner is agt or baseline")
-    sample = Sample.of(true, groups)
-    partner = sample.wafs(alone(predictions, config.partner_model)).mean(0)  # (1 + B,)
+    if config.partner == EITHER:
+        raise ValueError("a sweep is against the partner's own model: name it as `partner`")
+    partner = sample.wafs(alone(predictions, config.partner)).mean(0)  # (1 + B,)
     lines = []
     for kind in ("sample", "blend"):
-        for share in guide_shares:
+        for share in GUIDE_SHARES:
             changed = replace(config, vote=kind, guide_share=share)
-            wafs = sample.wafs(vote(predictions, changed)).mean(0)
+            wafs = sample.wafs(vote_shares(predictions, changed)).mean(0)
             lines.append(
                 {"vote": kind, "guide_share": share, "waf": wafs[0]} | _line(wafs - partner)
             )
@@ -99,46 +95,46 @@ def shifted(train: np.ndarray, test: np.ndarray, shift: float) -> np.ndarray:
 
 def advantage_map(
     predictions: Predictions,
-    true: np.ndarray,
+    sample: Sample,
     shows: np.ndarray,
     *,
     train: np.ndarray,
     test: np.ndarray,
     trained_on: np.ndarray,
     config: VoteConfig = PAPER,
-    groups: np.ndarray | None = None,
-    shifts: Sequence[float] = SHIFTS,
-    unreliabilities: Sequence[float] = UNRELIABILITIES,
-    n_bootstrap: int = N_BOOTSTRAP,
 ) -> pd.DataFrame:
     """Each of `CONTRASTS` over the labels' shift and the voice's reliability.
 
-    The fitted models and their predictions stay; the scored clips are reweighted (`reweight`).
+    The fitted models and their predictions stay; the clips of `sample` are reweighted (`reweight`).
     `train` and `test` (C,) are the priors that shift 0 and 1 stand for; "mean, corrected" goes from
-    `trained_on` (S, C) or (C,), what the models learnt from, to each cell's prior. Columns rule,
-    against, shift, unreliability, shown (share of clips, %, whose voice shows the label), clips
-    (effective number), waf (of the rule), difference, difference_low, difference_high.
+    `trained_on` (S, C) or (C,), what the models were trained on, to each cell's prior. Columns
+    rule, against, shift, unreliability, shown (share of clips, %, whose voice shows the label),
+    clips (effective number), waf (of the rule), difference, difference_low, difference_high.
     """
     train = check_prior(train, predictions.label_set, "the prior of training")
     test = check_prior(test, predictions.label_set, "the test prior")
-    bootstrap = Sample.of(true, groups, n_bootstrap=n_bootstrap).weights  # (1 + B, N)
-    every = rules(predictions, config)
-    compared = {name: every[name] for name in (AGT, THE_VOTE, THE_MAJORITY, THE_MEAN)}
+    bootstrap = sample.weights[: 1 + N_BOOTSTRAP]
+    compared = {
+        PARTNER: alone(predictions, config.tie),
+        THE_VOTE: vote_shares(predictions, config),
+        THE_MAJORITY: majority(predictions, config.tie),
+        THE_MEAN: mean(predictions),
+    }
     lines = []
-    for shift in shifts:
+    for shift in SHIFTS:
         prior = shifted(train, test, shift)
         compared[CORRECTED] = mean(corrected(predictions, trained_on, prior))
         stacked = np.stack(list(compared.values()))  # (rules, S, N, C)
-        for unreliability in unreliabilities:
-            weights = reweight(true, shows, prior, unreliability)
-            wafs = 100 * weighted_waf(true, stacked, weights * bootstrap).mean(1)  # (rules, 1 + B)
+        for unreliability in UNRELIABILITIES:
+            weights = reweight(sample.true, shows, prior, unreliability)
+            wafs = 100 * weighted_waf(sample.true, stacked, weights * bootstrap).mean(1)
             cell = {
                 "shift": shift,
                 "unreliability": unreliability,
                 "shown": 100 * np.average(shows, weights=weights),
                 "clips": weights.sum() ** 2 / (weights**2).sum(),
             }
-            of_rule = dict(zip(compared, wafs, strict=True))
+            of_rule = dict(zip(compared, wafs, strict=True))  # (1 + B,) each
             for rule, against in CONTRASTS:
                 line = {"rule": rule, "against": against} | cell | {"waf": of_rule[rule][0]}
                 lines.append(line | _line(of_rule[rule] - of_rule[against]))

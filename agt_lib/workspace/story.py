@@ -32,7 +32,7 @@ class NotebookError(RuntimeError):
 
 def notebooks() -> list[Path]:
     """The numbered notebooks, in order."""
-    return sorted((paths.ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    return sorted((paths.ROOT / "notebooks").glob("[0-9][0-9]*_*.ipynb"))
 
 
 def run_notebook(

@@ -28,6 +28,16 @@ def test_07_runs_from_nothing_and_leaves_table_2_and_a_submission(
     assert submitted["discrete"].isin(corpus.labels).all()
 
 
+def test_07b_runs_alone_and_maps_where_a_vote_helps(data_folder, tmp_path, execute):
+    output = tmp_path / "out.ipynb"
+    results = execute("07b_vote_maps", output)
+    cells = pd.read_csv(results / "map.csv")
+    assert set(cells["stage"]) == {"none", "P"}
+    assert (cells["difference_low"] <= cells["difference_high"]).all()
+    assert len(pd.read_csv(results / "guide_sweep.csv")) == 42
+    assert "synthetic" in story.result(output)
+
+
 def test_04_runs_by_papermill_in_its_folder_and_leaves_a_table_with_intervals(
     data_folder, tmp_path, by_papermill
 ):

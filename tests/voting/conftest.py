@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from agt_lib.voting import MODELS, Predictions
+from agt_lib.evaluation.predictions import Predictions
+from agt_lib.voting import MODELS
 
 LABELS = ("neutral", "angry", "happy", "sad", "worried", "surprise")
 

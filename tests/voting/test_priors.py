@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from agt_lib.evaluation import paper
+from agt_lib.evaluation.predictions import Predictions
 from agt_lib.voting import (
-    Predictions,
     corrected,
     prevalence_ratios,
     propose_triggers,

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score
 
+from agt_lib.evaluation.scores import Sample
 from agt_lib.voting import (
     VoteConfig,
     advantage_map,
@@ -15,7 +16,8 @@ from agt_lib.voting import (
     guide_sweep,
     mean,
     reweight,
-    vote,
+    sweeps,
+    vote_shares,
 )
 from agt_lib.voting.sweeps import shifted
 
@@ -33,14 +35,16 @@ def clips(random_predictions):
 
 def test_the_sweep_starts_at_the_partner_and_holds_the_papers_point(clips):
     predictions, true, _ = clips
-    sweep = guide_sweep(predictions, true).set_index(["vote", "guide_share"])
+    sweep = guide_sweep(predictions, Sample.of(true)).set_index(["vote", "guide_share"])
     assert len(sweep) == 42
     rules = {
         "AGT": alone(predictions, "AGT"),
-        "sample": vote(predictions),
-        "blend": vote(predictions, VoteConfig(vote="blend")),
+        "sample": vote_shares(predictions),
+        "blend": vote_shares(predictions, VoteConfig(vote="blend")),
     }
-    table = compare_rules(rules, predictions, true, against="AGT").set_index("rule")
+    table = compare_rules(
+        rules | {"voice": alone(predictions, "voice")}, Sample.of(true), against="AGT"
+    ).set_index("rule")
     blend = sweep.loc[("blend", 0.8)]
     assert blend["waf"] == pytest.approx(table.loc["blend", "waf"])
     assert blend["difference"] == pytest.approx(table.loc["blend", "difference"])
@@ -51,8 +55,8 @@ def test_the_sweep_starts_at_the_partner_and_holds_the_papers_point(clips):
 
 def test_a_sweep_needs_one_partner(clips):
     predictions, true, _ = clips
-    with pytest.raises(ValueError, match="partner is agt or baseline"):
-        guide_sweep(predictions, true, VoteConfig(partner="either"))
+    with pytest.raises(ValueError, match="name it as `partner`"):
+        guide_sweep(predictions, Sample.of(true), VoteConfig(partner="either"))
 
 
 @pytest.mark.parametrize("unreliability", [0.0, 0.5, 1.0, 1.8, 6.0])
@@ -94,9 +98,8 @@ def test_the_shift_goes_from_train_by_test_and_beyond():
 def test_a_cell_of_the_map_is_the_weighted_score_of_its_rules(clips):
     predictions, true, shows = clips
     cells = advantage_map(
-        predictions, true, shows, train=P, test=Q, trained_on=R,
-        shifts=(0.5,), unreliabilities=(1.5,), n_bootstrap=50,
-    ).set_index(["rule", "against"])  # fmt: skip
+        predictions, Sample.of(true), shows, train=P, test=Q, trained_on=R,
+    ).query("shift == 0.5 and unreliability == 1.5").set_index(["rule", "against"])  # fmt: skip
     prior = shifted(P, Q, 0.5)
     weights = reweight(true, shows, prior, 1.5)
 
@@ -109,7 +112,7 @@ def test_a_cell_of_the_map_is_the_weighted_score_of_its_rules(clips):
 
     agt, plain = waf(alone(predictions, "AGT")), waf(mean(predictions))
     told = waf(mean(corrected(predictions, R, prior)))
-    averaging = cells.loc[("mean of probabilities", "AGT")]
+    averaging = cells.loc[("mean of probabilities", "partner alone")]
     knowing = cells.loc[("mean, corrected", "mean of probabilities")]
     assert averaging["waf"] == pytest.approx(plain)
     assert averaging["difference"] == pytest.approx(plain - agt)
@@ -119,7 +122,11 @@ def test_a_cell_of_the_map_is_the_weighted_score_of_its_rules(clips):
     assert knowing["clips"] == pytest.approx(weights.sum() ** 2 / (weights**2).sum())
 
 
-def test_where_the_voice_always_shows_the_label_and_the_model_hears_it_the_vote_helps(clips):
+def test_where_the_voice_always_shows_the_label_and_the_model_hears_it_the_vote_helps(
+    clips, monkeypatch
+):
+    monkeypatch.setattr(sweeps, "SHIFTS", (1.0,))
+    monkeypatch.setattr(sweeps, "UNRELIABILITIES", (0.0, 3.0))
     predictions, true, shows = clips
     heard = np.where(shows, true, (true + 1) % 6)
     sharp = dict(predictions.probabilities) | {
@@ -127,10 +134,9 @@ def test_where_the_voice_always_shows_the_label_and_the_model_hears_it_the_vote_
     }
     predictions = type(predictions)(predictions.names, predictions.label_set, sharp)
     cells = advantage_map(
-        predictions, true, shows, train=P, test=Q, trained_on=P,
-        shifts=(1.0,), unreliabilities=(0.0, 3.0), n_bootstrap=50,
+        predictions, Sample.of(true), shows, train=P, test=Q, trained_on=P,
     )  # fmt: skip
-    helped = cells.query("rule == 'vote' and against == 'AGT'")
+    helped = cells.query("rule == 'vote' and against == 'partner alone'")
     helped = helped.set_index("unreliability")["difference"]
     assert helped[0.0] > 0 > helped[3.0]
 
@@ -140,7 +146,7 @@ def test_the_map_refuses_a_prior_with_a_zero(clips):
     with pytest.raises(ValueError, match="the test prior gives neutral no share"):
         advantage_map(
             predictions,
-            true,
+            Sample.of(true),
             shows,
             trained_on=P,
             train=P,
