@@ -21,7 +21,7 @@ SIZE, INK, QUIET = 6.5, "#222222", "#666666"
 """The font's size in points at the size of print, and the colours of writing."""
 FONT = {"family": "DejaVu Sans", "math_fontfamily": "dejavusans"}
 """Named, because matplotlib ships it: a machine's own fonts have other widths."""
-NOTE_WIDTH, AXIS_WIDTH = 70, 44
+NOTE_WIDTH, AXIS_WIDTH = 66, 44
 """Letters in a line of the small print, and of labels side by side before they are tilted."""
 COLUMNS = ("label", "train", "probed", "probed_low", "probed_high", "submissions")
 """What notebook 06 leaves in any case; the columns of `MARKS` where they are known."""
