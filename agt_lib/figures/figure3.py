@@ -21,7 +21,7 @@ SIZE, INK, QUIET = 6.5, "#222222", "#666666"
 """The font's size in points at the size of print, and the colours of writing."""
 FONT = {"family": "DejaVu Sans", "math_fontfamily": "dejavusans"}
 """Named, because matplotlib ships it: a machine's own fonts have other widths."""
-NOTE_WIDTH, AXIS_WIDTH = 66, 44
+NOTE_WIDTH, AXIS_WIDTH = 64, 44
 """Letters in a line of the small print, and of labels side by side before they are tilted."""
 COLUMNS = ("label", "train", "probed", "probed_low", "probed_high", "submissions")
 """What notebook 06 leaves in any case; the columns of `MARKS` where they are known."""
@@ -89,7 +89,7 @@ def draw(prior: pd.DataFrame, note: str) -> Figure:
     tilted = sum(map(len, shares.index)) > AXIS_WIDTH
     bottom = (0.26 + 0.115 * len(lines) + 0.3 * tilted) / HEIGHT
     top = 0.91 if len(known) < 4 else 0.86
-    axis = figure.add_axes((0.115, bottom, 0.875, top - bottom))
+    axis = figure.add_axes((0.125, bottom, 0.865, top - bottom))
     places = np.arange(len(shares))
     for side, (column, (title, colour)) in zip((-1, 1), BARS.items(), strict=True):
         if column in known:
