@@ -17,9 +17,8 @@ from agt_lib import corpora
 from agt_lib.clip_tuning import TuneConfig, tuned_spaces, zero_shot_predictions
 from agt_lib.corpora.corpus import Corpus
 from agt_lib.corpora.folds import make_folds
-from agt_lib.corpora.labels import to_numbers
+from agt_lib.evaluation import tables
 from agt_lib.evaluation.predictions import Predictions
-from agt_lib.evaluation.scores import waf
 from agt_lib.features.features import Features
 from agt_lib.fusion.data import from_corpus
 from agt_lib.fusion.reference import logistic_regression
@@ -55,35 +54,24 @@ def scores(
     """WAF by set and way, in per cent."""
     corpus = corpus.only("train", "test") if tested else corpus.only("train")
     spaces = tuned_spaces(corpus, folds, MODEL, config, seed=seed)
-    answers = to_numbers(corpus.answers, corpus.labels)
 
-    def both(result, name: str) -> dict[str, float]:
-        data = from_corpus(corpus, {"video": spaces.raw})
-        found = {f"out-of-fold, {name}": waf(data.labels, result.out_of_fold[0].argmax(1))}
+    def wafs(found: Predictions, on_test: Predictions | None) -> dict[str, float]:
+        parts = [tables.scores(found, corpus.clips["emotion"]).assign(set="out-of-fold")]
         if tested:
-            places = pd.Index(result.test_names).get_indexer(corpus.answers.index)
-            found[f"test, {name}"] = waf(answers, result.test[0][places].argmax(1))
-        return {key: 100 * value for key, value in found.items()}
+            parts.append(tables.scores(on_test, corpus.answers).assign(set="test"))
+        return {f"{row.set}, {row.model}": row.waf for row in pd.concat(parts).itertuples()}
 
-    def prompted(held_out: Predictions, test: Predictions | None, model: str) -> dict[str, float]:
-        truth, name = corpus.clips["emotion"], f"{model}, zero-shot"
-        found = {f"out-of-fold, {name}": waf(held_out.numbers(truth), held_out.chosen(name)[0])}
-        if test is not None:
-            known = test.known(corpus.answers)
-            found[f"test, {name}"] = waf(known.numbers(corpus.answers), known.chosen(name)[0])
-        return {key: 100 * value for key, value in found.items()}
-
-    def regressed(features: Features):
+    def regressed(features: Features, name: str) -> dict[str, float]:
         test = from_corpus(corpus, {"video": features}, ("test",)) if tested else None
         data = from_corpus(corpus, {"video": features})
-        return logistic_regression(data, folds, ("video",), test=test)
+        found = logistic_regression(data, folds, {name: ("video",)}, test=test)
+        return wafs(found.out_of_fold, found.test)
 
-    line = both(regressed(spaces.raw), "raw")
+    line = regressed(spaces.raw, "raw")
     for align in (True, False):
         name = "tuned" if align else "tuned, not aligned"
-        line |= both(regressed(spaces.cross_fitted(align=align)), name)
-    zero = zero_shot_predictions(corpus, spaces, MODEL, config)
-    line |= prompted(*zero, "raw") | prompted(*zero, "tuned")
+        line |= regressed(spaces.cross_fitted(align=align), name)
+    line |= wafs(*zero_shot_predictions(corpus, spaces, MODEL, config))
     between = spaces.agreement().to_numpy()[1:, 1:]
     line["CKA"] = between[np.triu_indices(len(between), 1)].mean()
     return line

@@ -21,7 +21,7 @@ from agt_lib.corpora.labels import EMOTIONS
 from agt_lib.features.features import Features
 from agt_lib.fusion.config import FusionConfig, build
 from agt_lib.fusion.data import FusionData, assemble
-from agt_lib.fusion.train import FitTask, fit
+from agt_lib.fusion.train import FitTask, fit_each
 
 DIMS = {"audio": 88, "video": 64, "text": 576}
 
@@ -92,7 +92,7 @@ def main() -> None:
         alone, stacked = [], []
         for round_ in range(options.rounds + 1):
             start = time.perf_counter()
-            fit(data, tasks, workers=1, progress=False)
+            list(fit_each(data, tasks, workers=1, progress=False))
             middle = time.perf_counter()
             fit_stacked(data, config, options.models)
             if round_:

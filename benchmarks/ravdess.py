@@ -25,18 +25,17 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import GroupKFold
 
+from agt_lib import fusion
 from agt_lib.corpora.corpus import build
 from agt_lib.corpora.folds import make_folds
 from agt_lib.corpora.labels import EMOTIONS, to_numbers
 from agt_lib.evaluation import tables
 from agt_lib.evaluation.scores import Sample, votes, waf
 from agt_lib.features.features import Features
-from agt_lib.fusion import table1
 from agt_lib.fusion.config import FusionConfig
-from agt_lib.fusion.crossval import cross_validate
 from agt_lib.fusion.data import FusionData, assemble
 from agt_lib.fusion.reference import logistic_regression
-from agt_lib.fusion.train import FitTask, fit
+from agt_lib.fusion.train import FitTask, fit_each
 
 N_FOLDS, INNER_FOLDS = 6, 3
 BOTH = ("audio", "video")
@@ -109,7 +108,7 @@ def by_network(
 ) -> list[np.ndarray]:
     """Probabilities of each fold's held-out clips by one network per fold."""
     tasks = [FitTask(c, train, seed) for c, (train, _) in zip(configs, folds, strict=True)]
-    models = fit(data, tasks, progress=False)
+    models = list(fit_each(data, tasks, progress=False))
     return [m.predict(data.rows(held)) for m, (_, held) in zip(models, folds, strict=True)]
 
 
@@ -122,8 +121,9 @@ def by_regression(
         rows = np.concatenate([train, held_out])
         names = [data.names[row] for row in rows]
         marks = pd.Series([-1] * len(train) + [0] * len(held_out), index=names)
-        result = logistic_regression(data.rows(rows), marks, BOTH, strength=strength)
-        parts.append(result.out_of_fold[0, len(train) :])
+        models = {REGRESSION: BOTH}
+        result = logistic_regression(data.rows(rows), marks, models, strength=strength)
+        parts.append(result.out_of_fold.probabilities[REGRESSION][0])
     return parts
 
 
@@ -134,9 +134,10 @@ def fixed(data: FusionData, n_seeds: int) -> str:
     clips = build("RAVDESS", table.astype(str).assign(split="train"), source="features.npz")
     data = replace(data, groups=data.groups.astype(str).astype(object))
     folds = make_folds(clips, N_FOLDS)
-    configs = table1.configurations(BOTH)
-    results = cross_validate(data, folds, configs, range(n_seeds), keep=False)
-    return table1.display(table1.scores(results | table1.references(data, folds), data)).to_string()
+    configs = fusion.configurations(BOTH)
+    result = fusion.fit_folds(data, folds, configs, range(n_seeds), keep=False)
+    result |= fusion.references(data, folds)
+    return fusion.display(fusion.scores(result, data, pd.Series(dtype=object))).to_string()
 
 
 def main() -> None:

@@ -46,7 +46,7 @@ def make_folds(corpus: Corpus, n_folds: int = 5, fold_seed: int = 0) -> pd.Serie
         few = ", ".join(f"{label}: {n}" for label, n in counts.items() if n < n_folds)
         raise ValueError(f"{n_folds} folds need {n_folds} clips of each class; too few of {few}")
     return pd.Series(
-        _assign(clips["emotion"].to_numpy(), _groups(clips["speaker"]), n_folds, fold_seed),
+        assign_folds(clips["emotion"].to_numpy(), _groups(clips["speaker"]), n_folds, fold_seed),
         index=clips.index,
         name="fold",
     )
@@ -132,14 +132,20 @@ def inner_split(
         groups = _groups(pd.Series(groups))
     if groups is not None and len(np.unique(groups)) < n_parts:
         groups = None
-    return _assign(emotions, groups, n_parts, seed) == 0
+    return assign_folds(emotions, groups, n_parts, seed) == 0
 
 
 def _groups(speakers: pd.Series) -> np.ndarray | None:
     return None if speakers.isna().any() else speakers.astype(str).to_numpy(dtype=object)
 
 
-def _assign(emotions: np.ndarray, groups: np.ndarray | None, n_folds: int, seed: int) -> np.ndarray:
+def assign_folds(
+    emotions: np.ndarray, groups: np.ndarray | None, n_folds: int, seed: int
+) -> np.ndarray:
+    """The fold of each clip, (N,): stratified by `emotions` (N,), grouped by `groups` (N,) if any.
+
+    Raises ValueError for groups (speakers) too few to fill the folds.
+    """
     if groups is None:
         splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
     else:

@@ -8,9 +8,20 @@ VERSION = 1
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "config": ["NETWORKS", "FusionConfig"],
-        "crossval": ["CrossValidated", "cross_validate", "predict_mean"],
-        "data": ["visible"],
+        "arrays": ["ArrayModels", "cross_validate"],
+        "config": ["NETWORKS", "FusionConfig", "ablation", "capped"],
+        "crossval": [
+            "CrossValidated", "fit_folds", "gate_against_truth", "histories", "predict_mean",
+            "robustness",
+        ],
+        "data": ["FusionData", "assemble", "from_corpus", "visible"],
+        "model": ["FingerprintError", "FittedModel"],
+        "reference": ["logistic_regression"],
+        "rows": [
+            "AGT", "BASELINE", "OUT_OF_FOLD", "REFERENCE", "TEST", "UNIMODAL", "class_scores",
+            "configurations", "differences", "display", "features_name", "references",
+            "same_features", "scores", "tuned_and_raw", "tuned_configurations",
+        ],
         "runs": ["RunData", "of_run"],
     },
-)
+)  # fmt: skip

@@ -1,114 +1,122 @@
-"""The protocol: one model per fold and seed, scored on clips it never saw.
+"""The protocol: one model per fold and seed, scored on clips that it was not trained on.
 
-Letters: S seeds, K folds, N labelled clips, C classes.
+Letters: S seeds, K folds, N clips, C classes.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from agt_lib.corpora.folds import fold_numbers
-from agt_lib.fusion import fit_cache
+from agt_lib.evaluation import tables
+from agt_lib.evaluation.predictions import Predictions
+from agt_lib.evaluation.scores import Sample, detection_auc, precision_recall, votes
 from agt_lib.fusion.config import FusionConfig
 from agt_lib.fusion.data import FusionData
-from agt_lib.fusion.fitted import FittedModel
-from agt_lib.fusion.train import FitTask, fit_each
+from agt_lib.fusion.fits import fit_kept
+from agt_lib.fusion.model import FittedModel
+from agt_lib.fusion.train import FitTask, Joined, fit_each
+
+NOISE = (0.5, 1.0, 2.0, 4.0)
+N_BOOTSTRAP = 500
 
 
 @dataclass(frozen=True)
 class CrossValidated:
-    """Predictions of one configuration by all folds and seeds.
+    """Predictions of models that were fitted in every fold.
 
-    `out_of_fold` (S, N, C) are probabilities of single models, each for the clips its fit never
-    saw; NaN for clips that no fold holds out. `test` (S, N_test, C) averages the K fold models of
-    a seed, so its scores do not compare with the out-of-fold ones; None without test clips.
-    `models` are the fitted models, by seed and fold; none for a method that keeps none.
+    `out_of_fold` are of single models, each for the clips that it was not trained on. `test`
+    averages the K fold models of a seed, so its scores do not compare with the out-of-fold ones;
+    None without test clips. `folds` number, by clip name, the fold that holds each clip out (-1:
+    none). `models` are the fitted models of a configuration, by seed and fold; a method that keeps
+    none has no entry.
     """
 
-    names: tuple[str, ...]
-    label_set: tuple[str, ...]
-    folds: np.ndarray
-    seeds: tuple[int, ...]
-    out_of_fold: np.ndarray
-    test_names: tuple[str, ...] = ()
-    test: np.ndarray | None = None
-    models: tuple[tuple[FittedModel, ...], ...] = ()
+    out_of_fold: Predictions
+    test: Predictions | None
+    folds: pd.Series
+    models: dict[Hashable, tuple[tuple[FittedModel, ...], ...]] = field(default_factory=dict)
 
-    def out_of_fold_table(self, seed: int) -> pd.DataFrame:
-        """Out-of-fold probabilities of one of `seeds`, for the clips that a fold holds out."""
-        held_out = self.folds >= 0
-        names = np.array(self.names, dtype=object)[held_out]
-        return _table(names, self.label_set, self.out_of_fold[self.seeds.index(seed)][held_out])
+    def __or__(self, other: "CrossValidated") -> "CrossValidated":
+        """The models of both, on the same clips. Raises ValueError where clips or seeds differ."""
+        return replace(
+            self,
+            out_of_fold=self.out_of_fold | other.out_of_fold,
+            test=None if self.test is None or other.test is None else self.test | other.test,
+            models=self.models | other.models,
+        )
 
-    def test_table(self, seed: int) -> pd.DataFrame:
-        """Test probabilities of one of `seeds`. Raises ValueError where there was no test set."""
-        if self.test is None:
-            raise ValueError("cross_validate was given no test clips: pass them as `test`")
-        return _table(self.test_names, self.label_set, self.test[self.seeds.index(seed)])
+    def of(self, *models: Hashable) -> "CrossValidated":
+        """Those of `models` alone, in that order. Raises ValueError for one that is not there."""
+        return replace(
+            self,
+            out_of_fold=self.out_of_fold.of(*models),
+            test=None if self.test is None else self.test.of(*models),
+            models={model: self.models[model] for model in models if model in self.models},
+        )
 
 
-def cross_validate(
+def fit_folds(
     data: FusionData,
     folds: pd.Series,
-    configs: Mapping[str, FusionConfig],
+    configs: Mapping[Hashable, FusionConfig],
     seeds: Sequence[int] = (0, 1, 2),
     *,
     test: FusionData | None = None,
-    device: str = "auto",
-    workers: int | None = None,
-    progress: bool = True,
+    pool: FusionData | None = None,
+    joined: Sequence[Joined | None] = (),
     keep: bool = True,
-) -> dict[str, CrossValidated]:
+    **options: Any,
+) -> CrossValidated:
     """Fit every configuration in every fold with every seed.
 
     `folds` numbers the fold, from 0, that holds out each clip of `data`; -1 marks clips that all
-    models train on (`dev_fold`). With `keep` every fitted model is written to disk at once and
-    read from there the next time (see `fit_cache`). Raises ValueError where `folds` misses a clip,
-    and as `training.fit_each` does.
+    models train on (see `corpora.folds.dev_fold`). `joined` are the clips of `pool` that join the
+    training of each fold. With `keep` every fitted model is kept on disk (`fits.fit_kept`).
+    `options` are those of `train.fit_each`. Raises ValueError where `folds` misses a clip, and as
+    `fit_each` does.
     """
     numbers = fold_numbers(data.names, folds)
     n_folds = int(numbers.max()) + 1
+    joined = joined or [None] * n_folds
     tasks = [
-        FitTask(config, np.flatnonzero(numbers != fold), seed)
+        FitTask(config, np.flatnonzero(numbers != fold), seed, joined[fold])
         for config in configs.values()
         for seed in seeds
         for fold in range(n_folds)
     ]
-    options = {"device": device, "workers": workers, "progress": progress}
-    if keep:
-        models = (model for model, _ in fit_cache.fit_or_load(data, tasks, **options))
-    else:
-        models = fit_each(data, tasks, **options)
-    results = {}
-    for name in configs:
-        by_seed = tuple(tuple(next(models) for _ in range(n_folds)) for _ in seeds)
-        results[name] = CrossValidated(
-            names=data.names,
-            label_set=data.label_set,
-            folds=numbers,
-            seeds=tuple(seeds),
-            out_of_fold=np.stack([out_of_fold(data, numbers, fitted) for fitted in by_seed]),
-            test_names=() if test is None else test.names,
-            test=None
-            if test is None
-            else np.stack([predict_mean(fitted, test) for fitted in by_seed]),
-            models=by_seed,
-        )
-    return results
+    fitted = (fit_kept if keep else fit_each)(data, tasks, pool=pool, **options)
+    models = {
+        name: tuple(tuple(next(fitted) for _ in range(n_folds)) for _ in seeds) for name in configs
+    }
+    own = pd.Series(numbers, index=list(data.names), name="fold")
+    held_out = {
+        name: np.stack([out_of_fold(data, own, of_seed) for of_seed in by_seed])
+        for name, by_seed in models.items()
+    }
+    tested = None
+    if test is not None:
+        means = {
+            name: np.stack([predict_mean(of_seed, test) for of_seed in by_seed])
+            for name, by_seed in models.items()
+        }
+        tested = Predictions(test.names, test.label_set, means, tuple(seeds))
+    names = tuple(own.index[numbers >= 0])
+    held_out = Predictions(names, data.label_set, held_out, tuple(seeds))
+    return CrossValidated(held_out, tested, own, models)
 
 
-def histories(results: Mapping[str, CrossValidated]) -> pd.DataFrame:
-    """Every fit's history: columns model, fit, epoch, train_loss, inner_loss, inner_waf, chosen."""
-    tables = []
-    for name, result in results.items():
-        fits = [fitted for models in result.models for fitted in models]
-        for number, fitted in enumerate(fits):
-            history = fitted.history.reset_index()
-            chosen = history["epoch"] == fitted.epoch
-            tables.append(history.assign(model=name, fit=number, chosen=chosen))
-    return pd.concat(tables, ignore_index=True)
+def out_of_fold(data: FusionData, folds: pd.Series, models: Sequence[FittedModel]) -> np.ndarray:
+    """Probabilities (n, C) of the clips that a fold holds out, by the model of that fold."""
+    numbers = fold_numbers(data.names, folds)
+    probabilities = np.zeros((len(numbers), len(data.label_set)), np.float32)
+    for fold, model in enumerate(models):
+        rows = np.flatnonzero(numbers == fold)
+        probabilities[rows] = model.predict(data.rows(rows))
+    return probabilities[numbers >= 0]
 
 
 def predict_mean(models: Sequence[FittedModel], data: FusionData) -> np.ndarray:
@@ -116,17 +124,84 @@ def predict_mean(models: Sequence[FittedModel], data: FusionData) -> np.ndarray:
     return np.mean([model.predict(data) for model in models], axis=0)
 
 
-def out_of_fold(data: FusionData, numbers: np.ndarray, models: Sequence[FittedModel]) -> np.ndarray:
-    """Probabilities (N, C) of each clip by the model of the fold that holds it out, else NaN."""
-    probabilities = np.full((len(data.names), len(data.label_set)), np.nan, np.float32)
-    for fold, model in enumerate(models):
-        held_out = np.flatnonzero(numbers == fold)
-        probabilities[held_out] = model.predict(data.rows(held_out))
-    return probabilities
+def histories(result: CrossValidated) -> pd.DataFrame:
+    """Every fit's history: columns model, fit, epoch, train_loss, inner_loss, inner_waf, chosen."""
+    parts = []
+    for name, by_seed in result.models.items():
+        for number, fitted in enumerate(model for models in by_seed for model in models):
+            history = fitted.history.reset_index()
+            chosen = history["epoch"] == fitted.epoch
+            parts.append(history.assign(model=title(name), fit=number, chosen=chosen))
+    return pd.concat(parts, ignore_index=True)
 
 
-def _table(
-    names: Sequence[str], label_set: Sequence[str], probabilities: np.ndarray
+def title(model: Hashable) -> Hashable:
+    """A model's name without its features."""
+    return model[-1] if isinstance(model, tuple) else model
+
+
+def robustness(result: CrossValidated, data: FusionData, seed: int = 0) -> pd.DataFrame:
+    """Out-of-fold WAF of fitted models as modalities are taken away or drowned in noise.
+
+    Columns model, modality, condition ("noise", "absent", "alone"), noise (in standard deviations
+    of each feature), waf, waf_low, waf_high, in per cent, clips. Nothing is fitted again. A
+    condition that leaves no clip with anything has no line.
+    """
+    conditions = []
+    for m in data.modalities:
+        conditions.append((m, "noise", 0.0, data))
+        conditions += [(m, "noise", sd, data.with_noise(m, sd, seed)) for sd in NOISE]
+        conditions.append((m, "absent", np.nan, data.without(m)))
+        others = [other for other in data.modalities if other != m]
+        conditions.append((m, "alone", np.nan, data.without(*others)))
+    held_out = fold_numbers(data.names, result.folds) >= 0
+    lines = []
+    for model, by_seed in result.models.items():
+        for modality, condition, noise, changed in conditions:
+            left = changed.present.any(1)
+            if not left[held_out].any():
+                continue
+            again = np.stack([out_of_fold(changed, result.folds, models) for models in by_seed])
+            rows = held_out & left
+            groups = None if data.groups is None else data.groups[rows]
+            sample = Sample.of(data.labels[rows], groups, n_bootstrap=N_BOOTSTRAP)
+            score = tables.score_line(sample, votes(again[:, left[held_out]]))
+            line = {"model": title(model), "modality": modality, "condition": condition}
+            line |= {"noise": noise}
+            lines.append(line | {c: score[c] for c in ("waf", "waf_low", "waf_high", "clips")})
+    return pd.DataFrame(lines)
+
+
+def gate_against_truth(
+    result: CrossValidated, model: Hashable, data: FusionData, deviating: Mapping[str, np.ndarray]
 ) -> pd.DataFrame:
-    index = pd.Index(names, name="name", dtype="str")
-    return pd.DataFrame(probabilities, index=index, columns=list(label_set))
+    """How well AMF's gate finds the modality that shows another emotion than the label.
+
+    `model` is an AGT of `result`; `deviating` maps each modality to (N,) bool. Gates are of the
+    fold models on the clips that they were not trained on, pooled over seeds. Columns modality,
+    precision, recall, share (of tokens that deviate: a guess' precision), found, wanted, auc (of
+    low similarity as a detector).
+    """
+    numbers = fold_numbers(data.names, result.folds)
+    tokens: list[pd.DataFrame] = []
+    for models in result.models[model]:
+        for fold, fitted in enumerate(models):
+            rows = np.flatnonzero(numbers == fold)
+            gate = fitted.gate(data.rows(rows))
+            for k, modality in enumerate(gate.tokens):
+                token = {
+                    "modality": modality,
+                    "valid": gate.valid[:, k].numpy(),
+                    "gated": ~gate.kept[:, k].numpy(),
+                    "similarity": gate.similarity[:, k].numpy(),
+                    "deviates": deviating[modality][rows],
+                }
+                tokens.append(pd.DataFrame(token))
+    seen = pd.concat(tokens, ignore_index=True).query("valid")
+    parts = {"all": seen} | dict(list(seen.groupby("modality", sort=False)))
+    return pd.DataFrame(
+        {"modality": name}
+        | precision_recall(part["gated"].to_numpy(), part["deviates"].to_numpy())
+        | {"auc": detection_auc(part["deviates"], -part["similarity"])}
+        for name, part in parts.items()
+    )

@@ -16,8 +16,8 @@ from agt_lib.corpora.labels import MISSING, MODALITIES, to_numbers
 from agt_lib.features.features import Features
 from agt_lib.fusion.config import FusionConfig
 
-SMALLEST = 1e-6
-"""A feature that varies less than this over the training fold is only centred."""
+ROUNDING = np.finfo(np.float32)
+"""A feature that varies by less than float32's rounding of its largest value is constant."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,17 @@ class FusionData:
         """Which clips have `modality`, (N,) bool."""
         return self.present[:, self.modalities.index(modality)]
 
-    def groups_of(self, names: Sequence[str]) -> np.ndarray | None:
-        """The speakers of the clips `names`, (n,), or None where `groups` are not known."""
-        if self.groups is None:
-            return None
-        return pd.Series(self.groups, index=list(self.names)).reindex(list(names)).to_numpy()
+    @property
+    def truth(self) -> pd.Series:
+        """The labels of the clips that have one, by clip name."""
+        known = self.labels != MISSING
+        labels = np.array(self.label_set, dtype=object)[self.labels[known]]
+        return pd.Series(labels, index=np.array(self.names, dtype=object)[known])
+
+    @property
+    def speakers(self) -> pd.Series | None:
+        """`groups` by clip name."""
+        return None if self.groups is None else pd.Series(self.groups, index=list(self.names))
 
     def only(self, modalities: Sequence[str]) -> "FusionData":
         """The same clips with `modalities` alone. Raises ValueError for one that is not here."""
@@ -206,7 +212,7 @@ def fit_scalers(data: FusionData, index: np.ndarray, scale: bool = True) -> dict
         mean, sd = np.zeros(x.shape[1]), np.ones(x.shape[1])
         if scale and len(x):
             mean, sd = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64)
-            sd[sd < SMALLEST] = 1
+            sd[sd <= ROUNDING.eps * np.abs(x).max(0) + ROUNDING.tiny] = 1
         scalers[modality] = Scaler(mean.astype(np.float32), sd.astype(np.float32))
     return scalers
 

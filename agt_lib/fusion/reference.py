@@ -3,7 +3,7 @@
 Letters: S seeds, K folds, N clips, C classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from agt_lib.corpora.folds import fold_numbers
+from agt_lib.evaluation.predictions import Predictions
 from agt_lib.fusion.crossval import CrossValidated
 from agt_lib.fusion.data import FusionData, fit_scalers
 
@@ -22,23 +23,40 @@ STRENGTH = 0.01
 def logistic_regression(
     data: FusionData,
     folds: pd.Series,
-    modalities: Sequence[str],
+    configs: Mapping[Hashable, Sequence[str]],
     *,
     test: FusionData | None = None,
     strength: float = STRENGTH,
 ) -> CrossValidated:
-    """Fit scikit-learn's logistic regression in every fold, in the protocol of `cross_validate`.
+    """Fit scikit-learn's logistic regression in every fold, in the protocol of `fit_folds`.
 
-    Features are standardised on the training fold and concatenated; an absent modality is at its
-    mean. It has no seed, so S is 1, and it trains on the whole training fold
-    since it has no epoch to choose. It runs on one thread: on matrices this small more of them wait
-    for one another.
+    `configs` are the modalities that each model reads, by its name. Features are standardised on
+    the training fold and concatenated; an absent modality is at its mean. It has no seed, so S is
+    1, and it trains on the whole training fold since it has no epoch to choose. It runs on one
+    thread: on matrices this small more of them wait for one another.
     """
-    data = data.only(modalities)
     numbers = fold_numbers(data.names, folds)
+    out_of_fold, tests = {}, {}
+    for name, modalities in configs.items():
+        chosen = data.only(modalities)
+        of_test = None if test is None else test.only(modalities)
+        out_of_fold[name], tests[name] = _fit(chosen, numbers, of_test, strength)
+    held_out = numbers >= 0
+    names = tuple(np.array(data.names, dtype=object)[held_out])
+    own = {name: p[None, held_out] for name, p in out_of_fold.items()}
+    return CrossValidated(
+        Predictions(names, data.label_set, own),
+        None if test is None else Predictions(test.names, data.label_set, tests),
+        pd.Series(numbers, index=list(data.names), name="fold"),
+    )
+
+
+def _fit(
+    data: FusionData, numbers: np.ndarray, test: FusionData | None, strength: float
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Out-of-fold probabilities (N, C) and the fold models' mean on the test clips (1, N, C)."""
     n_classes = len(data.label_set)
-    out_of_fold = np.full((len(data.names), n_classes), np.nan)
-    tests = []
+    out_of_fold, tests = np.zeros((len(data.names), n_classes)), []
     for fold in range(numbers.max() + 1):
         train, held_out = np.flatnonzero(numbers != fold), np.flatnonzero(numbers == fold)
         scalers = fit_scalers(data, train)
@@ -46,17 +64,8 @@ def logistic_regression(
         model.fit(_matrix(data.rows(train), scalers), data.labels[train])
         out_of_fold[held_out] = _predict(model, _matrix(data.rows(held_out), scalers), n_classes)
         if test is not None:
-            only = _matrix(test.only(modalities), scalers)
-            tests.append(_predict(model, only, n_classes))
-    return CrossValidated(
-        names=data.names,
-        label_set=data.label_set,
-        folds=numbers,
-        seeds=(0,),
-        out_of_fold=out_of_fold[None],
-        test_names=() if test is None else test.names,
-        test=None if test is None else np.mean(tests, axis=0)[None],
-    )
+            tests.append(_predict(model, _matrix(test, scalers), n_classes))
+    return out_of_fold, np.mean(tests, axis=0)[None] if tests else None
 
 
 def _matrix(data: FusionData, scalers: dict) -> np.ndarray:

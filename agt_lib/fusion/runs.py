@@ -1,17 +1,27 @@
-"""What a notebook's run trains on and predicts: its clips by part, with their features."""
+"""What a notebook's run trains on and predicts: its clips by part, with raw or tuned features.
 
-from collections.abc import Mapping, Sequence
+The guide, the voice, is frozen in the paper: only the face (V*, a tuned CLIP) and the words (T*,
+ranked prompts) have tuned features (section 2.1).
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
 from agt_lib.corpora.corpus import Corpus
-from agt_lib.corpora.folds import folds_of
+from agt_lib.corpora.folds import folds_of, tuning_folds
+from agt_lib.features.encoder import build
 from agt_lib.features.features import Features
 from agt_lib.features.runs import of_run as raw_features
-from agt_lib.fusion import feature_sets
 from agt_lib.fusion.data import FusionData, from_corpus
 from agt_lib.workspace.run import Run
+
+LLM_BUDGET = 5.0
+"""Dollars that ranking may cost where notebook 03 did not pay for it before; it sets its own."""
+LLM_PRICES = (30.0, 60.0)
+"""Dollars per million tokens in and out that this budget counts, whatever the model: GPT-4's, which
+few exceed."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +29,8 @@ class RunData:
     """A run's labelled clips `data`, its `test` clips without labels, and the `pool`.
 
     The pool are all unlabelled clips, test clips among them. Both are None where there are none.
-    `folds` number the fold that holds each labelled clip out. `features` are by modality.
+    `folds` number the fold that holds each labelled clip out. `features` are by modality; `tuned`
+    are the modalities whose features were tuned.
     """
 
     features: Mapping[str, Features]
@@ -27,26 +38,26 @@ class RunData:
     test: FusionData | None
     pool: FusionData | None
     folds: pd.Series
+    tuned: tuple[str, ...] = ()
 
 
-def of_run(
-    run: Run, corpus: Corpus, splits: Sequence[str] | None = None, *, tuned: bool = False
-) -> RunData:
-    """The data of `run` on raw features or, where `tuned`, on tuned ones where they can be had.
+def of_run(run: Run, corpus: Corpus, *, tuned: bool = False) -> RunData:
+    """The data of `run` on raw features or, where `tuned`, on tuned ones where there are some.
 
-    What is missing is extracted or tuned first, of the clips of `splits` (all by default). A
-    modality that no labelled clip has is left out, and said. Raises ValueError where none is left.
+    What is missing is extracted or tuned first. A modality that no labelled clip has is left out,
+    and said. Raises ValueError where none is left.
     """
     folds = folds_of(corpus, run.profile.n_folds, run.profile.fold_seed)
-    features = raw_features(run, corpus.only(*splits) if splits else corpus)
+    features, found = raw_features(run, corpus), {}
     if tuned and corpus.features_at is not None:
         print("features that MERTools made can't be tuned: there are no clips here; raw ones")
     elif tuned:
         ranker = "llm" if run.profile.name == "paper" else "classifier"  # GPT-4, section 2.1
-        features |= feature_sets.tuned(
-            corpus, folds, run.encoders, ranker=ranker, seed=run.seed, splits=splits,
+        found = tuned_features(
+            corpus, folds, run.encoders, ranker=ranker, seed=run.seed,
             max_failures=run.max_failures, max_epochs=run.profile.max_epochs,
         )  # fmt: skip
+    features |= found
     data = from_corpus(corpus, features, ("train", "dev"))
     there = [m for m in data.modalities if data.is_present(m).any()]
     if not there:
@@ -60,4 +71,43 @@ def of_run(
         test=test.only(there) if test.names else None,
         pool=pool.only(there) if pool.names else None,
         folds=folds,
+        tuned=tuple(m for m in there if m in found),
     )
+
+
+def tuned_features(
+    corpus: Corpus,
+    folds: pd.Series,
+    specs: Mapping[str, str],
+    *,
+    ranker: str = "classifier",
+    max_failures: float = 0.05,
+    max_epochs: int | None = None,
+    seed: int = 0,
+) -> dict[str, Features]:
+    """Cross-fitted tuned features of the modalities among `specs` that can be tuned.
+
+    The face where its encoder is a CLIP; the words, with emotions ranked by `ranker` (see
+    `prompts.build`). Each labelled clip's come from a model that was not trained on its label; what
+    none of them has is not tuned. What was made before (by notebooks 02 and 03, for one) is read.
+    """
+    # Imported here: they bring heavy libraries that a notebook on raw features does without.
+    from agt_lib import clip_tuning, prompts
+
+    found = {}
+    there = corpus.clips.loc[folds.index, ["video", "text"]].notna().any()
+    if there["video"] and clip_tuning.is_clip(specs.get("video", "")):
+        model, config = clip_tuning.clip_to_tune(specs["video"], max_epochs)
+        inner = tuning_folds(corpus, folds)
+        spaces = clip_tuning.tuned_spaces(
+            corpus, inner, model, config, seed=seed, max_failures=max_failures
+        )
+        found["video"] = spaces.cross_fitted()
+    if there["text"] and "text" in specs:
+        asked = prompts.build(
+            ranker, language=prompts.language_of(corpus), budget=LLM_BUDGET, prices=LLM_PRICES
+        )
+        found["text"] = prompts.tuned_text(
+            corpus, folds, build(specs["text"]), ranker=asked, max_failures=max_failures
+        )
+    return found

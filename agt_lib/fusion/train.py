@@ -5,10 +5,9 @@ Letters: N clips, n clips that join them, C classes.
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import joblib
 import numpy as np
@@ -18,15 +17,18 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
 from agt_lib.corpora.folds import inner_split
+from agt_lib.evaluation.scores import waf
 from agt_lib.fusion.config import FusionConfig, build
 from agt_lib.fusion.data import Clips, FusionData, fit_scalers, hide, mix
-from agt_lib.fusion.fitted import HISTORY, FittedModel, check_fingerprints, one_thread
+from agt_lib.fusion.model import HISTORY, FittedModel, check_fingerprints, one_thread
 from agt_lib.workspace.machine import pick_device
 from agt_lib.workspace.progress import bar
 
 INNER_SEED = 0
 """Fixed: a task's seed varies initialisation and order, never which clips choose the epoch."""
 WARMUP = 0.1
+QUICK = 250_000
+"""Clips times epochs that one process fits in some twenty seconds: what others take to start."""
 
 
 @dataclass(frozen=True)
@@ -44,19 +46,13 @@ class Joined:
 class FitTask:
     """One model to fit: its configuration, the rows of its training fold and its seed.
 
-    `joined` clips train with them; `start` are weights to go on from.
+    `joined` clips train with them.
     """
 
     config: FusionConfig
     train_index: np.ndarray
     seed: int = 0
     joined: Joined | None = None
-    start: Mapping[str, Tensor] | None = None
-
-
-def fit(data: FusionData, tasks: Sequence[FitTask], **options: Any) -> list[FittedModel]:
-    """Fit one model per task and return them in the order of `tasks`; as `fit_each`."""
-    return list(fit_each(data, tasks, **options))
 
 
 def fit_each(
@@ -73,7 +69,8 @@ def fit_each(
     A model's epoch is the best, by `config.choose_by`, on an inner fifth of its training fold
     (stratified by emotion, grouped where `data` has groups); it trains on the rest of the fold and
     keeps the weights of that epoch. Clips with none of its modalities are left out. `workers`
-    processes share the tasks: by default one per core on the CPU, this process alone on a GPU.
+    processes share the tasks: by default one per core on the CPU; this process alone on a GPU, and
+    where the fits are quick (`QUICK`).
     Each fit runs on one thread with its own seed, so it does not depend on the workers or on the
     other tasks: the same data, task and machine give the same bits. `pool` holds the clips that
     join. Raises ValueError for training clips without a label or a fold without any of the
@@ -92,7 +89,8 @@ def fit_each(
     if pool is not None:
         check_fingerprints(data.fingerprints, pool.fingerprints)
     if workers is None:
-        workers = (os.cpu_count() or 1) if target.type == "cpu" else 1
+        work = sum(len(task.train_index) * task.config.epochs for task in tasks)
+        workers = (os.cpu_count() or 1) if target.type == "cpu" and work > QUICK else 1
     calls = (joblib.delayed(_fit_one)(data, task, target, pool) for task in tasks)
     parallel = joblib.Parallel(n_jobs=max(1, min(workers, len(tasks))), return_as="generator")
     with bar(len(tasks), "fit", "model", shown=progress) as shown:
@@ -118,8 +116,6 @@ def _fit_one(
     scalers = fit_scalers(data, train, config.scale)
     with _alone(task.seed, device):
         network = build(config.model, data.dims, len(data.label_set), **config.network).to(device)
-        if task.start is not None:
-            network.load_state_dict(task.start)
         training, choosing = (Clips.of(data.rows(r), scalers, device) for r in (train, inner))
         targets = one_hot(training.labels, len(data.label_set)).float()
         if task.joined is not None and len(task.joined.index):
@@ -204,13 +200,7 @@ def _score(network: nn.Module, clips: Clips) -> tuple[float, float]:
     network.eval()
     logits = network(clips.inputs, clips.present)
     true, predicted = clips.labels.cpu().numpy(), logits.argmax(-1).cpu().numpy()
-    by_class = (
-        np.bincount(which, minlength=logits.shape[-1])
-        for which in (true, predicted, true[true == predicted])
-    )
-    support, chosen, hits = by_class  # (C,) each; scikit-learn's F1 takes as long as a step
-    waf = (2 * hits / np.maximum(support + chosen, 1) * support).sum() / len(true)
-    return float(cross_entropy(logits, clips.labels)), float(waf)
+    return float(cross_entropy(logits, clips.labels)), waf(true, predicted)
 
 
 def _optimizer(network: nn.Module, config: FusionConfig) -> torch.optim.Optimizer:

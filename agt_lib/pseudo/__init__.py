@@ -1,27 +1,21 @@
-"""Pseudo-labels (section 2.3): three models label a pool, whose clips join the training folds."""
+"""Pseudo-labels (notebook 05, section 2.3): three models label a pool that joins the training."""
 
-from agt_lib.pseudo.ballot import Voters, voters
-from agt_lib.pseudo.config import MODELS, PseudoConfig, configurations
-from agt_lib.pseudo.rounds import PseudoRounds, Round, may_join, outside_part, train
-from agt_lib.pseudo.selection import select, stacked
-from agt_lib.pseudo.stages import before_and_after, estimated_prior, held_out, on_pool, trained_on
+import lazy_loader
 
-__all__ = [
-    "MODELS",
-    "PseudoConfig",
-    "PseudoRounds",
-    "Round",
-    "Voters",
-    "before_and_after",
-    "configurations",
-    "estimated_prior",
-    "held_out",
-    "may_join",
-    "on_pool",
-    "outside_part",
-    "select",
-    "stacked",
-    "train",
-    "trained_on",
-    "voters",
-]
+VERSION = 1
+"""Raised when the same models select other clips."""
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "ballot": ["Voters", "voters"],
+        "config": ["MODELS", "PseudoConfig", "configurations"],
+        "report": [
+            "display", "elsewhere", "judged_labelled", "kept", "last_round", "moved", "quality",
+            "rule", "scores", "thresholds", "verdict",
+        ],
+        "rounds": ["PseudoRounds", "Round", "train"],
+        "selection": ["may_join", "outside_part", "select"],
+        "stages": ["before_and_after", "estimated_prior", "held_out", "on_pool", "trained_on"],
+    },
+)  # fmt: skip

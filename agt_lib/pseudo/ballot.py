@@ -9,7 +9,7 @@ import pandas as pd
 from agt_lib.corpora.corpus import Corpus
 from agt_lib.evaluation.predictions import Stage
 from agt_lib.fusion.config import FusionConfig
-from agt_lib.fusion.crossval import cross_validate
+from agt_lib.fusion.crossval import fit_folds
 from agt_lib.fusion.data import visible
 from agt_lib.fusion.runs import RunData, of_run
 from agt_lib.pseudo.config import PseudoConfig, configurations
@@ -50,7 +50,7 @@ class Voters:
         """
         data = self.given.data
         if self.rounds is None:
-            results = cross_validate(data, self.given.folds, self.configs, self.seeds)
+            results = fit_folds(data, self.given.folds, self.configs, self.seeds)
             return {"none": held_out(results, data).seeing(self.seen)}
         rounds = self.trained[confidence or self.confidence]
         return before_and_after(rounds, data, names, seen=self.seen)

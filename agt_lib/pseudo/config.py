@@ -1,6 +1,6 @@
 """The rule of section 2.3 with its open points as options, and the three models that vote."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agt_lib.corpora.labels import MODALITIES
@@ -17,7 +17,7 @@ class PseudoConfig:
     """Which clips join the training folds, and how.
 
     A clip joins where all models agree and each is surer than `threshold`. What follows the rule is
-    left open by the paper, or goes beyond it (`calibrate`, `quota`, `align_to`).
+    left open by the paper, or goes beyond it (`calibrate`, `precision`, `quota`).
     """
 
     threshold: float = 0.9
@@ -29,20 +29,12 @@ class PseudoConfig:
     "unlabelled": without the test clips; "test": these alone."""
     target: str = "hard"
     """"hard": the label agreed on; "soft": the mean of the models' probabilities."""
-    warm_start: bool = False
-    """Go on from the last round's weights instead of training anew."""
-    accumulate: bool = False
-    """Keep what joined before; else each round selects from the whole pool anew."""
     calibrate: bool = False
     """Confidence after temperature scaling, fitted out of fold, instead of raw softmax."""
     precision: float | None = None
-    """Instead of `threshold` one for each fold: see `thresholds.fold_thresholds`."""
+    """Instead of `threshold` one for each fold: see `selection.fold_thresholds`."""
     quota: int | None = None
-    """At most so many clips of each class in a selection, the surest first; with `accumulate` those
-    of earlier ones come on top."""
-    align_to: Mapping[str, float] | None = None
-    """A prior: each model's probabilities are weighed so that their mean over the pool comes near
-    it (distribution alignment, Berthelot et al. 2020) before anything is selected."""
+    """At most so many clips of each class in a selection, the surest first."""
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
@@ -59,15 +51,6 @@ class PseudoConfig:
             raise ValueError(f"rounds is 1 or more; got {self.rounds}")
         if self.quota is not None and self.quota < 1:
             raise ValueError(f"quota is None or 1 or more clips per class; got {self.quota}")
-        if self.align_to is not None:
-            prior = dict(self.align_to)
-            zero = [label for label, share in prior.items() if not share > 0]
-            if zero or abs(sum(prior.values()) - 1) > 1e-3:
-                raise ValueError(
-                    "align_to gives each class a share above 0, and they sum to 1; got "
-                    f"{prior}. A class that is truly absent belongs in no label set."
-                )
-            object.__setattr__(self, "align_to", prior)
 
     @property
     def rule(self) -> str:

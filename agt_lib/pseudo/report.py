@@ -11,9 +11,10 @@ import pandas as pd
 from agt_lib.corpora.labels import to_numbers
 from agt_lib.evaluation import tables
 from agt_lib.evaluation.calibration import calibrated_out_of_fold
+from agt_lib.evaluation.predictions import Predictions
 from agt_lib.evaluation.scores import Sample, votes
+from agt_lib.evaluation.tables import OUT_OF_FOLD, TEST
 from agt_lib.fusion.data import FusionData
-from agt_lib.fusion.table1 import OUT_OF_FOLD, TEST, on_test
 from agt_lib.pseudo.config import PseudoConfig
 from agt_lib.pseudo.rounds import PseudoRounds, Round, fold_models, thresholds_of
 from agt_lib.pseudo.selection import agreement
@@ -25,10 +26,11 @@ ELSEWHERE = "second test set"
 
 def judged_pool(done: PseudoRounds, stage: Round, data: FusionData) -> dict[str, np.ndarray]:
     """The fold models of `stage` on the clips that may join, as the rule saw them (S x K, P, C)."""
+    true, folds = stage.labelled(data)
     found = {}
-    for model, result in stage.results.items():
-        seeds = zip(result.out_of_fold, stage.by_fold[model], strict=True)
-        scaled = [fold_models(data, result.folds, held, p, done.config) for held, p in seeds]
+    for model, given in stage.results.out_of_fold.probabilities.items():
+        seeds = zip(given, stage.by_fold[model], strict=True)
+        scaled = [fold_models(true, folds, held, p, done.config) for held, p in seeds]
         found[model] = np.concatenate(scaled)[:, done.may_join]
     return found
 
@@ -37,14 +39,14 @@ def judged_labelled(
     stage: Round, data: FusionData, *, calibrate: bool = False
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """True labels (N,) and out-of-fold probabilities (S, N, C) by model, calibrated where asked."""
-    found = {}
-    for model, result in stage.results.items():
-        held_out = result.folds >= 0
-        parts = result.out_of_fold
-        if calibrate:
-            parts = [calibrated_out_of_fold(data.labels, result.folds, part) for part in parts]
-        found[model] = np.stack(parts)[:, held_out]
-    return data.labels[held_out], found
+    true, folds = stage.labelled(data)
+    found = stage.results.out_of_fold.probabilities
+    if calibrate:
+        found = {
+            model: np.stack([calibrated_out_of_fold(true, folds, p) for p in given])
+            for model, given in found.items()
+        }
+    return true, found
 
 
 def rule(
@@ -96,17 +98,18 @@ def quality(done: PseudoRounds, data: FusionData, truth: pd.Series) -> pd.DataFr
 
 def thresholds(stage: Round, data: FusionData, config: PseudoConfig) -> np.ndarray:
     """What `config` asks of the models of `stage`, by seed and fold: (S x K,)."""
-    results = stage.results.items()
-    folds = next(iter(stage.results.values())).folds
-    n_seeds = len(next(iter(stage.results.values())).seeds)
-    of_seeds = [{m: result.out_of_fold[i] for m, result in results} for i in range(n_seeds)]
-    return np.concatenate([thresholds_of(data, folds, p, config) for p in of_seeds])
+    true, folds = stage.labelled(data)
+    given = stage.results.out_of_fold
+    of_seeds = [
+        {model: p[i] for model, p in given.probabilities.items()} for i in range(len(given.seeds))
+    ]
+    return np.concatenate([thresholds_of(true, folds, p, config) for p in of_seeds])
 
 
 def pool_truth(done: PseudoRounds, truth: pd.Series) -> np.ndarray:
     """The numbers of the true labels of the clips that may join, (P,), -1 where not known."""
     names = np.array(done.pool_names, dtype=object)[done.may_join]
-    return to_numbers(truth.reindex(names), _label_set(done))
+    return to_numbers(truth.reindex(names), done.label_set)
 
 
 def kept(done: PseudoRounds, truth: pd.Series) -> pd.DataFrame:
@@ -116,7 +119,7 @@ def kept(done: PseudoRounds, truth: pd.Series) -> pd.DataFrame:
     kept), true_share (of the pool's clips whose truth is known).
     """
     numbers = pool_truth(done, truth)
-    counts = np.bincount(numbers[numbers >= 0], minlength=len(_label_set(done)))
+    counts = np.bincount(numbers[numbers >= 0], minlength=len(done.label_set))
     parts = []
     for stage in done.rounds[1:]:
         part = stage.summary(truth).rename_axis("label").reset_index()
@@ -134,10 +137,9 @@ def moved(done: PseudoRounds) -> pd.DataFrame:
     The selection that comes after the last training, and joined none, counts. Columns selection,
     stayed, relabelled, joined, left.
     """
-    n_worlds = np.prod(next(iter(done.rounds[0].by_fold.values())).shape[:2])
-    tables = [stage.selected for stage in done.rounds] + [done.next_selected]
+    selected = [stage.selected for stage in done.rounds] + [done.next_selected]
     lines = []
-    for number, (before, after) in enumerate(zip(tables, tables[1:], strict=False), start=1):
+    for number, (before, after) in enumerate(zip(selected, selected[1:], strict=False), start=1):
         keys = ["seed", "fold", "name"]
         both = before[[*keys, "label"]].merge(
             after[[*keys, "label"]], on=keys, how="outer", suffixes=("_before", "_after")
@@ -145,7 +147,7 @@ def moved(done: PseudoRounds) -> pd.DataFrame:
         was, now = both["label_before"].notna(), both["label_after"].notna()
         same = both["label_before"] == both["label_after"]
         counts = ((was & same), (was & now & ~same), (now & ~was), (was & ~now))
-        lines.append((number, *(count.sum() / n_worlds for count in counts)))
+        lines.append((number, *(count.sum() / done.rounds[0].n_models for count in counts)))
     columns = ["selection", "stayed", "relabelled", "joined", "left"]
     return pd.DataFrame(lines, columns=columns)
 
@@ -160,92 +162,63 @@ def scores(
 
     Out-of-fold scores are of single models; test scores of the fold models' average, apart for test
     clips (those that `answers`, labels by clip name, know) that could join and those that could
-    not. Intervals are over speakers where `data` and `pool` have them. Columns round, model, set,
+    not. Intervals are over speakers where `data` and `pool` have them. Columns round, set, model,
     those of `tables.score_line` and of `tables.difference_line`.
     """
+    sets = {OUT_OF_FOLD: (data.truth, data.speakers)}
+    if answers is not None:
+        predicted = answers[answers.index.isin(done.pool_names)]
+        inside, speakers = done.is_inside(predicted.index), None if pool is None else pool.speakers
+        for name, known in ((INSIDE, predicted[inside]), (OUTSIDE, predicted[~inside])):
+            if len(known):
+                sets[name] = known, speakers
     lines = []
     for stage in done.rounds:
-        for model, result in stage.results.items():
-            before = done.rounds[0].results[model]
-            held_out = result.folds >= 0
-            groups = None if data.groups is None else data.groups[held_out]
-            sets = [
-                (OUT_OF_FOLD, data.labels[held_out], before.out_of_fold[:, held_out],
-                 result.out_of_fold[:, held_out], groups)
-            ]  # fmt: skip
-            for name, known in _test_sets(done, answers):
-                true, after = on_test(result, known)
-                groups = _groups(pool, known.index)
-                sets.append((name, true, on_test(before, known)[1], after, groups))
-            for name, *arrays in sets:
-                lines.append({"round": stage.number, "model": model, "set": name, **_line(*arrays)})
+        for name, about in sets.items():
+            before, after = (
+                round_.results.out_of_fold if name == OUT_OF_FOLD else round_.results.test
+                for round_ in (done.rounds[0], stage)
+            )
+            lines += _lines({"round": stage.number, "set": name}, before, after, *about)
     return pd.DataFrame(lines)
 
 
 def elsewhere(done: PseudoRounds, data: FusionData, answers: pd.Series) -> pd.DataFrame:
-    """Lines as those of `scores` for clips that never were in the pool, by the models on disk."""
-    known = answers[answers.index.isin(data.names)]
-    clips = data.rows(pd.Index(data.names).get_indexer(known.index))
-    true, before, lines = to_numbers(known, data.label_set), None, []
+    """Lines as those of `scores` for clips that never were in the pool."""
+    before, lines = done.rounds[0].predict(data), []
     for stage in done.rounds:
-        after = stage.predict(clips)
-        before = before or after
-        for model, p in after.items():
-            about = {"round": stage.number, "model": model, "set": ELSEWHERE}
-            lines.append(about | _line(true, before[model], p, clips.groups))
+        about = {"round": stage.number, "set": ELSEWHERE}
+        lines += _lines(about, before, stage.predict(data), answers, data.speakers)
     return pd.DataFrame(lines)
+
+
+def _lines(
+    about: dict, before: Predictions, after: Predictions, truth: pd.Series, speakers: pd.Series
+) -> list[dict]:
+    """One line a model: its score and its paired difference to the predictions `before`."""
+    before, after = before.known(truth), after.known(truth)
+    groups = None if speakers is None else speakers.reindex(list(after.names)).to_numpy()
+    sample, lines = Sample.of(after.numbers(truth), groups), []
+    for model, given in after.probabilities.items():
+        own, first = votes(given), votes(before.probabilities[model])
+        score = tables.score_line(sample, own) | tables.difference_line(sample, first, own)
+        lines.append(about | {"model": model} | score)
+    return lines
 
 
 def display(table: pd.DataFrame) -> pd.DataFrame:
     """`scores` for reading: WAF by round, then the last round's difference to the first, paired."""
-    cells = [tables.cell(line | {"seed_sd": np.nan}) for line in table.to_dict("records")]
-    wide = table.assign(text=cells).pivot(index=["set", "model"], columns="round", values="text")
-    wide = wide.rename(columns="round {}".format)
-    last = table[table["round"] == table["round"].max()].set_index(["set", "model"])
-    wide["last minus first"] = [
-        tables.cell(line, "difference") for line in last.loc[wide.index].to_dict("records")
-    ]
-    sets, models = (list(dict.fromkeys(table[column])) for column in ("set", "model"))
-    order = sorted(wide.index, key=lambda row: (sets.index(row[0]), models.index(row[1])))
-    return wide.loc[order].rename_axis(columns=None)
+    rounds = table.assign(round="round " + table["round"].astype(str), seed_sd=np.nan)
+    shown = tables.wide(rounds, ["set", "model"], "round")
+    last = tables.wide(last_round(table), ["set", "model"], "round", "difference")
+    return shown.assign(**{"last minus first": last.iloc[:, 0]})
+
+
+def last_round(table: pd.DataFrame) -> pd.DataFrame:
+    """The lines of `scores` of the last round."""
+    return table[table["round"] == table["round"].max()]
 
 
 def verdict(table: pd.DataFrame) -> str:
     """What the last round brought each model on each set, in a line each."""
-    lines = []
-    last = table[table["round"] == table["round"].max()]
-    for line in last.sort_values("set", kind="stable").itertuples():
-        said = f"no difference that {line.clips} clips can show"
-        if line.difference_low > 0 or line.difference_high < 0:
-            said = "better" if line.difference > 0 else "worse"
-        lines.append(
-            f"{line.set}, {line.model}: {said} ({line.difference:+.1f} points, "
-            f"{line.fixed:.0f} clips fixed, {line.broken:.0f} broken)"
-        )
-    return "\n".join(lines)
-
-
-def _line(
-    true: np.ndarray, before: np.ndarray, after: np.ndarray, groups: np.ndarray | None
-) -> dict[str, float]:
-    sample = Sample.of(true, groups)
-    change = tables.difference_line(sample, votes(before), votes(after))
-    return tables.score_line(sample, votes(after)) | change
-
-
-def _test_sets(done: PseudoRounds, answers: pd.Series | None) -> list[tuple[str, pd.Series]]:
-    """The test clips inside and outside the pool that are there, with their answers."""
-    if answers is None:
-        return []
-    predicted = answers[answers.index.isin(done.pool_names)]
-    inside = done.is_inside(predicted.index)
-    sets = ((INSIDE, predicted[inside]), (OUTSIDE, predicted[~inside]))
-    return [(name, known) for name, known in sets if len(known)]
-
-
-def _groups(pool: FusionData | None, names: pd.Index) -> np.ndarray | None:
-    return None if pool is None else pool.groups_of(names)
-
-
-def _label_set(done: PseudoRounds) -> tuple[str, ...]:
-    return next(iter(done.rounds[0].results.values())).label_set
+    return tables.verdict(last_round(table), ["set", "model"])

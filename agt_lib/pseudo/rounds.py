@@ -1,15 +1,14 @@
 """Rounds of pseudo-labels (section 2.3): three models label a pool and are trained again with it.
 
-The folds stay honest: each fold and seed is a world of its own. What joins the training of fold k
-is chosen by fold k's three models, which never saw the clips that fold k holds out; a teacher that
-averaged all folds would have seen every label and would carry it to the student scored on it.
+Pseudo-labels for fold k come only from models that were not trained on fold k. Averaging all fold
+models would leak the labels of fold k into its own training set.
 
 S seeds, K folds, N labelled clips, P clips of the pool, n clips that join, C classes.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,14 +19,13 @@ from agt_lib.evaluation.calibration import (
     fold_temperatures,
     with_temperature,
 )
-from agt_lib.fusion import saved
+from agt_lib.evaluation.predictions import Predictions
 from agt_lib.fusion.config import FusionConfig
-from agt_lib.fusion.crossval import CrossValidated, predict_mean
+from agt_lib.fusion.crossval import CrossValidated, fit_folds, predict_mean
 from agt_lib.fusion.data import FusionData
+from agt_lib.fusion.train import Joined
 from agt_lib.pseudo.config import PseudoConfig
-from agt_lib.pseudo.fits import Fits, Trainer
-from agt_lib.pseudo.selection import agreement, select
-from agt_lib.pseudo.thresholds import fold_thresholds
+from agt_lib.pseudo.selection import agreement, fold_thresholds, may_join, select
 
 WHO = ["fold", "name", "label"]
 
@@ -36,41 +34,44 @@ WHO = ["fold", "name", "label"]
 class Round:
     """The three models of all folds and seeds after one training.
 
-    `results` are by model: `out_of_fold` scores single models on clips that neither they nor their
-    teachers saw, and `test` (S, P, C) averages the K fold models on all clips of the pool.
-    `by_fold` (S, K, P, C) are the same fold models one by one. `selected` is what had joined their
-    training: columns seed, fold, name, label, confidence and one per class (the teachers' mean).
-    `models` are the folders of the fitted models: by seed, a tuple of its folds for each model.
+    In `results`, `out_of_fold` are of single models on clips that neither they nor their teachers
+    were trained on, and `test` averages the K fold models on all clips of the pool. `by_fold`
+    (S, K, P, C) are the same fold models one by one. `selected` is what had joined their training:
+    columns seed, fold, name, label, confidence and one per class (the teachers' mean).
     """
 
     number: int
-    results: dict[str, CrossValidated]
+    results: CrossValidated
     by_fold: dict[str, np.ndarray]
     selected: pd.DataFrame
-    models: tuple[dict[str, tuple[Path, ...]], ...]
 
-    def predict(self, data: FusionData) -> dict[str, np.ndarray]:
-        """Probabilities (S, N, C) of other clips by model, the mean of its K fold models."""
-        return {
-            model: np.stack(
-                [
-                    predict_mean([saved.load(folder) for folder in of_seed[model]], data)
-                    for of_seed in self.models
-                ]
-            )
-            for model in self.by_fold
+    @property
+    def n_models(self) -> int:
+        """S x K: the trainings of each of the three."""
+        return int(np.prod(next(iter(self.by_fold.values())).shape[:2]))
+
+    def labelled(self, data: FusionData) -> tuple[np.ndarray, np.ndarray]:
+        """The labels (n,) and folds (n,) of the clips of `data` that a fold holds out."""
+        held_out = self.results.out_of_fold
+        return held_out.numbers(data.truth), self.results.folds.loc[list(held_out.names)].to_numpy()
+
+    def predict(self, data: FusionData) -> Predictions:
+        """Predictions of other clips, the mean of the K fold models of each seed."""
+        means = {
+            model: np.stack([predict_mean(of_seed, data) for of_seed in by_seed])
+            for model, by_seed in self.results.models.items()
         }
+        return Predictions(data.names, data.label_set, means, self.results.out_of_fold.seeds)
 
     def summary(self, truth: pd.Series | None = None) -> pd.DataFrame:
         """By label: `kept`, the clips that joined (mean over folds and seeds), and how many of them
         are `right`, of those whose `truth` (labels by clip name) is known (NaN: of none)."""
-        ((n_seeds, n_folds, *_), *_) = (p.shape for p in self.by_fold.values())
-        label_set = list(next(iter(self.results.values())).label_set)
+        label_set = list(self.results.out_of_fold.label_set)
         table = self.selected[["label"]]
         known = None if truth is None else self.selected["name"].map(truth)
         right = np.nan if known is None else (known == table["label"]).where(known.notna())
         by_label = table.assign(right=right).groupby("label")["right"]
-        kept = by_label.size().reindex(label_set, fill_value=0) / (n_seeds * n_folds)
+        kept = by_label.size().reindex(label_set, fill_value=0) / self.n_models
         return pd.DataFrame({"kept": kept, "right": by_label.mean().reindex(label_set)})
 
 
@@ -93,7 +94,12 @@ class PseudoRounds:
     @property
     def pool_names(self) -> tuple[str, ...]:
         """The names of the clips in the pool, (P,)."""
-        return next(iter(self.rounds[0].results.values())).test_names
+        return self.rounds[0].results.test.names
+
+    @property
+    def label_set(self) -> tuple[str, ...]:
+        """The labels, (C,)."""
+        return self.rounds[0].results.test.label_set
 
     def is_inside(self, names: pd.Index) -> np.ndarray:
         """Which of `names` could join: test clips among them make the result transductive."""
@@ -110,125 +116,126 @@ def train(
     configs: Mapping[str, FusionConfig],
     test_names: Sequence[str] = (),
     outside: Sequence[str] = (),
-    device: str = "auto",
-    workers: int | None = None,
-    progress: bool = True,
+    **options: Any,
 ) -> PseudoRounds:
     """Train without pseudo-labels, then in rounds with them, until one would change nothing.
 
     `pool` are unlabelled clips with their features, test clips among them: all are predicted.
     `test_names` says which are test clips (for `config.pool`); clips named in `outside` never join.
-    A clip that one of the models can't see at all (no modality of its) never joins. Every training
-    of a seed is an artefact on disk, so the same call loads it, and a killed one goes on.
+    A clip that has no modality which one of the models reads never joins. `options` are those of
+    `fusion.train.fit_each`. Every fitted model is kept on disk: the same call loads it, and a
+    killed one goes on.
 
     Raises ValueError where there is no clip to join, where the pool holds labelled clips of `data`,
-    or where the options of `config` can't be met (see `select`, `fold_temperatures`).
+    or where the options of `config` can't be met (see `fold_temperatures`, `fold_thresholds`).
     """
     allowed = may_join(config, data, pool, test_names, outside)
     for model in configs.values():
         allowed &= pool.only(model.modalities).present.any(1)
     if not allowed.any():
         raise ValueError("no clip of the pool has what every model needs: leave a modality out")
-    trainer = Trainer(
-        data, fold_numbers(data.names, folds), pool, configs, device, workers, progress
-    )
-    chains, following = {}, {}
+    chains, following = [], []
     for seed in seeds:
-        chains[seed], following[seed] = _chain(trainer, seed, config, allowed)
-    rounds = []
-    for number in range(max(map(len, chains.values()))):
-        fits = {seed: chain[min(number, len(chain) - 1)] for seed, chain in chains.items()}
-        rounds.append(_round(number, trainer, fits))
-    following = _by_seed(following)
-    settled = following[["seed", *WHO]].equals(rounds[-1].selected[["seed", *WHO]])
+        chain, joined = [], None
+        while True:
+            chain.append(_fit(data, folds, pool, config, configs, seed, joined, options))
+            joined = _selection(chain[-1], data, pool, config, allowed)
+            same = _who(joined) == _who(chain[-1].selected)
+            if same or len(chain) > config.rounds:
+                break
+        chains.append(chain)
+        following.append(joined)
+    rounds = [
+        _together(number, [chain[min(number, len(chain) - 1)] for chain in chains])
+        for number in range(max(map(len, chains)))
+    ]
+    following = _stacked(following)
+    settled = _who(following) == _who(rounds[-1].selected)
     notes = _notes(config, rounds, settled, allowed)
     return PseudoRounds(config, tuple(rounds), following, allowed, notes)
 
 
-def may_join(
-    config: PseudoConfig,
+def _fit(
     data: FusionData,
-    pool: FusionData | None,
-    test_names: Sequence[str] = (),
-    outside: Sequence[str] = (),
-) -> np.ndarray:
-    """Which clips of `pool` `config.pool` lets join, (P,) bool.
-
-    Raises ValueError where there is none, where `pool` is not told apart from test clips though it
-    must be, and where labelled clips stand in it.
-    """
-    names = np.array(() if pool is None else pool.names, dtype=object)
-    if both := set(names) & set(data.names):
-        raise ValueError(
-            f"{len(both)} labelled clips stand in the pool too, for one {min(both)!r}: a clip's "
-            "label would reach the fold that holds it out; take them out of the pool"
-        )
-    if config.pool != "candidates" and not len(test_names):
-        raise ValueError(f"pool {config.pool!r} needs the test clips' names: pass test_names")
-    is_test = np.isin(names, list(test_names))
-    allowed = {"candidates": np.ones_like(is_test), "unlabelled": ~is_test, "test": is_test}
-    found = allowed[config.pool] & ~np.isin(names, list(outside))
-    if not found.any():
-        raise ValueError(
-            f"no unlabelled clips to learn from (pool {config.pool!r}: {len(names)} clips, "
-            f"{is_test.sum()} of them test, {len(outside)} kept outside): add clips with the split "
-            "unlabelled or test to the corpus"
-        )
-    return found
-
-
-def outside_part(names: Sequence[str], share: float, seed: int = 0) -> list[str]:
-    """A random `share` of `names` to keep outside the pool; the same names and seed, the same."""
-    if not 0 <= share < 1:
-        raise ValueError(f"the share kept outside is from 0 to below 1; got {share}")
-    order = np.random.default_rng(seed).permutation(sorted(names))
-    return sorted(map(str, order[: round(share * len(order))]))
+    folds: pd.Series,
+    pool: FusionData,
+    config: PseudoConfig,
+    configs: Mapping[str, FusionConfig],
+    seed: int,
+    selected: pd.DataFrame | None,
+    options: Mapping[str, Any],
+) -> Round:
+    """One seed's models of all folds, with the clips `selected` for each fold."""
+    labels = list(data.label_set)
+    if selected is None:
+        selected = pd.DataFrame(columns=["seed", *WHO, "confidence", *labels])
+    targets = selected[labels].to_numpy(np.float32)
+    if config.target == "hard":
+        chosen = pd.Index(labels).get_indexer(selected["label"])
+        targets = np.eye(len(labels), dtype=np.float32)[chosen]
+    rows = pd.Index(pool.names).get_indexer(selected["name"])
+    n_folds = int(fold_numbers(data.names, folds).max()) + 1
+    of_fold = [(selected["fold"] == k).to_numpy(bool) for k in range(n_folds)]
+    joined = [Joined(rows[mine], targets[mine]) for mine in of_fold]
+    results = fit_folds(data, folds, configs, (seed,), pool=pool, joined=joined, **options)
+    by_fold = {
+        name: np.stack([model.predict(pool) for model in models])[None]
+        for name, (models,) in results.models.items()
+    }
+    return Round(0, _with_pool(results, pool, by_fold), by_fold, selected)
 
 
-def _chain(
-    trainer: Trainer, seed: int, config: PseudoConfig, allowed: np.ndarray
-) -> tuple[list[Fits], pd.DataFrame]:
-    """The trainings of one seed, each with what the one before selected, and what the last does."""
-    chain = [trainer.fits(seed)]
-    while True:
-        before = chain[-1]
-        joined = _selection(trainer, before, config, allowed)
-        same = joined[WHO].to_numpy().tolist() == before.joined[WHO].to_numpy().tolist()
-        if same or len(chain) > config.rounds:
-            return chain, joined
-        start = before if config.warm_start else None
-        chain.append(trainer.fits(seed, joined, soft=config.target == "soft", start=start))
+def _with_pool(
+    results: CrossValidated, pool: FusionData | Predictions, by_fold: Mapping[str, np.ndarray]
+) -> CrossValidated:
+    """`results` with the mean of the fold models (S, K, P, C) on the pool as `test`."""
+    means = {model: p.mean(1) for model, p in by_fold.items()}
+    seeds = results.out_of_fold.seeds
+    return replace(results, test=Predictions(pool.names, pool.label_set, means, seeds))
+
+
+def _together(number: int, parts: Sequence[Round]) -> Round:
+    """The rounds of all seeds as one."""
+    first = parts[0].results
+    by_fold = {m: np.concatenate([part.by_fold[m] for part in parts]) for m in first.models}
+    held_out = {
+        m: np.concatenate([part.results.out_of_fold.probabilities[m] for part in parts])
+        for m in first.models
+    }
+    seeds = tuple(seed for part in parts for seed in part.results.out_of_fold.seeds)
+    results = replace(
+        first,
+        out_of_fold=replace(first.out_of_fold, probabilities=held_out, seeds=seeds),
+        models={m: sum((part.results.models[m] for part in parts), ()) for m in first.models},
+    )
+    selected = _stacked([part.selected for part in parts])
+    return Round(number, _with_pool(results, first.test, by_fold), by_fold, selected)
 
 
 def _selection(
-    trainer: Trainer, fits: Fits, config: PseudoConfig, allowed: np.ndarray
+    before: Round, data: FusionData, pool: FusionData, config: PseudoConfig, allowed: np.ndarray
 ) -> pd.DataFrame:
-    """What each fold's models select for it: a column fold, then those of `select`."""
-    parts = []
-    probabilities = {
-        model: fold_models(trainer.data, trainer.folds, fits.out_of_fold[model], p, config)
-        for model, p in fits.pool.items()
+    """What each fold's models, of one seed, select for it: columns seed, fold and `select`'s."""
+    true, folds = before.labelled(data)
+    held_out = before.results.out_of_fold
+    out_of_fold = {model: p[0] for model, p in held_out.probabilities.items()}
+    on_pool = {
+        model: fold_models(true, folds, out_of_fold[model], p[0], config)
+        for model, p in before.by_fold.items()
     }
-    thresholds = thresholds_of(trainer.data, trainer.folds, fits.out_of_fold, config)
-    for fold in range(trainer.n_folds):
-        tables = {
-            model: pd.DataFrame(p[fold], list(trainer.pool.names), list(trainer.data.label_set))
-            for model, p in probabilities.items()
-        }
-        found = select(tables, replace(config, threshold=thresholds[fold]), allowed)
+    parts = []
+    for fold, threshold in enumerate(thresholds_of(true, folds, out_of_fold, config)):
+        of_fold = {model: p[fold][None] for model, p in on_pool.items()}
+        predictions = Predictions(pool.names, pool.label_set, of_fold)
+        found = select(predictions, replace(config, threshold=threshold), allowed)
         found.insert(0, "fold", fold)
-        if config.accumulate:
-            before = fits.joined[fits.joined["fold"] == fold]
-            found = pd.concat([part for part in (found, before) if len(part)] or [found])
-            found = found.drop_duplicates("name")
-            place = pd.Index(trainer.pool.names).get_indexer(found["name"])
-            found = found.iloc[np.argsort(place)]
+        found.insert(0, "seed", held_out.seeds[0])
         parts.append(found)
-    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+    return _stacked(parts)
 
 
 def fold_models(
-    data: FusionData,
+    true: np.ndarray,
     folds: np.ndarray,
     out_of_fold: np.ndarray,
     pool: np.ndarray,
@@ -236,50 +243,31 @@ def fold_models(
 ) -> np.ndarray:
     """One seed's fold models on the pool, (K, P, C), calibrated where `config` asks for it.
 
-    `out_of_fold` (N, C) are the same models' on the clips that each holds out.
+    `out_of_fold` (n, C) are the same models' on the clips that each holds out, of labels `true`.
     """
     if not config.calibrate:
         return pool
-    temperatures = fold_temperatures(data.labels, folds, out_of_fold)
-    return with_temperature(pool, temperatures[:, None, None])
+    return with_temperature(pool, fold_temperatures(true, folds, out_of_fold)[:, None, None])
 
 
 def thresholds_of(
-    data: FusionData, folds: np.ndarray, out_of_fold: Mapping[str, np.ndarray], config: PseudoConfig
+    true: np.ndarray, folds: np.ndarray, out_of_fold: Mapping[str, np.ndarray], config: PseudoConfig
 ) -> np.ndarray:
-    """One seed's threshold in each fold, (K,); `out_of_fold` are (N, C) by model, uncalibrated."""
+    """One seed's threshold in each fold, (K,); `out_of_fold` are (n, C) by model, uncalibrated."""
     if config.precision is None:
         return np.full(int(folds.max()) + 1, config.threshold)
     if config.calibrate:
-        out_of_fold = {
-            model: calibrated_out_of_fold(data.labels, folds, p) for model, p in out_of_fold.items()
-        }
-    return fold_thresholds(data.labels, folds, out_of_fold, config.precision)
+        out_of_fold = {m: calibrated_out_of_fold(true, folds, p) for m, p in out_of_fold.items()}
+    return fold_thresholds(true, folds, out_of_fold, config.precision)
 
 
-def _round(number: int, trainer: Trainer, fits: Mapping[int, Fits]) -> Round:
-    results, by_fold = {}, {}
-    for model in trainer.configs:
-        by_fold[model] = np.stack([fit.pool[model] for fit in fits.values()])
-        results[model] = CrossValidated(
-            names=trainer.data.names,
-            label_set=trainer.data.label_set,
-            folds=trainer.folds,
-            seeds=tuple(fits),
-            out_of_fold=np.stack([fit.out_of_fold[model] for fit in fits.values()]),
-            test_names=trainer.pool.names,
-            test=by_fold[model].mean(1),
-        )
-    selected = _by_seed({seed: fit.joined for seed, fit in fits.items()})
-    return Round(number, results, by_fold, selected, tuple(fit.models for fit in fits.values()))
+def _who(selected: pd.DataFrame) -> list[list]:
+    return selected[["seed", *WHO]].to_numpy().tolist()
 
 
-def _by_seed(tables: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
-    """The tables below one another, with a column seed in front."""
-    seeded = [table.assign(seed=seed) for seed, table in tables.items()]
-    together = pd.concat([part for part in seeded if len(part)] or seeded, ignore_index=True)
-    together.insert(0, "seed", together.pop("seed"))
-    return together
+def _stacked(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The tables below one another; the columns of the first where all are empty."""
+    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 
 def _notes(
@@ -301,7 +289,7 @@ def _notes(
         cap = f"the cap of {config.rounds} round{'s' * (config.rounds > 1)}"
         notes.append(f"stopped at {cap}; another would still change labels")
     predicted = {int(c) for p in rounds[-1].by_fold.values() for c in np.unique(p.argmax(-1))}
-    label_set = next(iter(rounds[0].results.values())).label_set
+    label_set = rounds[0].results.test.label_set
     if never := [label for i, label in enumerate(label_set) if i not in predicted]:
         notes.append(f"no model ever predicts {', '.join(never)} on the pool: none of it can join")
     return tuple(notes)

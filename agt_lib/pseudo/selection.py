@@ -1,7 +1,6 @@
-"""Which clips of a pool become pseudo-labelled (section 2.3), from tables of predictions.
+"""Which clips of a pool become pseudo-labelled (section 2.3), and how sure the models must be.
 
-M models, N clips, C classes. A prediction table is indexed by clip name and has one probability
-column per label.
+M models, N clips, K folds, C classes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,35 +8,34 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from agt_lib.evaluation.predictions import Predictions
+from agt_lib.fusion.data import FusionData
 from agt_lib.pseudo.config import PseudoConfig
 
-TOLERANCE = 1e-3
+FEWEST = 10
+"""Fewer labelled clips that would join are too few to say how many of such clips are right."""
+NEVER = 1.0
+"""No confidence is above it: nothing joins."""
 
 
 def select(
-    tables: Mapping[str, pd.DataFrame],
-    config: PseudoConfig,
-    may_join: np.ndarray | None = None,
+    predictions: Predictions, config: PseudoConfig, may_join: np.ndarray | None = None
 ) -> pd.DataFrame:
     """The clips on which all models agree, each surer than the threshold, in the pool's order.
 
-    `tables` are the models' predictions; `may_join` (N,) bool says which clips can be selected (all
-    by default). Columns name, label, confidence (that of the least sure model) and, by label, the
-    mean of the models' probabilities. Calibration is the caller's. Raises ValueError where the
-    tables do not fit together (see `stacked`) or the prior of `align_to` has other labels.
+    `predictions` are of one seed; `may_join` (N,) bool says which clips can be selected (all by
+    default). Columns name, label, confidence (that of the least sure model) and, by label, the mean
+    of the models' probabilities. Calibration is the caller's.
     """
-    names, labels, probabilities = stacked(tables)
-    may_join = np.ones(len(names), bool) if may_join is None else may_join
-    if config.align_to is not None and may_join.any():
-        prior = _prior(config.align_to, labels)
-        probabilities = np.stack([aligned(p, prior, may_join) for p in probabilities])
+    given = [p[0] for p in predictions.probabilities.values()]
+    probabilities = np.stack(given).astype(np.float64)  # (M, N, C)
     agree, chosen, confidence = agreement(probabilities)
-    kept = np.flatnonzero(agree & (confidence > config.threshold) & may_join)
+    joins = agree & (confidence > config.threshold)
+    kept = np.flatnonzero(joins if may_join is None else joins & may_join)
     if config.quota is not None:
         kept = _within(kept, chosen, confidence, config.quota)
-    found = pd.DataFrame(
-        {"name": names[kept], "label": np.array(labels, dtype=object)[chosen[kept]]}
-    )
+    names, labels = (np.array(x, object) for x in (predictions.names, predictions.label_set))
+    found = pd.DataFrame({"name": names[kept], "label": labels[chosen[kept]]})
     found["confidence"] = confidence[kept]
     return found.join(pd.DataFrame(probabilities.mean(0)[kept], columns=list(labels)))
 
@@ -48,83 +46,84 @@ def agreement(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
     return (choices == choices[0]).all(0), choices[0], probabilities.max(-1).min(0)
 
 
-def aligned(probabilities: np.ndarray, prior: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Probabilities (N, C) weighed by `prior` (C,) over their own mean on `rows` (N,) bool.
+def may_join(
+    config: PseudoConfig,
+    data: FusionData,
+    pool: FusionData | None,
+    test_names: Sequence[str] = (),
+    outside: Sequence[str] = (),
+) -> np.ndarray:
+    """Which clips of `pool` `config.pool` lets join, (P,) bool.
 
-    Raises ValueError where that mean is zero for a class: no weight brings it back.
+    Raises ValueError where there is none, where `pool` is not told apart from test clips though it
+    must be, and where labelled clips stand in it.
     """
-    mean = probabilities[rows].mean(0)
-    if not (mean > 0).all():
+    names = np.array(() if pool is None else pool.names, dtype=object)
+    if both := set(names) & set(data.names):
         raise ValueError(
-            f"class number {int(mean.argmin())} is given no probability on any clip of the pool, "
-            "so no prior can be aligned to: leave align_to out, or train the model longer"
+            f"{len(both)} labelled clips stand in the pool too, for one {min(both)!r}: a clip's "
+            "label would reach the fold that holds it out; take them out of the pool"
         )
-    weighed = probabilities * (prior / mean)
-    return weighed / weighed.sum(-1, keepdims=True)
+    if config.pool != "candidates" and not len(test_names):
+        raise ValueError(f"pool {config.pool!r} needs the test clips' names: pass test_names")
+    is_test = np.isin(names, list(test_names))
+    allowed = {"candidates": np.ones_like(is_test), "unlabelled": ~is_test, "test": is_test}
+    found = allowed[config.pool] & ~np.isin(names, list(outside))
+    if not found.any():
+        raise ValueError(
+            f"no unlabelled clips to learn from (pool {config.pool!r}: {len(names)} clips, "
+            f"{is_test.sum()} of them test, {len(outside)} kept outside): add clips with the split "
+            "unlabelled or test to the corpus"
+        )
+    return found
 
 
-def stacked(
-    tables: Mapping[str, pd.DataFrame],
-) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:
-    """The tables' clip names (N,), labels and probabilities (M, N, C).
+def outside_part(names: Sequence[str], share: float, seed: int = 0) -> list[str]:
+    """A random `share` of `names` to keep outside the pool; the same names and seed, the same."""
+    if not 0 <= share < 1:
+        raise ValueError(f"the share kept outside is from 0 to below 1; got {share}")
+    order = np.random.default_rng(seed).permutation(sorted(names))
+    return sorted(map(str, order[: round(share * len(order))]))
 
-    Raises ValueError for no table, for models that disagree on names or on the order of labels, for
-    repeated names, and for a row that is no distribution (NaN, negative, or another sum than 1).
+
+def fold_thresholds(
+    true: np.ndarray,
+    folds: np.ndarray,
+    out_of_fold: Mapping[str, np.ndarray],
+    precision: float,
+) -> np.ndarray:
+    """One threshold per fold, (K,): the lowest above which enough is right, on the other folds.
+
+    Of the labelled clips that the other folds hold out, and that would join (all models agree, each
+    surer than the threshold), a share of at least `precision` is right. `NEVER` where no ten clips
+    are so. A fold's threshold is computed without its labels. One weak dependence remains: the
+    other folds' models were trained on them. `out_of_fold` are probabilities (N, C) by model,
+    `folds` (N,) the fold that holds each clip out, -1 where none does. Raises ValueError for a
+    single fold.
     """
-    if not tables:
-        raise ValueError("no predictions: give at least one model's table")
-    first, reference = next(iter(tables.items()))
-    labels = tuple(map(str, reference.columns))
-    for model, table in tables.items():
-        if tuple(map(str, table.columns)) != labels:
-            raise ValueError(
-                f"predictions of {model!r} have the columns {', '.join(map(str, table.columns))}; "
-                f"those of {first!r} {', '.join(labels)}: bring the labels into one order"
-            )
-        _check_names(model, table.index, first, reference.index)
-        _check_rows(model, table)
-    probabilities = np.stack([table.to_numpy(np.float64) for table in tables.values()])
-    return reference.index.to_numpy(dtype=object), labels, probabilities
-
-
-def _check_names(model: str, names: pd.Index, first: str, expected: pd.Index) -> None:
-    if not names.is_unique:
-        repeated = names[names.duplicated()][0]
-        raise ValueError(f"predictions of {model!r}: clip {repeated!r} stands there more than once")
-    if names.equals(expected):
-        return
-    missing, more = expected.difference(names), names.difference(expected)
-    if len(missing) or len(more):
-        example = [*missing[:1], *more[:1]][0]
+    n_folds = int(folds.max()) + 1
+    if n_folds < 2:
         raise ValueError(
-            f"predictions of {model!r} lack {len(missing)} clips that {first!r} has and have "
-            f"{len(more)} others, for one {example!r}: predict the same clips with all models"
+            "a threshold by precision is read off the other folds, and there is one fold alone: "
+            "give the threshold itself"
         )
-    raise ValueError(
-        f"predictions of {model!r} list the clips of {first!r} in another order: reindex one "
-        "table by the other's names"
+    others = [(folds >= 0) & (folds != fold) for fold in range(n_folds)]
+    probabilities = np.stack([*out_of_fold.values()])  # (M, N, C)
+    return np.array(
+        [lowest_threshold(true[rows], probabilities[:, rows], precision) for rows in others]
     )
 
 
-def _check_rows(model: str, table: pd.DataFrame) -> None:
-    values = table.to_numpy(np.float64)
-    bad = ~np.isfinite(values).all(1) | (values < 0).any(1)
-    bad |= np.abs(np.nan_to_num(values).sum(1) - 1) > TOLERANCE
-    if bad.any():
-        place = int(bad.argmax())
-        raise ValueError(
-            f"predictions of {model!r}: {int(bad.sum())} of {len(table)} rows are no "
-            f"probabilities that sum to 1, first clip {table.index[place]!r} (row {place + 2}): "
-            f"{values[place].round(4).tolist()}. Predict these clips again or leave them out."
-        )
-
-
-def _prior(align_to: Mapping[str, float], labels: Sequence[str]) -> np.ndarray:
-    if set(align_to) != set(labels):
-        raise ValueError(
-            f"align_to names {', '.join(align_to)}; the labels are {', '.join(labels)}"
-        )
-    return np.array([align_to[label] for label in labels])
+def lowest_threshold(true: np.ndarray, probabilities: np.ndarray, precision: float) -> float:
+    """The lowest threshold above which at least `precision` of (M, N, C) is right, or `NEVER`."""
+    agree, chosen, confidence = agreement(probabilities)
+    order = np.flatnonzero(agree)[np.argsort(-confidence[agree], kind="stable")]
+    right = np.cumsum(chosen[order] == true[order])
+    number = np.arange(1, len(order) + 1)
+    below = np.append(confidence[order][1:], 0.0)  # the threshold that keeps so many
+    is_edge = confidence[order] > below  # clips of one confidence join together
+    enough = np.flatnonzero((right >= precision * number) & (number >= FEWEST) & is_edge)
+    return float(below[enough[-1]]) if len(enough) else NEVER
 
 
 def _within(kept: np.ndarray, chosen: np.ndarray, confidence: np.ndarray, quota: int) -> np.ndarray:

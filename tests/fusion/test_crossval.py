@@ -9,7 +9,7 @@ from sklearn.metrics import f1_score
 
 from agt_lib.corpora.corpus import build
 from agt_lib.corpora.folds import dev_fold
-from agt_lib.fusion.crossval import cross_validate
+from agt_lib.fusion.crossval import fit_folds
 
 
 def folds_of(data, n_folds=3):
@@ -18,19 +18,22 @@ def folds_of(data, n_folds=3):
 
 
 def run(config, data, folds, seeds=(0,), test=None):
-    configs = {"agt": config}
-    return cross_validate(data, folds, configs, seeds, test=test, workers=1, progress=False)["agt"]
+    return fit_folds(data, folds, {"agt": config}, seeds, test=test, workers=1, progress=False)
+
+
+def probabilities(result):
+    return result.out_of_fold.probabilities["agt"]
 
 
 def test_out_of_fold_predictions_are_those_of_the_model_that_held_the_clip_out(data_of, small):
     data = data_of()
     folds = folds_of(data)
     result = run(small(epochs=2), data, folds, seeds=(0, 5))
-    assert result.out_of_fold.shape == (2, 90, 3)
+    assert probabilities(result).shape == (2, 90, 3)
     for fold in range(3):
         rows = np.flatnonzero(folds == fold)
-        expected = result.models[1][fold].predict(data.rows(rows))
-        np.testing.assert_allclose(result.out_of_fold[1, rows], expected, rtol=1e-5)
+        expected = result.models["agt"][1][fold].predict(data.rows(rows))
+        np.testing.assert_allclose(probabilities(result)[1, rows], expected, rtol=1e-5)
 
 
 def test_a_label_never_reaches_the_prediction_of_its_own_clip(data_of, small):
@@ -41,16 +44,17 @@ def test_a_label_never_reaches_the_prediction_of_its_own_clip(data_of, small):
     labels[rows] = (labels[rows] + 1) % 3
     before = run(small(epochs=2), data, folds)
     after = run(small(epochs=2), replace(data, labels=labels), folds)
-    np.testing.assert_array_equal(before.out_of_fold[0, rows], after.out_of_fold[0, rows])
-    assert not np.array_equal(before.out_of_fold, after.out_of_fold)
+    before, after = probabilities(before), probabilities(after)
+    np.testing.assert_array_equal(before[0, rows], after[0, rows])
+    assert not np.array_equal(before, after)
 
 
 def test_test_predictions_average_the_fold_models(data_of, small):
     data, test = data_of(), data_of(seed=1)
     result = run(small(epochs=2), data, folds_of(data), test=test)
-    expected = sum(model.predict(test) for model in result.models[0]) / 3
-    np.testing.assert_allclose(result.test[0], expected, rtol=1e-5)
-    table = result.test_table(0)
+    expected = sum(model.predict(test) for model in result.models["agt"][0]) / 3
+    table = result.test.table("agt", 0)
+    np.testing.assert_allclose(table, expected, rtol=1e-5)
     assert list(table.columns) == list(data.label_set)
     assert list(table.index) == list(test.names)
 
@@ -59,11 +63,11 @@ def test_with_permuted_labels_the_out_of_fold_score_is_at_chance(data_of, small)
     data = data_of(n=240, signal=6.0)
     labels = np.random.default_rng(1).permutation(data.labels)
     result = run(small(epochs=8), replace(data, labels=labels), folds_of(data))
-    predicted = result.out_of_fold[0].argmax(1)
+    predicted = result.out_of_fold.chosen("agt")[0]
     # three classes of 80: chance is 1/3 and its standard error sqrt(2/9 / 240) = .0304
     assert abs((predicted == labels).mean() - 1 / 3) < 3 * 0.0304
     assert f1_score(labels, predicted, average="weighted") < 1 / 3 + 3 * 0.0304
-    plain = run(small(epochs=8), data, folds_of(data)).out_of_fold[0].argmax(1)
+    plain = run(small(epochs=8), data, folds_of(data)).out_of_fold.chosen("agt")[0]
     assert f1_score(data.labels, plain, average="weighted") > 0.9
 
 
@@ -78,9 +82,8 @@ def test_a_corpus_with_a_dev_split_is_trained_on_train_and_predicted_on_dev(data
     )
     folds = dev_fold(build("c", table, source="table", labels=data.label_set))
     result = run(small(epochs=1), data, folds)
-    assert len(result.models[0]) == 1
-    assert np.isnan(result.out_of_fold[0, :60]).all()
-    assert list(result.out_of_fold_table(0).index) == list(data.names[60:])
+    assert len(result.models["agt"][0]) == 1
+    assert result.out_of_fold.names == data.names[60:]
 
 
 def test_a_clip_without_fold_is_refused(data_of, small):

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from agt_lib.corpora.folds import inner_split
-from agt_lib.fusion.fitted import FingerprintError
-from agt_lib.fusion.train import FitTask, Joined, fit
+from agt_lib.fusion.model import FingerprintError
+from agt_lib.fusion.train import FitTask, Joined, fit_each
 
 ROWS = np.arange(60)
 
 
 def fit_here(data, *tasks, pool=None):
-    return fit(data, tasks, pool=pool, workers=1, progress=False)
+    return list(fit_each(data, tasks, pool=pool, workers=1, progress=False))
 
 
 def same(a, b):
@@ -82,14 +82,6 @@ def test_soft_targets_that_are_certain_are_hard_ones(data_of, small, pool):
     a, b, c = fit_here(data_of(), *tasks, pool=pool)
     assert same(a, b)
     assert not same(a, c)
-
-
-def test_a_fit_goes_on_from_the_weights_it_is_given(data_of, small):
-    data = data_of()
-    (teacher,) = fit_here(data, FitTask(small(), ROWS))
-    still = small(epochs=1, learning_rate=0.0)
-    (resumed,) = fit_here(data, FitTask(still, ROWS, start=teacher.state))
-    assert same(teacher, resumed)
 
 
 def test_a_pool_with_features_made_in_another_way_is_refused(data_of, small, pool):

@@ -1,6 +1,7 @@
 """Standardisation against scikit-learn, over the present clips of the training fold only."""
 
 import numpy as np
+import pytest
 from sklearn.preprocessing import StandardScaler
 
 from agt_lib.features.features import Features
@@ -30,6 +31,29 @@ def test_it_is_scikit_learns_over_the_rows_given_that_are_present():
 def test_a_constant_feature_is_only_centred():
     values = np.full((6, 1), 4.0)
     assert fit_scaler(data_of(values), np.arange(6))(values).tolist() == [[0.0]] * 6
+
+
+@pytest.mark.parametrize("unit", [1e-8, 1e8])
+def test_the_unit_of_a_feature_does_not_matter(unit):
+    values = np.random.default_rng(0).normal(3, 7, (20, 4))
+    expected = fit_scaler(data_of(values), np.arange(20))(values)
+    scaled = (values * unit).astype(np.float32)
+    found = fit_scaler(data_of(scaled), np.arange(20))(scaled)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [1e9, 123456.789, -1e-9, 0.0])
+def test_a_constant_feature_of_any_size_is_only_centred(value):
+    values = np.full((600, 1), value, np.float32)
+    scaler = fit_scaler(data_of(values), np.arange(600))
+    assert scaler.sd.tolist() == [1.0]
+    assert scaler(values).tolist() == [[0.0]] * 600
+
+
+def test_what_only_rounding_moves_is_constant():
+    values = np.full((10, 1), 1e6, np.float32)
+    values[0] = np.nextafter(values[0], np.float32(np.inf))
+    assert fit_scaler(data_of(values), np.arange(10)).sd.tolist() == [1.0]
 
 
 def test_a_modality_no_clip_has_and_scaling_switched_off_leave_features_as_they_are():

@@ -2,18 +2,20 @@
 
 from dataclasses import replace
 
+import joblib
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import f1_score
 
 from agt_lib.corpora.folds import inner_split
+from agt_lib.fusion import train
 from agt_lib.fusion.data import Clips, hide, mix
-from agt_lib.fusion.train import FitTask, fit
+from agt_lib.fusion.train import FitTask, fit_each
 
 
 def fit_here(data, *tasks):
-    return fit(data, tasks, workers=1, progress=False)
+    return list(fit_each(data, tasks, workers=1, progress=False))
 
 
 def same(a, b):
@@ -36,7 +38,7 @@ def test_a_fit_does_not_depend_on_the_tasks_beside_it_nor_on_the_workers(data_of
     (alone,) = fit_here(data, task)
     torch.manual_seed(99)
     tasks = [FitTask(small("attention"), np.arange(20, 80)), task]
-    crowded = fit(data, tasks, workers=2, progress=False)[1]
+    _, crowded = fit_each(data, tasks, workers=2, progress=False)
     assert same(alone, crowded)
     np.testing.assert_array_equal(alone.predict(data), crowded.predict(data))
 
@@ -187,3 +189,20 @@ def test_mixup_leaves_alone_what_the_partner_lacks():
     assert mixed.inputs["video"][0].item() == 5.0
     torch.testing.assert_close(mixed.inputs["audio"][:, 0], targets @ torch.arange(float(n)))
     torch.testing.assert_close(mixed.inputs["video"][1:], video[1:], equal_nan=True)
+
+
+def test_quick_fits_start_no_processes_and_long_ones_do(data_of, small, monkeypatch):
+    asked = []
+
+    class Serial(joblib.Parallel):
+        def __init__(self, n_jobs, **options):
+            asked.append(n_jobs)
+            super().__init__(n_jobs=1, **options)
+
+    monkeypatch.setattr(train.joblib, "Parallel", Serial)
+    monkeypatch.setattr(train.os, "cpu_count", lambda: 4)
+    tasks = [FitTask(small(epochs=1), np.arange(60), seed) for seed in range(2)]
+    list(fit_each(data_of(), tasks, progress=False, device="cpu"))
+    monkeypatch.setattr(train, "QUICK", 100)
+    list(fit_each(data_of(), tasks, progress=False, device="cpu"))
+    assert asked == [1, 2]

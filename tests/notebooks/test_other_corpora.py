@@ -9,9 +9,8 @@ from agt_lib import corpora, evaluation
 from agt_lib.corpora.folds import make_folds
 from agt_lib.corpora.labels import EMOTIONS
 from agt_lib.features import mertools
-from agt_lib.fusion import table1
-from agt_lib.fusion.config import FusionConfig
-from agt_lib.fusion.crossval import cross_validate
+from agt_lib.fusion.config import FusionConfig, capped
+from agt_lib.fusion.crossval import fit_folds
 from agt_lib.fusion.data import from_corpus
 from agt_lib.workspace import paths, story
 
@@ -75,11 +74,11 @@ def test_04_scores_the_peers_features_as_the_library_does(data_folder, tmp_path,
     }
     data = from_corpus(corpus, features)
     config = FusionConfig.default("agt", ("audio", "video"))
-    config = {"AGT": table1.capped(config, max_epochs=8)}
+    config = {"AGT": capped(config, max_epochs=8)}
     # Fitted here, not read from what the notebook kept.
     options = {"seeds": (0,), "progress": False, "keep": False}
-    result = cross_validate(data, make_folds(corpus, 3), config, **options)["AGT"]
-    waf = 100 * evaluation.waf(data.labels, result.out_of_fold[0].argmax(1))
+    result = fit_folds(data, make_folds(corpus, 3), config, **options)
+    waf = 100 * evaluation.waf(data.labels, result.out_of_fold.chosen("AGT")[0])
     assert shown["waf"] == pytest.approx(waf, abs=1e-9)
 
 

@@ -65,6 +65,15 @@ def test_04_runs_by_papermill_in_its_folder_and_leaves_a_table_with_intervals(
     assert len(pd.read_csv(results / "predictions_test.csv")["name"].unique()) == 29
 
 
+def test_04b_changes_one_option_at_a_time_on_the_fits_of_04(data_folder, tmp_path, execute):
+    results = execute("04b_ablation", tmp_path / "out.ipynb")
+    ablated = pd.read_csv(results / "ablation.csv")
+    assert "no gate" in set(ablated["model"])
+    assert set(ablated["against"]) == {"AGT"}
+    taken = pd.read_csv(results / "robustness.csv")
+    assert set(taken["condition"]) == {"noise", "absent", "alone"}
+
+
 def test_01_reads_what_04_extracted(data_folder, tmp_path, execute):
     before = {path: path.stat().st_mtime_ns for path in data_folder.rglob("*.safetensors")}
     results = execute("01_extract_features", tmp_path / "out.ipynb")

@@ -187,8 +187,8 @@ def test_permuted_labels_score_at_chance_through_ranking_and_fusion(labelled):
         rankings = ClassifierRanker().rank(corpus, folds)
         features = features_of(corpus, rankings, Places(), template="{labels}\n{text}")
         data = from_corpus(corpus, {"text": features})
-        result = logistic_regression(data, folds, ["text"])
-        right.append((result.out_of_fold[0].argmax(1) == data.labels).mean())
+        found = logistic_regression(data, folds, {"words": ["text"]}).out_of_fold
+        right.append((found.chosen("words")[0] == data.labels).mean())
     # One in six by luck; the share of 600 clips has a standard deviation of .015.
     assert np.mean(right) == pytest.approx(1 / 6, abs=0.045)
 
@@ -198,8 +198,8 @@ def test_words_that_tell_the_label_score_through_ranking_and_fusion(labelled):
     rankings = ClassifierRanker().rank(corpus, folds)
     features = features_of(corpus, rankings, Places(), template="{labels}\n{text}")
     data = from_corpus(corpus, {"text": features})
-    result = logistic_regression(data, folds, ["text"], strength=1.0)
-    assert (result.out_of_fold[0].argmax(1) == data.labels).mean() > 0.8
+    found = logistic_regression(data, folds, {"words": ["text"]}, strength=1.0).out_of_fold
+    assert (found.chosen("words")[0] == data.labels).mean() > 0.8
 
 
 def test_tuned_text_is_the_same_in_one_call_and_ranks_once(ranked, monkeypatch):

@@ -14,8 +14,7 @@ from agt_lib.fusion.config import FusionConfig
         ({"threshold": 90}, "confidence from 0 to 1; got 90"),
         ({"rounds": 0}, "rounds is 1 or more"),
         ({"quota": 0}, "quota is None or 1 or more"),
-        ({"align_to": {"happy": 1.0, "sad": 0.0}}, "a share above 0.*'sad': 0.0"),
-        ({"align_to": {"happy": 0.6, "sad": 0.6}}, "they sum to 1"),
+        ({"precision": 0}, "precision is None or a share above 0"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_refused(changes, message):
@@ -26,9 +25,9 @@ def test_an_option_that_makes_no_sense_is_refused(changes, message):
 def test_the_defaults_are_the_papers_rule():
     config = pseudo.PseudoConfig()
     assert (config.threshold, config.pool, config.target) == (0.9, "candidates", "hard")
-    assert not (config.calibrate or config.warm_start or config.accumulate)
+    assert not config.calibrate
+    assert config.precision is None
     assert config.quota is None
-    assert config.align_to is None
 
 
 def test_the_three_models_are_the_voice_alone_the_baseline_and_agt_on_all():

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from agt_lib import pseudo
-from agt_lib.corpora.folds import fold_numbers
 from agt_lib.features.features import Features
 from agt_lib.fusion.config import FusionConfig
+from agt_lib.fusion.crossval import fit_folds
 from agt_lib.fusion.data import assemble
-from agt_lib.pseudo.fits import Trainer
+from agt_lib.fusion.train import Joined
 
 LABELS = ("calm", "cross", "glad")
 N = 120
@@ -59,19 +59,17 @@ def test_with_permuted_labels_and_near_copies_in_the_pool_the_score_stays_at_cha
     )
     joined = done.rounds[1].selected.groupby("fold").size()
     assert joined.min() > N / 3  # copies of clips that a fold holds out are among them
-    for result in done.rounds[1].results.values():
-        assert abs(accuracy(result.out_of_fold[0], data) - CHANCE) < 3 * ERROR
+    out_of_fold = done.rounds[1].results.out_of_fold.probabilities["one"][0]
+    assert abs(accuracy(out_of_fold, data) - CHANCE) < 3 * ERROR
 
 
 def test_a_teacher_that_averages_all_folds_would_leak(copied, by_heart):
     data, pool, folds = copied
-    trainer = Trainer(data, fold_numbers(data.names, folds), pool, by_heart, "auto", 1, False)
-    first = trainer.fits(0)
-    tables = {
-        model: pd.DataFrame(p.mean(0), list(pool.names), list(LABELS))
-        for model, p in first.pool.items()
-    }
-    chosen = pseudo.select(tables, pseudo.PseudoConfig(threshold=0.34))
-    joined = pd.concat([chosen.assign(fold=fold) for fold in range(3)], ignore_index=True)
-    leaked = trainer.fits(0, joined).out_of_fold["one"]
-    assert accuracy(leaked, data) > CHANCE + 5 * ERROR
+    options = {"workers": 1, "progress": False, "keep": False}
+    first = fit_folds(data, folds, by_heart, (0,), test=pool, **options)
+    chosen = pseudo.select(first.test, pseudo.PseudoConfig(threshold=0.34))
+    rows = pd.Index(pool.names).get_indexer(chosen["name"])
+    labels = np.eye(3, dtype=np.float32)[[LABELS.index(label) for label in chosen["label"]]]
+    joined = [Joined(rows, labels)] * 3
+    leaked = fit_folds(data, folds, by_heart, (0,), pool=pool, joined=joined, **options)
+    assert accuracy(leaked.out_of_fold.probabilities["one"][0], data) > CHANCE + 5 * ERROR

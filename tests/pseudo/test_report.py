@@ -63,8 +63,7 @@ def test_what_moved_between_selections():
 
     first = chosen((0, 0, "a", "x"), (0, 0, "b", "x"), (0, 1, "a", "y"))
     second = chosen((0, 0, "a", "x"), (0, 0, "b", "y"), (0, 1, "c", "y"))
-    stages = [SimpleNamespace(selected=table) for table in (chosen(), first)]
-    stages[0].by_fold = {"AGT": np.zeros((1, 2, 3, 2))}
+    stages = [SimpleNamespace(selected=table, n_models=2) for table in (chosen(), first)]
     table = report.moved(SimpleNamespace(rounds=stages, next_selected=second))
     assert table.iloc[0].tolist() == [1, 0, 0, 1.5, 0]  # three clips in two folds
     assert table.iloc[1].tolist() == [2, 0.5, 0.5, 0.5, 0.5]
@@ -79,7 +78,7 @@ def test_scores_are_sklearns_and_round_0_differs_from_itself_by_nothing(done, la
     assert line["clips"] == 15
     wafs = [
         f1_score(np.arange(15) % 3, p[:15].argmax(1), average="weighted")
-        for p in done.rounds[2].results["AGT"].test
+        for p in done.rounds[2].results.test.probabilities["AGT"]
     ]
     assert line["waf"] == pytest.approx(100 * np.mean(wafs))
     first = table.query("round == 0 and model == 'AGT' and set == @report.OUTSIDE").iloc[0]
@@ -113,7 +112,7 @@ def test_clips_from_elsewhere_are_scored_by_the_models_on_disk(done, clips_of):
     answers = pd.Series([others.label_set[i] for i in others.labels], list(others.names))
     table = report.elsewhere(done, others, answers.iloc[::-1])
     line = table.query("round == 1 and model == 'voice'").iloc[0]
-    predicted = done.rounds[1].predict(others)["voice"]
+    predicted = done.rounds[1].predict(others).probabilities["voice"]
     assert predicted.shape == (2, 12, 3)
     wafs = [f1_score(others.labels, p.argmax(1), average="weighted") for p in predicted]
     assert line["waf"] == pytest.approx(100 * np.mean(wafs))
@@ -122,8 +121,8 @@ def test_clips_from_elsewhere_are_scored_by_the_models_on_disk(done, clips_of):
 
 def test_models_on_disk_predict_the_pool_as_they_did_when_they_were_trained(done, pool):
     again = done.rounds[2].predict(pool)
-    for model, result in done.rounds[2].results.items():
-        np.testing.assert_allclose(again[model], result.test, rtol=1e-5, atol=1e-7)
+    for model, p in done.rounds[2].results.test.probabilities.items():
+        np.testing.assert_allclose(again.probabilities[model], p, rtol=1e-5, atol=1e-7)
 
 
 def scored(difference, low, high, number=1):

@@ -8,10 +8,12 @@ import pandas as pd
 import pytest
 
 from agt_lib import pseudo
-from agt_lib.fusion import fit_cache, saved
-from agt_lib.fusion.crossval import cross_validate
+from agt_lib.evaluation.predictions import Predictions
+from agt_lib.fusion import fits
+from agt_lib.fusion.crossval import fit_folds
+from agt_lib.fusion.model import FittedModel
 from agt_lib.pseudo import PseudoConfig, select
-from agt_lib.pseudo.thresholds import fold_thresholds
+from agt_lib.pseudo.selection import fold_thresholds
 
 EASY = PseudoConfig(threshold=0.3, rounds=1)
 
@@ -36,18 +38,21 @@ def train(labelled, pool, folds, configs, shared_folder, monkeypatch):
 
 def same(a, b):
     return all(
-        np.array_equal(a.results[m].out_of_fold, b.results[m].out_of_fold)
+        np.array_equal(p, b.results.out_of_fold.probabilities[m])
         and np.array_equal(a.by_fold[m], b.by_fold[m])
-        for m in a.results
+        for m, p in a.results.out_of_fold.probabilities.items()
     )
 
 
 def test_round_0_is_plain_cross_validation(train, labelled, pool, folds, configs):
     first = train().rounds[0]
-    plain = cross_validate(labelled, folds, configs, (0,), test=pool, workers=1, progress=False)
-    for model, expected in plain.items():
-        np.testing.assert_array_equal(first.results[model].out_of_fold, expected.out_of_fold)
-        np.testing.assert_allclose(first.results[model].test, expected.test, rtol=1e-6)
+    plain = fit_folds(labelled, folds, configs, (0,), test=pool, workers=1, progress=False)
+    for model in configs:
+        for found, expected in (
+            (first.results.out_of_fold, plain.out_of_fold),
+            (first.results.test, plain.test),
+        ):
+            np.testing.assert_allclose(found.table(model), expected.table(model), rtol=1e-6)
     assert first.selected.empty
 
 
@@ -55,12 +60,9 @@ def test_each_fold_and_seed_selects_by_its_own_models(train, pool):
     done = train(seeds=(0, 3))
     selected = done.rounds[1].selected
     for (place, seed), fold in itertools.product(enumerate((0, 3)), range(3)):
-        tables = {
-            model: pd.DataFrame(p[place, fold], list(pool.names), ["calm", "cross", "glad"])
-            for model, p in done.rounds[0].by_fold.items()
-        }
+        of_fold = {model: p[place, fold][None] for model, p in done.rounds[0].by_fold.items()}
         mine = selected[(selected["seed"] == seed) & (selected["fold"] == fold)]
-        expected = select(tables, EASY)
+        expected = select(Predictions(pool.names, ("calm", "cross", "glad"), of_fold), EASY)
         assert mine["name"].tolist() == expected["name"].tolist()
         assert mine["label"].tolist() == expected["label"].tolist()
         assert len(mine) > 0
@@ -68,12 +70,11 @@ def test_each_fold_and_seed_selects_by_its_own_models(train, pool):
 
 def test_pseudo_labels_change_the_students_but_leave_scores_whole(train, labelled, pool):
     done = train()
-    student = done.rounds[1].results["AGT"]
+    student = done.rounds[1].results
     assert not same(done.rounds[0], done.rounds[1])
-    assert student.out_of_fold.shape == (1, len(labelled.names), 3)
-    assert student.test_names == pool.names
-    assert student.test.shape == (1, len(pool.names), 3)
-    np.testing.assert_allclose(student.test[0], done.rounds[1].by_fold["AGT"][0].mean(0))
+    assert student.out_of_fold.names == labelled.names
+    assert student.test.names == pool.names
+    np.testing.assert_allclose(student.test.table("AGT"), done.rounds[1].by_fold["AGT"][0].mean(0))
 
 
 def test_the_same_call_loads_what_was_trained_and_another_rule_shares_the_first_training(
@@ -84,7 +85,7 @@ def test_the_same_call_loads_what_was_trained_and_another_rule_shares_the_first_
     def never(*_, **__):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(fit_cache, "fit_each", lambda data, tasks, **_: iter(map(never, tasks)))
+    monkeypatch.setattr(fits, "fit_each", lambda data, tasks, **_: iter(map(never, tasks)))
     again = train()
     assert all(same(a, b) for a, b in zip(first.rounds, again.rounds, strict=True))
     pd.testing.assert_frame_equal(first.rounds[1].selected, again.rounds[1].selected)
@@ -92,7 +93,7 @@ def test_the_same_call_loads_what_was_trained_and_another_rule_shares_the_first_
 
 
 def test_a_killed_training_goes_on_with_the_models_that_are_missing(train, monkeypatch):
-    write, n = saved.write, 0
+    write, n = FittedModel.write, 0
 
     def killed(model, folder):
         nonlocal n
@@ -102,13 +103,12 @@ def test_a_killed_training_goes_on_with_the_models_that_are_missing(train, monke
         return write(model, folder)
 
     later = PseudoConfig(threshold=0.31, rounds=1)
-    monkeypatch.setattr(saved, "write", killed)
+    monkeypatch.setattr(FittedModel, "write", killed)
     with pytest.raises(KeyboardInterrupt):
         train(later, seeds=(7,))
     n = -100
-    models = train(later, seeds=(7,)).rounds[0].models[0]
+    train(later, seeds=(7,))
     assert n == -100 + 5 + 9  # five of the first training's nine were missing, then round 1
-    assert len({folder for folders in models.values() for folder in folders}) == 9
 
 
 def test_none_above_the_threshold_ends_at_once_and_says_how_sure_they_were(train):
@@ -163,7 +163,7 @@ def test_unlabelled_leaves_test_clips_out_of_training_and_predicts_them_all_the_
     test_names = pool.names[:15]
     done = train(replace(EASY, pool="unlabelled"), test_names=test_names)
     assert set(done.rounds[1].selected["name"]) <= set(pool.names[15:])
-    assert done.rounds[1].results["AGT"].test_names == pool.names
+    assert done.rounds[1].results.test.names == pool.names
     assert not done.is_inside(pd.Index(test_names)).any()
     alone = train(replace(EASY, pool="test"), test_names=test_names)
     assert set(alone.rounds[1].selected["name"]) <= set(test_names)
@@ -185,19 +185,9 @@ def test_a_clip_without_a_voice_can_not_be_agreed_on(train, pool):
     assert set(done.rounds[1].selected["name"]) <= set(pool.names[20:])
 
 
-def test_accumulating_keeps_what_joined_before_with_its_newest_label(train):
-    done = train(PseudoConfig(threshold=0.45, rounds=3, accumulate=True))
-    keys = ["seed", "fold", "name"]
-    for before, after in zip(done.rounds[1:], done.rounds[2:], strict=False):
-        merged = before.selected[keys].merge(after.selected[keys])
-        assert len(merged) == len(before.selected)
-    assert not done.rounds[-1].selected.duplicated(keys).any()
-
-
-def test_soft_targets_and_warm_starts_train_other_students(train):
+def test_soft_targets_train_other_students(train):
     hard = train().rounds[1]
     assert not same(hard, train(replace(EASY, target="soft")).rounds[1])
-    assert not same(hard, train(replace(EASY, warm_start=True)).rounds[1])
     assert same(hard, train().rounds[1])
 
 
@@ -245,7 +235,8 @@ def test_by_precision_each_fold_has_the_threshold_that_its_other_folds_give(trai
     data = clips_of("clip", 60, signal=1.5)
     clips = {"data": data, "pool": clips_of("pool", 45, seed=1, signal=1.5, labelled=False)}
     done = train(PseudoConfig(precision=0.9, rounds=1), **clips)
-    parts = {model: result.out_of_fold[0] for model, result in done.rounds[0].results.items()}
+    given = done.rounds[0].results.out_of_fold.probabilities
+    parts = {model: p[0] for model, p in given.items()}
     thresholds = fold_thresholds(data.labels, folds.to_numpy(), parts, 0.9)
     loose = train(PseudoConfig(threshold=0.0, rounds=1), **clips).rounds[1].selected
     allowed = loose["confidence"] > thresholds[loose["fold"]]

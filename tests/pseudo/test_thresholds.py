@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from agt_lib.pseudo.thresholds import NEVER, fold_thresholds, lowest_threshold
+from agt_lib.pseudo.selection import NEVER, fold_thresholds, lowest_threshold
 
 
 def sure(confidences, chosen, n_classes=3):

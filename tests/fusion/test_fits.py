@@ -1,4 +1,4 @@
-"""The fit cache: the same bits as a fit, done once, and again when anything it reads changes."""
+"""Kept fits: the same bits as a fit, done once, and again when anything it reads changes."""
 
 from dataclasses import replace
 
@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 import torch
 
-from agt_lib.fusion import fit_cache
-from agt_lib.fusion.crossval import cross_validate
-from agt_lib.fusion.train import FitTask, Joined, fit
+from agt_lib.fusion import fits
+from agt_lib.fusion.crossval import fit_folds
+from agt_lib.fusion.train import FitTask, Joined, fit_each
 from agt_lib.workspace import paths
 
 ROWS = np.arange(60)
@@ -18,19 +18,19 @@ ROWS = np.arange(60)
 @pytest.fixture
 def fits_done(monkeypatch):
     """How many fits were really done, call by call."""
-    done, fit_each = [], fit_cache.fit_each
+    done = []
 
     def counting(data, tasks, **options):
         done.append(len(tasks))
         return fit_each(data, tasks, **options)
 
-    monkeypatch.setattr(fit_cache, "fit_each", counting)
+    monkeypatch.setattr(fits, "fit_each", counting)
     return done
 
 
 def models(data, *tasks, **options):
     options = {"workers": 1, "progress": False} | options
-    return [model for model, _ in fit_cache.fit_or_load(data, tasks, **options)]
+    return list(fits.fit_kept(data, tasks, **options))
 
 
 def same(a, b):
@@ -39,7 +39,7 @@ def same(a, b):
 
 def test_a_kept_fit_is_the_fit_bit_by_bit_and_is_not_done_again(data_of, small, fits_done):
     data, task = data_of(), FitTask(small(), ROWS, seed=3)
-    (plain,) = fit(data, [task], workers=1, progress=False)
+    (plain,) = fit_each(data, [task], workers=1, progress=False)
     (first,) = models(data, task)
     (loaded,) = models(data, task)
     assert same(plain, first)
@@ -103,26 +103,49 @@ def test_whatever_a_fit_reads_makes_it_another(data_of, small, fits_done, change
     assert fits_done == [1, 1]
 
 
-def test_what_joins_and_the_weights_to_start_from_make_it_another(data_of, small, fits_done):
+def test_what_joins_makes_it_another(data_of, small, fits_done):
     data, pool, task = data_of(), data_of(30, seed=9), FitTask(small(), ROWS)
-    (first,) = models(data, task)
+    models(data, task)
     targets = np.eye(3, dtype=np.float32)[[0, 1]]
     joined = Joined(np.array([0, 1]), targets)
     models(data, replace(task, joined=joined), pool=pool)
     models(data, replace(task, joined=replace(joined, targets=targets[::-1].copy())), pool=pool)
     models(data, replace(task, joined=joined), pool=moved(pool))
-    models(data, replace(task, start=first.state))
-    assert fits_done == [1, 1, 1, 1, 1]
+    assert fits_done == [1, 1, 1, 1]
 
 
 def test_cross_validation_keeps_its_fits_unless_it_is_told_not_to(data_of, small, fits_done):
     data = data_of()
     folds = pd.Series(np.arange(len(data.names)) % 3, index=list(data.names))
     options = {"seeds": (0,), "workers": 1, "progress": False}
-    kept = cross_validate(data, folds, {"AGT": small()}, **options)["AGT"]
-    cross_validate(data, folds, {"AGT": small()}, **options)
+    kept = fit_folds(data, folds, {"AGT": small()}, **options)
+    fit_folds(data, folds, {"AGT": small()}, **options)
     assert fits_done == [3, 0]
     there = sorted(paths.derived().iterdir())
-    loose = cross_validate(data, folds, {"AGT": small()}, keep=False, **options)["AGT"]
-    np.testing.assert_array_equal(kept.out_of_fold, loose.out_of_fold)
+    loose = fit_folds(data, folds, {"AGT": small()}, keep=False, **options)
+    np.testing.assert_array_equal(*(r.out_of_fold.probabilities["AGT"] for r in (kept, loose)))
     assert sorted(paths.derived().iterdir()) == there
+
+
+def cut_short(path):
+    path.write_bytes(path.read_bytes()[:-8])
+
+
+def one_byte_changed(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [cut_short, one_byte_changed])
+def test_a_damaged_fit_is_fitted_again_and_that_is_said(data_of, small, fits_done, capsys, damage):
+    data, task = data_of(), FitTask(small(), ROWS)
+    (first,) = models(data, task)
+    (weights,) = paths.derived().glob("fit-*/model.safetensors")
+    damage(weights)
+    (again,) = models(data, task)
+    assert same(first, again)
+    assert fits_done == [1, 1]
+    assert "is damaged" in capsys.readouterr().err
+    models(data, task)
+    assert fits_done == [1, 1, 0]

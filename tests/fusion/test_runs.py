@@ -8,7 +8,7 @@ import pytest
 
 from agt_lib import clip_tuning, prompts
 from agt_lib.corpora.corpus import build
-from agt_lib.fusion import feature_sets
+from agt_lib.fusion import runs
 
 
 @pytest.fixture
@@ -24,12 +24,12 @@ def corpus():
 def test_a_language_model_of_unknown_price_ranks_within_a_budget_too(corpus, monkeypatch, model):
     monkeypatch.setenv("OPENAI_MODEL", model)
     asked = []
-    monkeypatch.setattr(feature_sets, "build", lambda spec: spec)
+    monkeypatch.setattr(runs, "build", lambda spec: spec)
     monkeypatch.setattr(prompts, "tuned_text", lambda *_, ranker, **__: asked.append(ranker))
     folds = pd.Series([0, 0, 1, 1], index=corpus.clips.index)
-    feature_sets.tuned(corpus, folds, {"text": "an encoder"}, ranker="llm")
+    runs.tuned_features(corpus, folds, {"text": "an encoder"}, ranker="llm")
     assert asked[0].model == (model or "gpt-4")
-    assert asked[0].budget == feature_sets.LLM_BUDGET
+    assert asked[0].budget == runs.LLM_BUDGET
     assert asked[0].prices[0] > 0
 
 
@@ -39,7 +39,7 @@ def test_what_no_labelled_clip_has_is_not_tuned(corpus):
     clips.loc[corpus.clips.index, "text"] = None
     folds = pd.Series([0, 0, 1, 1], index=corpus.clips.index)
     specs = {"video": "clip", "text": "an encoder"}
-    assert feature_sets.tuned(replace(corpus, clips=clips), folds, specs) == {}
+    assert runs.tuned_features(replace(corpus, clips=clips), folds, specs) == {}
 
 
 def test_with_a_dev_split_clip_is_tuned_on_folds_of_the_training_clips(corpus, monkeypatch):
@@ -55,8 +55,8 @@ def test_with_a_dev_split_clip_is_tuned_on_folds_of_the_training_clips(corpus, m
         return SimpleNamespace(cross_fitted=lambda: None)
 
     monkeypatch.setattr(clip_tuning, "tuned_spaces", spaces)
-    feature_sets.tuned(own, dev, {"video": "clip"})
+    runs.tuned_features(own, dev, {"video": "clip"})
     assert asked[0].index.tolist() == corpus.clips.index.tolist()  # no dev clip is tuned on
     assert sorted(asked[0]) == [0, 0, 1, 1]
-    feature_sets.tuned(own, pd.Series([0, 0, 1, 1], index=corpus.clips.index), {"video": "clip"})
+    runs.tuned_features(own, pd.Series([0, 0, 1, 1], index=corpus.clips.index), {"video": "clip"})
     assert asked[1].tolist() == [0, 0, 1, 1]

@@ -1,24 +1,32 @@
-"""A fitted fusion model: its weights, what it was fitted with, and its predictions.
+"""A fitted fusion model: its weights, what it was fitted with, its predictions and its files.
 
+On disk it is `model.safetensors` and a manifest, and never a pickle.
 Letters: N clips, D feature, M modalities, C classes.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from agt_lib.fusion.agt import AGT, Gate
 from agt_lib.fusion.config import FusionConfig, build
 from agt_lib.fusion.data import FusionData, Scaler
+from agt_lib.workspace.kept import MANIFEST, file_digest, read_manifest
 
 AT_ONCE = 1024
 HISTORY = ("train_loss", "inner_loss", "inner_waf")
+WEIGHTS = "model.safetensors"
 
 
 class FingerprintError(ValueError):
@@ -96,10 +104,68 @@ class FittedModel:
             inputs = {
                 m: torch.from_numpy(self.scalers[m](x[rows])) for m, x in data.features.items()
             }
-            present = torch.from_numpy(data.present[rows])
-            output = self.network(inputs, present, **options)
+            output = self.network(inputs, torch.from_numpy(data.present[rows]), **options)
             results.append(output if options else (output, None))
         return results
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        """Write weights and scalers into `folder`; return what its manifest must say."""
+        tensors = {f"network.{name}": value.contiguous() for name, value in self.state.items()}
+        for modality, scaler in self.scalers.items():
+            tensors[f"scaler.{modality}.mean"] = torch.from_numpy(scaler.mean)
+            tensors[f"scaler.{modality}.sd"] = torch.from_numpy(scaler.sd)
+        save_file(tensors, folder / WEIGHTS)
+        return {
+            "config": self.config.plain(),
+            "dims": self.dims,
+            "label_set": list(self.label_set),
+            "fingerprints": self.fingerprints,
+            "seed": self.seed,
+            "epoch": self.epoch,
+            "history": {name: _plain(column) for name, column in self.history.items()},
+            "weights": file_digest(folder / WEIGHTS),
+        }
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "FittedModel":
+        """Read the model in `folder` (`data/derived/fit-*`).
+
+        Raises FileNotFoundError where no finished model lies there, and ValueError where its files
+        are damaged or do not belong together.
+        """
+        folder = Path(folder)
+        manifest = read_manifest(folder)
+        if manifest is None or not (folder / WEIGHTS).is_file():
+            raise FileNotFoundError(
+                f"no finished model in {folder}: expected {MANIFEST} and {WEIGHTS}"
+            )
+        if file_digest(folder / WEIGHTS) != manifest["weights"]:
+            raise ValueError(
+                f"{folder / WEIGHTS} is not the file that {MANIFEST} beside it describes: it was "
+                "changed or cut short"
+            )
+        try:
+            tensors = load_file(folder / WEIGHTS)
+        except SafetensorError as error:
+            raise ValueError(f"{folder / WEIGHTS} is no safetensors file: {error}") from error
+        config = FusionConfig(**manifest["config"])
+        history = pd.DataFrame(manifest["history"], columns=HISTORY, dtype=float)
+        history.index = pd.RangeIndex(1, len(history) + 1, name="epoch")
+        weights = {name: x for name, x in tensors.items() if name.startswith("network.")}
+        return cls(
+            config=config,
+            dims={m: manifest["dims"][m] for m in config.modalities},
+            label_set=tuple(manifest["label_set"]),
+            fingerprints=manifest["fingerprints"],
+            scalers={
+                m: Scaler(*(tensors[f"scaler.{m}.{part}"].numpy() for part in ("mean", "sd")))
+                for m in config.modalities
+            },
+            state={name.removeprefix("network."): x for name, x in weights.items()},
+            seed=manifest["seed"],
+            epoch=manifest["epoch"],
+            history=history,
+        )
 
 
 def check_fingerprints(expected: Mapping[str, str], found: Mapping[str, str]) -> None:
@@ -113,3 +179,8 @@ def check_fingerprints(expected: Mapping[str, str], found: Mapping[str, str]) ->
         raise FingerprintError(
             "; ".join(other) + ". Extract the features as for the fit, or fit the model again."
         )
+
+
+def _plain(column: pd.Series) -> list[float | str]:
+    """Numbers that JSON can hold: a loss that was not finite is its name."""
+    return [x if math.isfinite(x) else str(x) for x in column.tolist()]

@@ -8,8 +8,8 @@ from agt_lib.corpora.labels import EMOTIONS
 from agt_lib.features.features import Features
 from agt_lib.fusion.config import FusionConfig
 from agt_lib.fusion.data import assemble
-from agt_lib.fusion.fitted import FingerprintError
-from agt_lib.fusion.train import FitTask, fit
+from agt_lib.fusion.model import FingerprintError
+from agt_lib.fusion.train import FitTask, fit_each
 
 N = 24
 
@@ -25,7 +25,7 @@ def data_of(fingerprint):
 def model():
     config = FusionConfig.default("agt", ("audio",), epochs=1, network={"width": 16})
     tasks = [FitTask(config, np.arange(N))]
-    return fit(data_of("made"), tasks, workers=1, progress=False)[0]
+    return next(fit_each(data_of("made"), tasks, workers=1, progress=False))
 
 
 @pytest.fixture

@@ -1,0 +1,96 @@
+"""Fitted models kept on disk: no fit is done twice, and a killed run goes on where it stopped."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agt_lib.fusion import VERSION
+from agt_lib.fusion.data import FusionData
+from agt_lib.fusion.model import FittedModel
+from agt_lib.fusion.train import FitTask, fit_each
+from agt_lib.workspace import kept
+from agt_lib.workspace.machine import pick_device
+
+KIND = "fit"
+
+
+def fit_kept(
+    data: FusionData,
+    tasks: Sequence[FitTask],
+    *,
+    pool: FusionData | None = None,
+    device: str = "auto",
+    **options: Any,
+) -> Iterator[FittedModel]:
+    """Each task's model as `fit_each` fits it, kept on disk: no fit is done twice.
+
+    A fit is kept under the hash of all that it reads (clips, labels, its task, versions), so the
+    notebooks share their fits, and a killed run goes on where it stopped. One that is damaged is
+    fitted again, and that is said.
+    """
+    made_from = [*_made_from(data, tasks, pool, pick_device(device).type)]
+    found = [_read(kept.folder_of(KIND, content)) for content in made_from]
+    missing = [task for task, model in zip(tasks, found, strict=True) if model is None]
+    fitted = fit_each(data, missing, pool=pool, device=device, **options)
+    for content, model in zip(made_from, found, strict=True):
+        if model is None:
+            model = next(fitted)
+            kept.kept(KIND, content, model.write)
+        yield model
+
+
+def _read(folder: Path) -> FittedModel | None:
+    """The model kept in `folder`; what is damaged is discarded."""
+    if not kept.is_whole(folder):
+        return None
+    try:
+        return FittedModel.load(folder)
+    except ValueError as error:
+        kept.discard(folder, f"is damaged ({error})")
+        return None
+
+
+def _made_from(
+    data: FusionData, tasks: Sequence[FitTask], pool: FusionData | None, device: str
+) -> Iterator[dict[str, Any]]:
+    known: dict[tuple[int, tuple[str, ...]], str] = {}
+
+    def of(clips: FusionData, modalities: tuple[str, ...]) -> str:
+        if (id(clips), modalities) not in known:
+            known[id(clips), modalities] = _data_digest(clips.only(modalities))
+        return known[id(clips), modalities]
+
+    for task in tasks:
+        joined, modalities = task.joined, task.config.modalities
+        if joined is not None and len(joined.index):
+            joined = [of(pool, modalities), _bytes_digest([joined.index, joined.targets])]
+        else:
+            joined = None
+        yield {
+            "version": VERSION,
+            "versions": kept.versions(),
+            "device": device,
+            "data": of(data, modalities),
+            "rows": _bytes_digest([np.asarray(task.train_index)]),
+            "config": task.config.plain(),
+            "seed": task.seed,
+            "joined": joined,
+        }
+
+
+def _data_digest(data: FusionData) -> str:
+    """A hash of all that a fit can read of `data`."""
+    groups = None if data.groups is None else [str(group) for group in data.groups]
+    about = [list(data.names), list(data.label_set), data.fingerprints, groups]
+    return kept.digest([_bytes_digest([*data.features.values(), data.present, data.labels]), about])
+
+
+def _bytes_digest(arrays: Sequence[np.ndarray]) -> str:
+    content = hashlib.sha256()
+    for array in arrays:
+        content.update(f"{array.dtype} {array.shape}".encode())
+        content.update(np.ascontiguousarray(array).data)
+    return content.hexdigest()

@@ -1,0 +1,193 @@
+"""Table 1 of the paper: its rows, their scores and differences.
+
+Rows are named by their features, as the paper's: A voice, V face, T words. A+T is a row of our own,
+and so are the single modalities and logistic regression. S seeds, N clips, C classes.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from itertools import combinations
+
+import pandas as pd
+
+from agt_lib.corpora.labels import LETTERS, MODALITIES
+from agt_lib.evaluation import tables
+from agt_lib.evaluation.paper import AGT, BASELINE
+from agt_lib.evaluation.predictions import Predictions
+from agt_lib.evaluation.scores import per_class_f1
+from agt_lib.evaluation.tables import OUT_OF_FOLD, REFERENCE, TEST
+from agt_lib.fusion.config import FusionConfig, capped
+from agt_lib.fusion.crossval import CrossValidated
+from agt_lib.fusion.data import FusionData
+from agt_lib.fusion.reference import logistic_regression
+
+UNSCALED, RETRAINED = "baseline, unscaled", "baseline, AGT's training"
+UNIMODAL = "one modality"
+MODELS = (AGT, RETRAINED, BASELINE, UNSCALED, UNIMODAL, REFERENCE)
+TUNED = "*"
+"""Marks a modality whose features were tuned on emotions: "A+V*"."""
+
+Row = tuple[str, str]
+"""Features and model, such as ("A+V", "AGT")."""
+
+
+def features_name(modalities: Sequence[str], tuned: Collection[str] = ()) -> str:
+    """The paper's way to name a set of features: "A+V+T", with `tuned` ones marked: "A+V*"."""
+    return "+".join(
+        letter + TUNED * (m in tuned) for m, letter in LETTERS.items() if m in modalities
+    )
+
+
+def feature_sets(modalities: Sequence[str]) -> list[tuple[str, ...]]:
+    """All sets of two or three with the guide (voice, else the first), smaller ones first.
+
+    A lone modality is a set by itself.
+    """
+    guide, *others = [m for m in MODALITIES if m in modalities]
+    if not others:
+        return [(guide,)]
+    return [
+        (guide, *chosen)
+        for size in range(1, len(others) + 1)
+        for chosen in combinations(others, size)
+    ]
+
+
+def configurations(
+    modalities: Sequence[str], max_epochs: int | None = None
+) -> dict[Row, FusionConfig]:
+    """One fixed configuration per fused row and single modality.
+
+    The baseline trains as MER2024's toolkit trains it, with features scaled. On all `modalities`
+    together it trains on unscaled ones too, and as AGT does: two controls, so that neither scaling
+    nor training passes for the merit of AGT's network.
+    """
+    configs: dict[Row, FusionConfig] = {}
+    for chosen in feature_sets(modalities):
+        name = features_name(chosen)
+        baseline = FusionConfig.default("attention", chosen)
+        agt = FusionConfig.default("agt", chosen)
+        configs[name, BASELINE], configs[name, AGT] = baseline, agt
+        if len(chosen) == len(modalities):
+            configs[name, UNSCALED] = replace(baseline, scale=False)
+            configs[name, RETRAINED] = replace(agt, model="attention", network=baseline.network)
+    for modality in MODALITIES:
+        if modality in modalities:
+            configs[LETTERS[modality], UNIMODAL] = FusionConfig.default("unimodal", (modality,))
+    return {row: capped(config, max_epochs) for row, config in configs.items()}
+
+
+def tuned_configurations(
+    modalities: Sequence[str], tuned: Collection[str], max_epochs: int | None = None
+) -> dict[Row, FusionConfig]:
+    """The rows of `configurations` that have a `tuned` modality: AGT, the baseline and it alone.
+
+    Each is configured as its raw row is; they are for data whose `tuned` features were tuned.
+    """
+    configs: dict[Row, FusionConfig] = {}
+    for chosen in feature_sets(modalities):
+        if len(chosen) > 1 and set(chosen) & set(tuned):
+            name = features_name(chosen, tuned)
+            configs[name, BASELINE] = FusionConfig.default("attention", chosen)
+            configs[name, AGT] = FusionConfig.default("agt", chosen)
+    for modality in MODALITIES:
+        if modality in modalities and modality in tuned:
+            name = features_name((modality,), tuned)
+            configs[name, UNIMODAL] = FusionConfig.default("unimodal", (modality,))
+    return {row: capped(config, max_epochs) for row, config in configs.items()}
+
+
+def references(
+    data: FusionData,
+    folds: pd.Series,
+    test: FusionData | None = None,
+    tuned: Collection[str] = (),
+) -> CrossValidated:
+    """Logistic regression on each modality alone and on each fused row's features.
+
+    `tuned` are the modalities of `data` whose features were tuned.
+    """
+    chosen = dict.fromkeys([*((m,) for m in data.modalities), *feature_sets(data.modalities)])
+    named = {(features_name(modalities, tuned), REFERENCE): modalities for modalities in chosen}
+    return logistic_regression(data, folds, named, test=test)
+
+
+def scores(
+    result: CrossValidated,
+    data: FusionData,
+    answers: pd.Series,
+    test: FusionData | None = None,
+) -> pd.DataFrame:
+    """One line per row and set: columns set and those of `evaluation.tables.scores`.
+
+    Out-of-fold scores are of single models on the clips of `data`; test scores of the fold models'
+    average on the test clips that `answers` (labels by clip name) knows. Intervals are over the
+    speakers of `data` and `test` where they have them.
+    """
+    parts = [
+        tables.scores(predictions, truth, speakers).assign(set=place)
+        for place, predictions, truth, speakers in _sets(result, data, answers, test)
+    ]
+    return pd.concat(parts).sort_index(kind="stable").reset_index(drop=True)
+
+
+def differences(
+    result: CrossValidated,
+    pairs: list[tuple[Row, Row]] | Row,
+    data: FusionData,
+    answers: pd.Series,
+    test: FusionData | None = None,
+) -> pd.DataFrame:
+    """Paired differences on both sets: set and the columns of `evaluation.tables.differences`."""
+    parts = [
+        tables.differences(predictions, truth, pairs, speakers).assign(set=place)
+        for place, predictions, truth, speakers in _sets(result, data, answers, test)
+    ]
+    return pd.concat(parts).sort_index(kind="stable").reset_index(drop=True)
+
+
+def _sets(
+    result: CrossValidated, data: FusionData, answers: pd.Series, test: FusionData | None
+) -> Iterator[tuple[str, Predictions, pd.Series, pd.Series | None]]:
+    """Each set's name, predictions, labels and speakers."""
+    yield OUT_OF_FOLD, result.out_of_fold, data.truth, data.speakers
+    if result.test is not None and answers.index.isin(result.test.names).any():
+        yield TEST, result.test, answers, None if test is None else test.speakers
+
+
+def display(table: pd.DataFrame) -> pd.DataFrame:
+    """`scores` for reading: a line per features and model, WAF with its interval per set."""
+    titles = {OUT_OF_FOLD: "out-of-fold, single models", TEST: "test, mean of fold models"}
+    order = sorted(
+        dict.fromkeys(zip(table["features"], table["model"], strict=True)),
+        key=lambda row: (len(row[0]), row[0], MODELS.index(row[1])),
+    )
+    named = table.assign(set=table["set"].map(titles))
+    return tables.wide(named, ["features", "model"], "set").reindex(order)
+
+
+def same_features(result: CrossValidated, model: str = AGT) -> list[tuple[Row, Row]]:
+    """For `differences`: `model` against each other model on the same features."""
+    rows = result.out_of_fold.probabilities
+    return [
+        ((features, model), (features, other))
+        for features, other in rows
+        if other != model and (features, model) in rows
+    ]
+
+
+def tuned_and_raw(result: CrossValidated) -> list[tuple[Row, Row]]:
+    """For `differences`: each row on tuned features against the same model on raw ones."""
+    rows = result.out_of_fold.probabilities
+    return [(row, (row[0].replace(TUNED, ""), row[1])) for row in rows if TUNED in row[0]]
+
+
+def class_scores(result: CrossValidated, data: FusionData, features: str) -> pd.DataFrame:
+    """Out-of-fold F1 in per cent by label (columns) of each model on `features` (rows)."""
+    true = result.out_of_fold.numbers(data.truth)
+    lines = {
+        model: 100 * per_class_f1(true, given, data.label_set)
+        for (name, model), given in result.out_of_fold.probabilities.items()
+        if name == features
+    }
+    return pd.DataFrame(lines).T.rename_axis("model")
