@@ -172,7 +172,7 @@ def betrayed(answers: pd.Series, labels: Sequence[str] = EMOTIONS) -> pd.DataFra
     for metric in METRICS:
         for digits in DIGITS:
             board = Leaderboard(answers, metric, digits, labels=labels)
-            found = probe_leaderboard(board, answers.index, labels, n=board.n_scored)
+            found = probe_leaderboard(board, answers.index, board.n_scored)
             rows.append((metric, digits, found.solutions, (found.high - found.low).max()))
     return pd.DataFrame(rows, columns=["metric", "digits", "solutions", "widest"])
 

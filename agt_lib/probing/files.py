@@ -48,7 +48,7 @@ def probe_challenge(
         found = probe(given, n, labels, metric=metric, remaining=remaining)
     elif len(answers):
         board = Leaderboard(answers, metric, digits, rounding, labels=labels)
-        found = probe_leaderboard(board, names, labels, n=board.n_scored)
+        found = probe_leaderboard(board, names, board.n_scored)
     else:
         print("No test answers here and no scores given: nothing to probe.")
         return None

@@ -21,7 +21,7 @@ SHOWN_SIZES = 5
 EDGE = 1e-7
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Probed:
     """What the scores of constant submissions say of the labels; prints as a sentence and a table.
 
@@ -92,7 +92,7 @@ class Probed:
             columns |= {"count": count, "count_low": self.count_low, "count_high": self.count_high}
         return pd.DataFrame(columns, index=pd.Index(self.labels, name="label"))
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return f"{self.verdict}\n{self.table().round(4).to_string()}"
 
 
@@ -146,23 +146,18 @@ def probe(
 
 
 def probe_leaderboard(
-    leaderboard: Leaderboard,
-    names: Sequence[str],
-    labels: Sequence[str] = EMOTIONS,
-    *,
-    n: int | None = None,
-    remaining: str | None = None,
+    board: Leaderboard, names: Sequence[str], n: int | None = None, remaining: str | None = None
 ) -> Probed:
-    """Submit each label for all clips `names` and invert the scores (see `probe`).
+    """Submit each label of `board` for all clips `names` and invert the scores (see `probe`).
 
     `n` is the number of scored clips where it is known. The label `remaining` is not submitted.
     """
     scores = {}
-    for label in labels:
+    for label in board.labels:
         if label != remaining:
-            printed = leaderboard.submit(pd.Series(label, index=pd.Index(names), dtype="str"))
+            printed = board.submit(pd.Series(label, index=pd.Index(names), dtype="str"))
             scores[label] = printed if isinstance(printed, PrintedScore) else printed[label]
-    return probe(scores, n, labels, metric=leaderboard.metric, remaining=remaining)
+    return probe(scores, n, board.labels, metric=board.metric, remaining=remaining)
 
 
 def paper_scores() -> dict[str, PrintedScore]:
@@ -177,16 +172,11 @@ def _check_labels(scores: Mapping, labels: Sequence[str], remaining: str | None)
         raise ValueError(f"remaining={remaining!r} must be a label that has no score")
     missing = [label for label in labels if label not in scores and label != remaining]
     if missing:
-        advice = "submit it too"
-        if len(missing) == 1 and remaining is None:
-            advice += (
-                f", or let it follow from the sum with remaining={missing[0]!r}: then the sum "
-                "checks nothing"
-            )
-        raise ValueError(
-            f"{len(scores)} of {len(labels)} scores are given; missing: {', '.join(missing)}: "
-            + advice
-        )
+        found = f"{len(scores)} of {len(labels)} scores are given; missing: {', '.join(missing)}"
+        way_out = f", or let it follow from the sum with remaining={missing[0]!r}: then the sum "
+        way_out += "checks nothing"
+        only = len(missing) == 1 and remaining is None
+        raise ValueError(f"{found}: submit it too" + way_out * only)
 
 
 def _shares(

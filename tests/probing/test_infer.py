@@ -116,7 +116,7 @@ def test_random_counts_are_recovered_from_four_digits_or_said_to_be_ambiguous():
         name = str(generator.choice(list(METRICS)))
         answers = as_answers(truth, labels)
         found = probe_leaderboard(
-            Leaderboard(answers, name, 4, rounding, labels=labels), answers.index, labels, n=n
+            Leaderboard(answers, name, 4, rounding, labels=labels), answers.index, n
         )
         assert (found.count_low <= truth).all()
         assert (truth <= found.count_high).all()
