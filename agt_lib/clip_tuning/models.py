@@ -63,7 +63,7 @@ def jobs(
     alone, ExtractionError if more than the share `max_failures` can't be read; warns of a class
     that a training fold lacks.
     """
-    source, target = Source.find(model, None), pick_device(device)
+    source, target = Source.find(model), pick_device(device)
     clips = corpus.clips.loc[folds.index]
     clips = clips[clips["emotion"].notna()]
     if clips.empty:

@@ -25,7 +25,7 @@ def prompt_embeddings(
     model: str, labels: Sequence[str], config: TuneConfig
 ) -> tuple[np.ndarray, float]:
     """The labels' prompts as `model` embeds them, (C, D) of length 1, and its logit scale."""
-    source = Source.find(model, None)
+    source = Source.find(model)
     network = source.network(torch.float32)
     tokens = tokenised(source.architecture, tuple(config.prompts(labels)))
     with torch.inference_mode():

@@ -19,7 +19,7 @@ from huggingface_hub import model_info
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
-from agt_lib.features.encoder import CheckpointError
+from agt_lib.features.encoder import CheckpointError, reason
 from agt_lib.workspace import paths
 from agt_lib.workspace.kept import digest, file_digest
 
@@ -172,12 +172,12 @@ class Checkpoint:
         except Exception as error:  # the client's own, httpx's and OSError, by version
             raise CheckpointError(
                 f"{self.name}: not found here (neither as {self._place} nor in the hub's cache), "
-                f"and the hub did not give it ({_first_line(error)}). {self._advice}"
+                f"and the hub did not give it ({reason(error)}). {self._advice}"
             ) from error
 
     def _unreadable(self, part: str, error: Exception) -> CheckpointError:
         return CheckpointError(
-            f"{self._where}: can't read the {part}: {_first_line(error)}. The checkpoint may be "
+            f"{self._where}: can't read the {part}: {reason(error)}. The checkpoint may be "
             f"incomplete or damaged, or need code of its own, which is never run. {self._advice}"
         )
 
@@ -263,10 +263,6 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
 
 def _some(names: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ from PIL import Image
 
 from agt_lib.corpora.media import MAX_SECONDS, MediaError, decode_frames
 from agt_lib.features.clip_resnet import encode_image
-from agt_lib.features.encoder import CheckpointError, mean_rows
+from agt_lib.features.encoder import CheckpointError, mean_rows, reason
 from agt_lib.workspace import paths
 from agt_lib.workspace.kept import digest, file_digest
 from agt_lib.workspace.machine import pick_device, pick_precision
@@ -49,32 +49,29 @@ class Source:
     weights: Path
 
     @classmethod
-    def find(cls, model: str, weights: str | Path | None) -> "Source":
-        """The CLIP named by `ClipEncoder`'s arguments; raises CheckpointError or ValueError."""
+    def find(cls, model: str) -> "Source":
+        """The CLIP named by `ClipEncoder`'s `model`; raises CheckpointError or ValueError."""
         if model.startswith(LOCAL):
             return cls._in_folder(Path(model.removeprefix(LOCAL)).expanduser())
-        architecture, _, tag = model.partition("/")
-        weights = weights or tag
+        architecture, _, weights = model.partition("/")
         config = open_clip.get_model_config(architecture)
         if config is None:
             raise ValueError(
                 f"open_clip knows no architecture {architecture!r}; expected one of "
                 f"open_clip.list_models(), as ARCHITECTURE/WEIGHTS, or {LOCAL}FOLDER"
             )
-        if not weights:
-            known = ", ".join(open_clip.list_pretrained_tags_by_model(architecture)) or "none"
-            raise ValueError(
-                f"clip model {model!r} names no weights; expected {architecture}/WEIGHTS or a file "
-                f"as `weights`. open_clip knows: {known}"
-            )
-        if Path(weights).expanduser().is_file():
-            file, published = Path(weights).expanduser(), {}
+        name, published, file = model, {}, Path(weights).expanduser()
+        if file.is_file():
             name = f"{architecture}/{file.name}"
         else:
-            name = f"{architecture}/{weights}"
-            published = get_pretrained_cfg(architecture, str(weights))
+            published = get_pretrained_cfg(architecture, weights)
+            known = ", ".join(open_clip.list_pretrained_tags_by_model(architecture)) or "none"
+            if not weights:
+                raise ValueError(
+                    f"clip model {model!r} names no weights; expected {architecture}/WEIGHTS, a "
+                    f"tag or a file. open_clip knows: {known}"
+                )
             if not published:
-                known = ", ".join(open_clip.list_pretrained_tags_by_model(architecture)) or "none"
                 raise CheckpointError(
                     f"{weights}: neither a file nor weights that open_clip knows for "
                     f"{architecture}; it knows: {known}"
@@ -121,7 +118,7 @@ class Source:
         except Exception as error:  # open_clip, torch and safetensors raise of all kinds
             raise CheckpointError(
                 f"{paths.relative(self.weights.resolve())}: can't be read as weights of "
-                f"{self.name} ({_reason(error)}): they are damaged or of another architecture. "
+                f"{self.name} ({reason(error)}): they are damaged or of another architecture. "
                 f"{_advice(self.weights)}"
             ) from error
         return model.to(dtype).eval().requires_grad_(False)
@@ -131,16 +128,15 @@ class ClipEncoder:
     """A frozen CLIP: its projected image embeddings of `n_frames` frames of a clip.
 
     The paper's visual feature V (section 2.1) with `ViT-L-14/openai`: 768 wide, averaged over
-    frames. As in the field's toolkits embeddings are not scaled to length 1,
-    neither before the mean nor after.
+    frames. As in the field's toolkits embeddings are not scaled to length 1, neither before the
+    mean nor after.
 
-    `model` is `ARCHITECTURE/TAG` as in `open_clip.list_pretrained()`, or `local-dir:FOLDER` with
-    `open_clip_config.json` and weights (by default the small CLIP that ships here). For an
-    architecture alone `weights` names a tag or a file.
-    Tags are looked for in `data/models/ARCHITECTURE-TAG`, then in the hub's cache, then on the
-    hub. Weights are safetensors or read by torch with `weights_only`. Frames are segment centres,
-    preprocessed as open_clip does for evaluation. `precision`: auto (bfloat16 where it is native),
-    float32 or bfloat16.
+    `model` is `ARCHITECTURE/TAG` as in `open_clip.list_pretrained()`, `ARCHITECTURE/FILE` with a
+    file of weights, or `local-dir:FOLDER` with `open_clip_config.json` and weights; by default the
+    small CLIP that ships here. A tag is looked for in `data/models/ARCHITECTURE-TAG`, then in the
+    hub's cache, then on the hub. Weights are safetensors or read by torch with `weights_only`.
+    Frames are segment centres, preprocessed as open_clip does for evaluation. `precision`: auto
+    (bfloat16 where it is native), float32 or bfloat16.
 
     Raises CheckpointError (missing, damaged or another architecture; weights are read at the
     first `encode`) and ValueError (unknown architecture, no weights named).
@@ -151,7 +147,6 @@ class ClipEncoder:
     def __init__(
         self,
         model: str = f"{LOCAL}{paths.SMALL_CLIP}",
-        weights: str | Path | None = None,
         *,
         n_frames: int = 8,
         device: str = "auto",
@@ -163,7 +158,7 @@ class ClipEncoder:
         self._max_seconds = max_seconds
         self._n_frames, self._device = n_frames, pick_device(device)
         self._dtype = pick_precision(precision, self._device)
-        self._source = Source.find(model, weights)
+        self._source = Source.find(model)
         self._preprocess = image_transform_v2(self._source.preprocessing, is_train=False)
         self.dim = self._source.config["embed_dim"]
         self.fingerprint = {
@@ -234,7 +229,7 @@ def _from_hub(name: str, published: dict[str, Any], folder: Path) -> Path:
     except Exception as error:  # the client's own, httpx's and OSError, by version
         raise CheckpointError(
             f"{name}: not in {paths.relative(folder)}, not in the hub's cache, and the hub did not "
-            f"give it ({_reason(error)}). Where there is a network, run: hf download {repository} "
+            f"give it ({reason(error)}). Where there is a network, run: hf download {repository} "
             f"--include 'open_clip_*' --local-dir {paths.relative(folder)}; or copy {CONFIG} and "
             f"{WEIGHTS[0]} there"
         ) from error
@@ -244,8 +239,3 @@ def _advice(path: Path) -> str:
     if path.resolve().is_relative_to(paths.SMALL_CLIP):
         return f"Restore it: git checkout -- {paths.relative(paths.SMALL_CLIP)}"
     return "Download it again, whole, or name the architecture it belongs to."
-
-
-def _reason(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:2])[:300].rstrip(".:") or type(error).__name__

@@ -125,6 +125,12 @@ def batches(
         yield batch
 
 
+def reason(error: Exception) -> str:
+    """The first two lines of what an error says, as one, for the message of another."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2])[:300].rstrip(".:") or type(error).__name__
+
+
 def mean_rows(clips: Sequence[np.ndarray]) -> np.ndarray:
     """The mean over each clip's own frames or tokens: arrays (T, D) to float32 (B, D)."""
     # Summed in float64: thousands of frames would cost float32 its last digits.

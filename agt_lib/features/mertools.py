@@ -55,22 +55,24 @@ def read_features(root: str | Path, folder: str, modality: str, names: Sequence[
     if not arrays and not problems:
         message = f"none of {len(names)} clips has features here"
         problems.append(Problem(str(folders[folder]), modality, message))
-    widths = Counter(array.shape[-1] for array in arrays.values())
-    dim = widths.most_common(1)[0][0] if widths else 0
-    for name, array in arrays.items():
-        if array.shape[-1] != dim:
-            message = f"width {array.shape[-1]}; expected {dim}, as in {widths[dim]} other files"
-            problems.append(Problem(f"{name}.npy", modality, message))
+    widths = Counter(array.size for array in arrays.values())
+    dim = max(widths, key=widths.get, default=0)
+    problems += [
+        Problem(
+            f"{name}.npy",
+            modality,
+            f"width {array.size}; expected {dim}, as in {widths[dim]} other files",
+        )
+        for name, array in arrays.items()
+        if array.size != dim
+    ]
     if problems:
         raise CorpusError(source, problems)
     content = {name: hashlib.sha256(array).hexdigest() for name, array in arrays.items()}
-    values = np.zeros((len(names), dim), dtype=np.float32)
-    for i, name in enumerate(names):
-        values[i] = arrays.get(name, 0)
     return Features(
         modality=modality,
         names=tuple(names),
-        values=values,
+        values=np.stack([arrays.get(name, np.zeros(dim, np.float32)) for name in names]),
         present=np.array([name in arrays for name in names]),
         fingerprint=digest({"mertools": folder, "dim": dim, "content": content}),
         failures=pd.DataFrame(failures, columns=list(FAILURE_COLUMNS), dtype="str"),

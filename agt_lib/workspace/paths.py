@@ -18,7 +18,7 @@ def data() -> Path:
 
 
 def features() -> Path:
-    """Where the feature store lies."""
+    """Where extracted features lie, in one folder of shards per encoder."""
     return data() / "features"
 
 

@@ -104,4 +104,4 @@ def alone():
 
 @pytest.fixture(scope="session")
 def source(model):
-    return Source.find(model, None)
+    return Source.find(model)

@@ -21,7 +21,7 @@ LABELS = ("calm", "cross", "glad")
 
 
 def network(model, **options):
-    return prepare(Source.find(model, None), LABELS, TuneConfig(**options), torch.float32)
+    return prepare(Source.find(model), LABELS, TuneConfig(**options), torch.float32)
 
 
 def gradients(network, size):
@@ -78,7 +78,7 @@ def test_gradient_checkpointing_changes_no_gradient(model):
 
 def test_bfloat16_gradients_are_close_to_those_of_float32(model):
     exact = gradients(network(model), 16)
-    source = Source.find(model, None)
+    source = Source.find(model)
     rough = gradients(prepare(source, LABELS, TuneConfig(), torch.bfloat16), 16)
     for name, gradient in exact.items():
         assert rough[name].dtype == torch.float32

@@ -153,7 +153,7 @@ def tiny_architecture(tmp_path: Path) -> str:
 
 def test_weights_can_be_a_file_for_an_architecture_by_name(checkpoint, tiny_architecture, clips):
     file = checkpoint / "open_clip_model.safetensors"
-    encoder = ClipEncoder(tiny_architecture, file, precision="float32")
+    encoder = build(f"clip:{tiny_architecture}/{file}", precision="float32")
     model, _, transform = open_clip.create_model_and_transforms(tiny_architecture, str(file))
     frames = decode_frames(clips[0]["video"], n_frames=8)
     with torch.inference_mode():
