@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from agt_lib.corpora.tables import read_table
+from agt_lib.corpora.tables import listed, read_table
 from agt_lib.workspace.kept import write_atomic
 
 NAME, LABEL = "name", "discrete"
-SHOWN = 10
 
 
 def candidates(path: str | Path, known: Collection[str] | None = None) -> list[str]:
@@ -19,13 +18,17 @@ def candidates(path: str | Path, known: Collection[str] | None = None) -> list[s
     there twice, or, with the names of a corpus' clips as `known`, the corpus does not have a clip.
     """
     names = read_table(path, [NAME])[NAME]
-    problems = []
-    if empty := [f"row {i + 2}" for i in names.index[names.str.strip() == ""]]:
-        problems.append(f"no name in {_listed(empty)}")
-    if twice := list(names[names.duplicated() & (names != "")].unique()):
-        problems.append(f"more than once: {_listed(twice)}")
-    if known is not None and (unknown := sorted(set(names) - set(known) - {""})):
-        problems.append(f"not among the corpus' clips: {_listed(unknown)}")
+    empty = [f"row {i + 2}" for i in names.index[names.str.strip() == ""]]
+    unknown = [] if known is None else sorted(set(names) - set(known) - {""})
+    problems = [
+        f"{what} {listed(found)}"
+        for what, found in (
+            ("no name in", empty),
+            ("more than once:", names[names.duplicated() & (names != "")].unique()),
+            ("not among the corpus' clips:", unknown),
+        )
+        if len(found)
+    ]
     if names.empty:
         problems.append("no candidates")
     if problems:
@@ -45,7 +48,7 @@ def write(
     path = Path(path)
     given, wanted = predicted.index, pd.Index(candidates)
     problems = [
-        f"{what}: {_listed(found)}"
+        f"{what}: {listed(found)}"
         for what, found in (
             ("candidates named more than once", wanted[wanted.duplicated()].unique()),
             ("clips predicted more than once", given[given.duplicated()].unique()),
@@ -82,9 +85,3 @@ def _is_submission(path: Path, candidates: pd.Index, labels: Sequence[str]) -> b
         and sorted(table[NAME]) == sorted(candidates)
         and set(table[LABEL]) <= set(labels)
     )
-
-
-def _listed(found: Sequence) -> str:
-    shown = ", ".join(map(str, found[:SHOWN]))
-    more = len(found) - SHOWN
-    return shown + (f" and {more} more" if more > 0 else "")

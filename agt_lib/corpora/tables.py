@@ -10,6 +10,12 @@ import pandas as pd
 from agt_lib.corpora.corpus import Problem, name_problem
 
 
+def listed(found: Sequence, shown: int = 10) -> str:
+    """The first of what was found, for a message: "a, b and 3 more"."""
+    more = len(found) - shown
+    return ", ".join(map(str, found[:shown])) + f" and {more} more" * (more > 0)
+
+
 def read_table(
     path: str | Path, columns: Sequence[str], advice: str = "", *, text: bool = True
 ) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from agt_lib.corpora.labels import MISSING, to_numbers
+from agt_lib.corpora.tables import listed
 
 TOLERANCE = 1e-3
 """How far from 1 a clip's probabilities may add up: tables are saved with few digits."""
@@ -306,5 +307,4 @@ def _repeated(names: Sequence[str]) -> list[str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = len(names) - SHOWN
-    return ", ".join(map(repr, names[:SHOWN])) + (f" and {more} more" if more > 0 else "")
+    return listed([repr(name) for name in names], SHOWN)

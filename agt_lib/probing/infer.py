@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from agt_lib.corpora.labels import EMOTIONS
+from agt_lib.corpora.tables import listed
 from agt_lib.evaluation import paper
 from agt_lib.probing.leaderboard import METRICS, ROUNDINGS, Leaderboard, PrintedScore, share
 
@@ -68,9 +69,7 @@ class Probed:
         """In a sentence: what is known of the counts."""
         cost = f"{self.submissions} submissions"
         if self.n is None:
-            shown = ", ".join(map(str, self.sizes[:SHOWN_SIZES]))
-            more = len(self.sizes) - SHOWN_SIZES
-            fit = shown + f" and {more} more" * (more > 0) or "none"
+            fit = listed(self.sizes, SHOWN_SIZES) or "none"
             return f"{cost}; numbers of clips up to {SIZES_UP_TO} that fit: {fit}"
         if self.unique:
             return f"{cost}; the counts are unique for {self.n} clips"
