@@ -67,7 +67,7 @@ def fit_folds(
     *,
     test: FusionData | None = None,
     pool: FusionData | None = None,
-    joined: Sequence[Joined | None] = (),
+    joined: Mapping[tuple[int, int], Joined] | None = None,
     keep: bool = True,
     **options: Any,
 ) -> CrossValidated:
@@ -75,15 +75,14 @@ def fit_folds(
 
     `folds` numbers the fold, from 0, that holds out each clip of `data`; -1 marks clips that all
     models train on (see `corpora.folds.dev_fold`). `joined` are the clips of `pool` that join the
-    training of each fold. With `keep` every fitted model is kept on disk (`fits.fit_kept`).
+    training, by seed and fold. With `keep` every fitted model is kept on disk (`fits.fit_kept`).
     `options` are those of `train.fit_each`. Raises ValueError where `folds` misses a clip, and as
     `fit_each` does.
     """
     numbers = fold_numbers(data.names, folds)
     n_folds = int(numbers.max()) + 1
-    joined = joined or [None] * n_folds
     tasks = [
-        FitTask(config, np.flatnonzero(numbers != fold), seed, joined[fold])
+        FitTask(config, np.flatnonzero(numbers != fold), seed, (joined or {}).get((seed, fold)))
         for config in configs.values()
         for seed in seeds
         for fold in range(n_folds)

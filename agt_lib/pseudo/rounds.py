@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from agt_lib.corpora.folds import fold_numbers
 from agt_lib.evaluation.calibration import (
     calibrated_out_of_fold,
     fold_temperatures,
@@ -134,38 +133,32 @@ def train(
         allowed &= pool.only(model.modalities).present.any(1)
     if not allowed.any():
         raise ValueError("no clip of the pool has what every model needs: leave a modality out")
-    chains, following = [], []
-    for seed in seeds:
-        chain, joined = [], None
-        while True:
-            chain.append(_fit(data, folds, pool, config, configs, seed, joined, options))
-            joined = _selection(chain[-1], data, pool, config, allowed)
-            same = _who(joined) == _who(chain[-1].selected)
-            if same or len(chain) > config.rounds:
-                break
-        chains.append(chain)
-        following.append(joined)
-    rounds = [
-        _together(number, [chain[min(number, len(chain) - 1)] for chain in chains])
-        for number in range(max(map(len, chains)))
-    ]
-    following = _stacked(following)
-    settled = _who(following) == _who(rounds[-1].selected)
-    notes = _notes(config, rounds, settled, allowed)
+    rounds, selected = [], None
+    while True:
+        fitted = _fit(len(rounds), data, folds, pool, config, configs, seeds, selected, options)
+        rounds.append(fitted)
+        following = _selection(fitted, data, pool, config, allowed)
+        settled = [seed for seed in seeds if _who(following, seed) == _who(fitted.selected, seed)]
+        if len(settled) == len(seeds) or len(rounds) > config.rounds:
+            break
+        kept = fitted.selected[fitted.selected["seed"].isin(settled)]  # to the last probability
+        selected = _stacked([following[~following["seed"].isin(settled)], kept])
+    notes = _notes(config, rounds, len(settled) == len(seeds), allowed)
     return PseudoRounds(config, tuple(rounds), following, allowed, notes)
 
 
 def _fit(
+    number: int,
     data: FusionData,
     folds: pd.Series,
     pool: FusionData,
     config: PseudoConfig,
     configs: Mapping[str, FusionConfig],
-    seed: int,
+    seeds: Sequence[int],
     selected: pd.DataFrame | None,
     options: Mapping[str, Any],
 ) -> Round:
-    """One seed's models of all folds, with the clips `selected` for each fold."""
+    """The models of all seeds and folds, with the clips `selected` for each."""
     labels = list(data.label_set)
     if selected is None:
         selected = pd.DataFrame(columns=["seed", *WHO, "confidence", *labels])
@@ -174,63 +167,35 @@ def _fit(
         chosen = pd.Index(labels).get_indexer(selected["label"])
         targets = np.eye(len(labels), dtype=np.float32)[chosen]
     rows = pd.Index(pool.names).get_indexer(selected["name"])
-    n_folds = int(fold_numbers(data.names, folds).max()) + 1
-    of_fold = [(selected["fold"] == k).to_numpy(bool) for k in range(n_folds)]
-    joined = [Joined(rows[mine], targets[mine]) for mine in of_fold]
-    results = fit_folds(data, folds, configs, (seed,), pool=pool, joined=joined, **options)
+    places = selected.reset_index(drop=True).groupby(["seed", "fold"]).indices
+    joined = {place: Joined(rows[mine], targets[mine]) for place, mine in places.items()}
+    results = fit_folds(data, folds, configs, seeds, pool=pool, joined=joined, **options)
     by_fold = {
-        name: np.stack([model.predict(pool) for model in models])[None]
-        for name, (models,) in results.models.items()
+        name: np.stack([[model.predict(pool) for model in of_seed] for of_seed in by_seed])
+        for name, by_seed in results.models.items()
     }
-    return Round(0, _with_pool(results, pool, by_fold), by_fold, selected)
-
-
-def _with_pool(
-    results: CrossValidated, pool: FusionData | Predictions, by_fold: Mapping[str, np.ndarray]
-) -> CrossValidated:
-    """`results` with the mean of the fold models (S, K, P, C) on the pool as `test`."""
-    means = {model: p.mean(1) for model, p in by_fold.items()}
-    seeds = results.out_of_fold.seeds
-    return replace(results, test=Predictions(pool.names, pool.label_set, means, seeds))
-
-
-def _together(number: int, parts: Sequence[Round]) -> Round:
-    """The rounds of all seeds as one."""
-    first = parts[0].results
-    by_fold = {m: np.concatenate([part.by_fold[m] for part in parts]) for m in first.models}
-    held_out = {
-        m: np.concatenate([part.results.out_of_fold.probabilities[m] for part in parts])
-        for m in first.models
-    }
-    seeds = tuple(seed for part in parts for seed in part.results.out_of_fold.seeds)
-    results = replace(
-        first,
-        out_of_fold=replace(first.out_of_fold, probabilities=held_out, seeds=seeds),
-        models={m: sum((part.results.models[m] for part in parts), ()) for m in first.models},
-    )
-    selected = _stacked([part.selected for part in parts])
-    return Round(number, _with_pool(results, first.test, by_fold), by_fold, selected)
+    means = {name: p.mean(1) for name, p in by_fold.items()}  # (S, K, P, C) -> (S, P, C)
+    on_pool = Predictions(pool.names, pool.label_set, means, tuple(seeds))
+    return Round(number, replace(results, test=on_pool), by_fold, selected)
 
 
 def _selection(
     before: Round, data: FusionData, pool: FusionData, config: PseudoConfig, allowed: np.ndarray
 ) -> pd.DataFrame:
-    """What each fold's models, of one seed, select for it: columns seed, fold and `select`'s."""
+    """What the models of each seed and fold select for it: columns seed, fold and `select`'s."""
     true, folds = before.labelled(data)
-    held_out = before.results.out_of_fold
-    out_of_fold = {model: p[0] for model, p in held_out.probabilities.items()}
-    on_pool = {
-        model: fold_models(true, folds, out_of_fold[model], p[0], config)
-        for model, p in before.by_fold.items()
-    }
-    parts = []
-    for fold, threshold in enumerate(thresholds_of(true, folds, out_of_fold, config)):
-        of_fold = {model: p[fold][None] for model, p in on_pool.items()}
-        predictions = Predictions(pool.names, pool.label_set, of_fold)
-        found = select(predictions, replace(config, threshold=threshold), allowed)
-        found.insert(0, "fold", fold)
-        found.insert(0, "seed", held_out.seeds[0])
-        parts.append(found)
+    held_out, parts = before.results.out_of_fold, []
+    for i, seed in enumerate(held_out.seeds):
+        out_of_fold = {model: p[i] for model, p in held_out.probabilities.items()}
+        on_pool = {
+            model: fold_models(true, folds, out_of_fold[model], p[i], config)
+            for model, p in before.by_fold.items()
+        }
+        for fold, threshold in enumerate(thresholds_of(true, folds, out_of_fold, config)):
+            of_fold = {model: p[fold][None] for model, p in on_pool.items()}
+            predictions = Predictions(pool.names, pool.label_set, of_fold)
+            found = select(predictions, replace(config, threshold=threshold), allowed)
+            parts.append(found.assign(seed=seed, fold=fold)[["seed", "fold", *found]])
     return _stacked(parts)
 
 
@@ -261,8 +226,8 @@ def thresholds_of(
     return fold_thresholds(true, folds, out_of_fold, config.precision)
 
 
-def _who(selected: pd.DataFrame) -> list[list]:
-    return selected[["seed", *WHO]].to_numpy().tolist()
+def _who(selected: pd.DataFrame, seed: int) -> list[list]:
+    return selected.loc[selected["seed"] == seed, WHO].to_numpy().tolist()
 
 
 def _stacked(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -70,6 +70,6 @@ def test_a_teacher_that_averages_all_folds_would_leak(copied, by_heart):
     chosen = pseudo.select(first.test, pseudo.PseudoConfig(threshold=0.34))
     rows = pd.Index(pool.names).get_indexer(chosen["name"])
     labels = np.eye(3, dtype=np.float32)[[LABELS.index(label) for label in chosen["label"]]]
-    joined = [Joined(rows, labels)] * 3
+    joined = {(0, fold): Joined(rows, labels) for fold in range(3)}
     leaked = fit_folds(data, folds, by_heart, (0,), pool=pool, joined=joined, **options)
     assert accuracy(leaked.out_of_fold.probabilities["one"][0], data) > CHANCE + 5 * ERROR
