@@ -19,6 +19,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "rankings": [
             "Rankings", "by_share", "mean_reciprocal_rank", "place_shares", "quality",
         ],
-        "wording": ["TEMPLATES", "check_template", "compose", "language_of"],
+        "wording": ["TEMPLATES", "check_template", "compose", "language_of", "messages"],
     },
 )  # fmt: skip

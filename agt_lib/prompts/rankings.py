@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from agt_lib.evaluation.predictions import Predictions
+from agt_lib.evaluation.tables import scores
 from agt_lib.features.features import FAILURE_COLUMNS
 from agt_lib.workspace.kept import digest, read_manifest, write_atomic
 
@@ -122,13 +124,44 @@ def by_share(true: pd.Series, labels: Sequence[str]) -> list[str]:
     return sorted(labels, key=lambda label: -counts.get(label, 0))
 
 
-def place_shares(places: pd.Series, true: pd.Series, labels: Sequence[str]) -> pd.DataFrame:
+def place_shares(rankings: Rankings, true: pd.Series) -> pd.DataFrame:
     """Of each true label's clips (rows), the share whose label stands at each rank (columns).
 
-    NaN in the rows of labels that no clip has.
+    NaN in the rows of labels that no ranked clip has.
     """
+    places, labels = rankings.places(true), list(rankings.labels)
     counts = pd.crosstab(true[places.index], places).astype(float)
-    counts = counts.reindex(index=list(labels), columns=range(1, len(labels) + 1), fill_value=0)
-    return counts.div(counts.sum(axis=1).replace(0, np.nan), axis=0).rename_axis(
-        index="true", columns="rank"
-    )
+    counts = counts.reindex(index=labels, columns=range(1, len(labels) + 1), fill_value=0)
+    shares = counts.div(counts.sum(axis=1).replace(0, np.nan), axis=0)
+    return shares.rename_axis(index="true", columns="rank")
+
+
+def quality(
+    rankings: Rankings, truth: Mapping[str, pd.Series], speakers: pd.Series
+) -> pd.DataFrame:
+    """How good the rankings are, a line for each set of true labels (by clip name) in `truth`.
+
+    The label ranked first is scored as a prediction: waf with its interval, %, over the `speakers`
+    if all are known. `mrr` is the mean reciprocal rank of the true label, `mrr_by_luck` that of a
+    random order, `mrr_by_share` that of the labels by their frequency in the first set. Sets
+    without a ranked clip have no line.
+    """
+    lines, n_labels = [], len(rankings.labels)
+    order = by_share(next(iter(truth.values())), rankings.labels)
+    for name, true in truth.items():
+        true = true[true.index.isin(rankings.ranked.index[rankings.ranked])]
+        if true.empty:
+            continue
+        who = speakers.reindex(true.index)
+        said = rankings.reciprocal(true.index)[None]  # (1, N, C)
+        given = Predictions(tuple(true.index), rankings.labels, {"ranker": said})
+        score = scores(given, true, None if who.isna().any() else who).iloc[0]
+        places = {
+            "mrr": rankings.places(true),
+            "mrr_by_luck": pd.Series(range(1, n_labels + 1)),
+            "mrr_by_share": true.map(order.index) + 1,
+        }
+        line = {"set": name} | score[["waf", "waf_low", "waf_high"]].to_dict()
+        line |= {column: mean_reciprocal_rank(ranks) for column, ranks in places.items()}
+        lines.append(line | {"clips": len(true)})
+    return pd.DataFrame(lines)

@@ -251,7 +251,7 @@ def test_an_unknown_ranker_is_refused():
 def test_the_heatmap_shows_each_share_at_its_label_and_rank(ranked):
     corpus, folds, rankings = ranked
     true = corpus.labelled["emotion"]
-    table = place_shares(rankings.places(true), true, corpus.labels)
+    table = place_shares(rankings, true)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         figure = pictures.heatmaps({"out-of-fold": table, "test": table}, fmt=".0%")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agt_lib.prompts import Rankings, by_share, mean_reciprocal_rank, place_shares
+from agt_lib.prompts import Rankings, by_share, mean_reciprocal_rank, place_shares, quality
 from agt_lib.workspace.kept import write_manifest
 
 ABC = ("a", "b", "c")
@@ -52,7 +52,7 @@ def test_reciprocal_ranks_stand_in_the_order_of_the_labels(four):
 
 def test_place_shares_sum_to_one_for_each_true_label(four):
     true = pd.Series({"w": "a", "x": "a", "z": "b"})
-    shares = place_shares(four.places(true), true, ABC)
+    shares = place_shares(four, true)
     assert shares.loc["a"].tolist() == [0.5, 0, 0.5]
     assert shares.loc["b"].tolist() == [0, 0, 1]
     assert shares.loc["c"].isna().all()
@@ -74,3 +74,19 @@ def test_the_fingerprint_names_the_maker_and_not_the_clips(four):
     more = Rankings.build({"v": "cba"}, ABC, MADE_BY)
     other = Rankings.build({"v": "cba"}, ABC, {"ranker": "another hand"})
     assert more.fingerprint == four.fingerprint != other.fingerprint
+
+
+def test_the_quality_of_rankings_by_hand(four):
+    truth = {
+        "out-of-fold": pd.Series({"w": "a", "x": "a", "y": "a"}),
+        "test": pd.Series({"z": "c"}),
+        "elsewhere": pd.Series({"v": "c"}),
+    }
+    found = quality(four, truth, pd.Series(dtype="str")).set_index("set")
+    assert found["clips"].to_dict() == {"out-of-fold": 2, "test": 1}
+    # Of two clips of a, one is called a: precision 1, recall 1/2.
+    assert found.loc["out-of-fold", "waf"] == pytest.approx(200 / 3)
+    assert found.loc["test", "waf"] == 100
+    assert found["mrr"].tolist() == pytest.approx([(1 + 1 / 3) / 2, 1])
+    assert found["mrr_by_luck"].tolist() == pytest.approx([11 / 18] * 2)
+    assert found["mrr_by_share"].tolist() == pytest.approx([1, 1 / 3])
