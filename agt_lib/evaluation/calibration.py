@@ -13,10 +13,10 @@ SMALLEST = 1e-30
 
 
 def fit_temperature(true: np.ndarray, probabilities: np.ndarray) -> float:
-    """The temperature under which `true` (N,) is likeliest; above 1 where a model is too sure.
+    """The temperature under which `true` (N,) is likeliest; above 1 if a model is too confident.
 
     `probabilities` is (N, C) or (S, N, C), of clips that the model was not trained on. Raises
-    ValueError where a label is missing, a probability is not one, or there is no clip.
+    ValueError if a label is missing, a probability is NaN or negative, or there is no clip.
     """
     probabilities = _checked(probabilities)
     true = np.asarray(true)
@@ -50,10 +50,10 @@ def with_temperature(probabilities: np.ndarray, temperature: float | np.ndarray)
 def fold_temperatures(true: np.ndarray, folds: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """One temperature per fold, (K,), fitted on the out-of-fold clips of all the others.
 
-    So no temperature is fitted to the labels of the clips that its model is scored on. They do
-    reach it, as one number, by way of the other folds' models, which learnt from them. `folds`
-    (N,) number the fold that holds each clip out, -1 where none does; `probabilities` are out of
-    fold, (N, C). Raises ValueError for a single fold.
+    So no temperature is fitted to the labels of the clips that its model is scored on. One weak
+    dependence remains: the other folds' models were trained on them. `folds` (N,) number the fold
+    that holds each clip out, -1 if none does; `probabilities` are out of fold, (N, C). Raises
+    ValueError for a single fold.
     """
     n_folds = int(folds.max()) + 1
     if n_folds < 2:

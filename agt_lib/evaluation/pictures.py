@@ -140,8 +140,8 @@ def heatmaps(
 
     Axes are named as the tables' index and columns are.
     """
-    side = 1.2 + 0.5 * max(map(len, tables.values()))
-    figure, axes = panels(list(tables), side, side, sharey=True)
+    rows, columns = np.max([table.shape for table in tables.values()], axis=0)
+    figure, axes = panels(list(tables), 1.2 + 0.5 * columns, 1.3 + 0.5 * rows, sharey=True)
     for axis, table in zip(axes, tables.values(), strict=True):
         shares = table.div(table.sum(axis=1), axis=0) if by_row else table
         sns.heatmap(

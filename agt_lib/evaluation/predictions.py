@@ -113,10 +113,7 @@ class Predictions:
         return cls.from_tables(tables, sorted(int(seed) for seed in table["seed"].unique()))
 
     def long(self) -> pd.DataFrame:
-        """All predictions in one table: columns model, seed, name and one a label.
-
-        Where models are (features, model), a column features stands in front.
-        """
+        """All in one table: columns model (or features and model), seed, name and one a label."""
         parts = []
         for model, given in self.probabilities.items():
             key = dict(zip(("features", "model"), model, strict=True)) if _is_pair(model) else None
@@ -131,10 +128,7 @@ class Predictions:
         self.long().to_csv(path, index=False)
 
     def table(self, model: Model, seed: int | None = None) -> pd.DataFrame:
-        """The prediction table of `model` for one of `seeds`, or the mean over seeds.
-
-        Raises ValueError for a model or a seed that is not there.
-        """
+        """`model`'s prediction table for one of `seeds`, or the mean over them; else ValueError."""
         given = self._of(model)
         if seed is None:
             values = given.mean(0)
@@ -169,10 +163,7 @@ class Predictions:
         return replace(self, probabilities=chosen, seeds=tuple(seeds))
 
     def __or__(self, other: "Predictions") -> "Predictions":
-        """The models of both, on the same clips, in the clip order of the first.
-
-        Raises ValueError if clips, labels or seeds differ.
-        """
+        """The models of both, in the first's clip order; ValueError if anything else differs."""
         first, second = next(iter(self.probabilities)), next(iter(other.probabilities))
         _check_labels(first, pd.Index(self.label_set), second, pd.Index(other.label_set))
         _check_names(first, pd.Index(self.names), second, pd.Index(other.names))
@@ -192,9 +183,9 @@ class Predictions:
         return replace(self, probabilities=means, seeds=(0,))
 
     def seeing(self, table: pd.DataFrame) -> "Predictions":
-        """The same, with `seen` from a bool table: a row a clip name, a column a model.
+        """The same, with `seen` from a bool table, a row a clip and a column a model.
 
-        Raises ValueError for clips that have no row in it.
+        Raises ValueError for clips without a row.
         """
         if missing := [name for name in self.names if name not in table.index]:
             raise ValueError(f"not said which models see {_listed(missing)}")
@@ -211,16 +202,13 @@ class Predictions:
         return self._of(model).argmax(-1)
 
     def known(self, truth: pd.Series) -> "Predictions":
-        """The clips whose label `truth` (labels by clip name) knows, in its order.
-
-        Raises ValueError if it knows none.
-        """
+        """The clips whose label `truth` (by clip name) knows, in its order; ValueError for none."""
         there = set(self.names)
         names = [name for name in truth.index[truth.notna()] if name in there]
         if not names:
             raise ValueError(
                 f"none of the {len(self.names)} clips has a true label; they are "
-                f"{_listed(self.names)}, the labels' clips {_listed(list(truth.index))}"
+                f"{_listed(self.names)}, those of the labels {_listed(list(truth.index))}"
             )
         return self.select(names)
 

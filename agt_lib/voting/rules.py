@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 
 from agt_lib.corpora.labels import EMOTIONS
+from agt_lib.evaluation.paper import AGT, BASELINE
 from agt_lib.evaluation.predictions import Predictions, Stage
 from agt_lib.voting.priors import corrected
 
-VOICE, BASELINE, AGT = "voice", "baseline", "AGT"
+VOICE = "voice"
 MODELS = (VOICE, BASELINE, AGT)
 """The three that vote: HuBERT alone, the baseline's fusion, AGT (section 2.3)."""
 
