@@ -41,11 +41,10 @@ class CorpusError(ValueError):
 
     def __init__(self, source: str, problems: Sequence[Problem]):
         self.problems = list(problems)
-        lines = [f"  {problem}" for problem in self.problems[:SHOWN]]
-        if len(self.problems) > SHOWN:
-            lines.append(f"  ... and {len(self.problems) - SHOWN} more")
-        count = f"{len(self.problems)} problem{'s' * (len(self.problems) > 1)}"
-        super().__init__("\n".join([f"{source}: {count}", *lines]))
+        n = len(self.problems)
+        lines = [f"{source}: {n} problem{'s' * (n > 1)}", *map(str, self.problems[:SHOWN])]
+        lines += [f"... and {n - SHOWN} more"] * (n > SHOWN)
+        super().__init__("\n  ".join(lines))
 
 
 @dataclass(frozen=True)
@@ -169,10 +168,15 @@ def _answer_problems(answers: pd.Series, labels: Sequence[str]) -> list[Problem]
         for name in answers.index[answers.index.duplicated()].unique()
     ]
     for name, label in answers.items():
-        if (emotion := normalise(label)) is not None and emotion not in labels:
-            message = f"unknown emotion {label!r}; expected one of {', '.join(labels)}"
-            found.append(Problem(f"answer for {name!r}", "emotion", message))
+        found += _label_problems(f"answer for {name!r}", label, labels)
     return found
+
+
+def _label_problems(where: str, label: object, labels: Sequence[str]) -> list[Problem]:
+    if normalise(label) in (None, *labels):
+        return []
+    message = f"unknown emotion {label!r}; expected one of {', '.join(labels)}"
+    return [Problem(where, "emotion", message)]
 
 
 def _row_problems(
@@ -192,10 +196,7 @@ def _row_problems(
             given = "the split is empty" if pd.isna(row.split) else f"{row.split!r} is no split"
             message = f"{given}; expected one of {', '.join(SPLITS)}"
             found.append(Problem(place, "split", message))
-        emotion = normalise(row.emotion)
-        if emotion is not None and emotion not in labels:
-            message = f"unknown emotion {row.emotion!r}; expected one of {', '.join(labels)}"
-            found.append(Problem(place, "emotion", message))
+        found += _label_problems(place, row.emotion, labels)
         for column in ("video", "audio"):
             path = getattr(row, column)
             if check_files and path is not None and not _is_file(path):

@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from agt_lib.corpora.corpus import Corpus, CorpusError, Problem, build
-from agt_lib.corpora.tables import read_named
+from agt_lib.corpora.tables import read_parts
 
 LABELLED = "video-labeled"
 UNLABELLED = "video-unlabeled-with-test2noise"
@@ -56,14 +56,10 @@ def load(root: str | Path) -> Corpus:
     if missing:
         raise CorpusError(source, missing)
 
-    problems: list[Problem] = []
-    tables = {}
     columns = {LABELS: ["discrete"], TRANSCRIPTS: ["chinese"], CANDIDATES: []}
     if (root / REFERENCE).exists():
         columns[REFERENCE] = ["discrete"]
-    for part, asked in columns.items():
-        tables[part], found = read_named(root / part, asked, f"{part} ")
-        problems += found
+    tables, problems = read_parts(root, columns)
     if any(table is None for table in tables.values()):
         raise CorpusError(source, problems)
     labelled, unlabelled = (_clips(root / folder, problems) for folder in (LABELLED, UNLABELLED))

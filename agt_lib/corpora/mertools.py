@@ -17,7 +17,7 @@ import pandas as pd
 
 from agt_lib.corpora.corpus import Corpus, CorpusError, Problem, build
 from agt_lib.corpora.labels import EMOTIONS
-from agt_lib.corpora.tables import read_named
+from agt_lib.corpora.tables import read_parts
 from agt_lib.workspace.kept import digest
 
 LABELS = "label-disdim.csv"
@@ -36,16 +36,14 @@ def load(root: str | Path, labels: Sequence[str] = EMOTIONS) -> Corpus:
     """
     root = Path(root).absolute()
     source = f"MERTools features at {root}"
-    labelled, problems = read_named(root / LABELS, ["discrete"], f"{LABELS} ")
-    answers = None
-    if (root / REFERENCE).exists():
-        answers, found = read_named(root / REFERENCE, ["discrete"], f"{REFERENCE} ")
-        problems += found
+    parts = [LABELS, *[REFERENCE] * (root / REFERENCE).exists()]
+    tables, problems = read_parts(root, dict.fromkeys(parts, ["discrete"]))
+    labelled, answers = tables[LABELS], tables.get(REFERENCE)
     folders = feature_folders(root)
     if not folders:
         message = f"none in {root / 'features'} or {root}; expected one ending {ENDINGS}"
         problems.append(Problem("features", "folder", message))
-    if labelled is None or (answers is None and (root / REFERENCE).exists()):
+    if any(table is None for table in tables.values()):
         raise CorpusError(source, problems)
 
     columns = labelled.reindex(columns=["discrete", "speaker"])

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -92,6 +92,15 @@ def read_rows(
             problems.append(Problem(place_of_header, column, message))
     table = pd.DataFrame.from_dict(rows, orient="index", columns=header, dtype=object)
     return table.loc[:, ~table.columns.duplicated() & (table.columns != "")], problems
+
+
+def read_parts(
+    root: Path, parts: Mapping[str, Sequence[str]]
+) -> tuple[dict[str, pd.DataFrame | None], list[Problem]]:
+    """`read_named` for each of the files `parts` of `root`, with its columns: tables by file."""
+    read = {part: read_named(root / part, columns, f"{part} ") for part, columns in parts.items()}
+    problems = [problem for _, found in read.values() for problem in found]
+    return {part: table for part, (table, _) in read.items()}, problems
 
 
 def read_named(
