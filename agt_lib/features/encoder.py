@@ -5,7 +5,7 @@ To add one: a file with a class like `Encoder`, and a line in `ENCODERS`.
 B clips of a batch, T frames or tokens of a clip, D features.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from inspect import Parameter, signature
 from typing import Any, Protocol
@@ -123,6 +123,20 @@ def batches(
         batch.append(position)
     if batch:
         yield batch
+
+
+def in_batches(
+    encode: Callable[[list[np.ndarray]], np.ndarray],
+    items: Sequence[np.ndarray],
+    budget: int,
+    *,
+    equal_length: bool = False,
+) -> np.ndarray:
+    """What `encode` makes of `items`, called on one of their `batches` at a time: (B, D)."""
+    lengths, rows = [len(item) for item in items], {}
+    for batch in batches(lengths, budget, equal_length=equal_length):
+        rows |= zip(batch, encode([items[i] for i in batch]), strict=True)
+    return np.stack([rows[i] for i in range(len(items))])
 
 
 def reason(error: Exception) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedConfig, PreTrainedModel, Wav2Vec2FeatureExtractor
 
 from agt_lib.corpora.media import MAX_SECONDS, SAMPLE_RATE
@@ -17,7 +18,7 @@ from agt_lib.features.checkpoint import Checkpoint, check_layers, sum_layers
 from agt_lib.features.encoder import (
     LAST_FOUR,
     CheckpointError,
-    batches,
+    in_batches,
     load_waveform,
     mean_rows,
 )
@@ -91,25 +92,17 @@ class HubertEncoder:
 
     def encode(self, items: list[np.ndarray]) -> np.ndarray:
         """Features of each waveform, float32 (B, D)."""
-        samples = [len(item) for item in items]
-        frames: list[np.ndarray] = [np.empty(0)] * len(items)
-        for batch in batches(samples, BATCH_SAMPLES, equal_length=self._equal_length):
-            states = self._hidden_states([items[i] for i in batch])
-            for i, clip in zip(batch, states, strict=True):
-                frames[i] = clip
-        return mean_rows(frames)
+        return in_batches(self._means, items, BATCH_SAMPLES, equal_length=self._equal_length)
 
     @cached_property
     def _network(self) -> PreTrainedModel:
         return self._checkpoint.network(self._config, self._dtype).to(self._device)
 
     @torch.inference_mode()
-    def _hidden_states(self, waveforms: list[np.ndarray]) -> list[np.ndarray]:
-        """The summed layers of each waveform, (T, D) without padding."""
+    def _means(self, waveforms: list[np.ndarray]) -> np.ndarray:
+        """The summed layers, averaged over each waveform's frames: float32 (B, D)."""
         lengths = torch.tensor([len(waveform) for waveform in waveforms])
-        values = torch.nn.utils.rnn.pad_sequence(
-            [torch.from_numpy(waveform) for waveform in waveforms], batch_first=True
-        )  # (B, S)
+        values = pad_sequence([torch.from_numpy(w) for w in waveforms], batch_first=True)  # (B, S)
         mask = torch.arange(values.shape[1]) < lengths[:, None]  # (B, S)
         output = self._network(
             values.to(self._device, self._dtype),
@@ -118,7 +111,7 @@ class HubertEncoder:
         )
         states = sum_layers(output, self._layers).cpu().numpy()  # (B, T, D)
         frames = self._network._get_feat_extract_output_lengths(lengths).tolist()
-        return [clip[:length] for clip, length in zip(states, frames, strict=True)]
+        return mean_rows([clip[:n] for clip, n in zip(states, frames, strict=True)])
 
 
 def sees_padding(config: PreTrainedConfig) -> bool:

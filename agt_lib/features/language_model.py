@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
@@ -21,7 +22,7 @@ from transformers.models.auto.modeling_auto import (
 from agt_lib.corpora.media import MediaError
 from agt_lib.features import baichuan, layerwise
 from agt_lib.features.checkpoint import Checkpoint, check_layers, sum_layers
-from agt_lib.features.encoder import LAST_FOUR, CheckpointError, batches, mean_rows
+from agt_lib.features.encoder import LAST_FOUR, CheckpointError, in_batches, mean_rows
 from agt_lib.workspace.machine import pick_device, pick_precision
 
 STREAMED_TEXTS, STREAMED_TOKENS = 2_000, 100_000
@@ -109,14 +110,16 @@ class CausalLMEncoder:
 
     def encode(self, items: list[np.ndarray]) -> np.ndarray:
         """Features of each text, float32 (B, D)."""
-        if self.streams:
-            return self._encode_streamed(items)
-        tokens: list[np.ndarray] = [np.empty(0)] * len(items)
-        for batch in batches([len(item) + len(self._sink) for item in items], BATCH_TOKENS):
-            states = self._hidden_states([items[i] for i in batch])
-            for i, clip in zip(batch, states, strict=True):
-                tokens[i] = clip
-        return mean_rows(tokens)
+        texts = [np.array([*self._sink, *item]) for item in items]
+        if not self.streams:
+            return in_batches(self._means, texts, BATCH_TOKENS)
+        model = layerwise.StreamedModel(self._checkpoint, self._config, self._dtype, self._device)
+
+        def means(part: list[np.ndarray]) -> np.ndarray:
+            skip = len(self._sink)
+            return layerwise.mean_states(model, part, self._layers, skip, BATCH_TOKENS)
+
+        return in_batches(means, texts, STREAMED_TOKENS)
 
     def _read_tokenizer(self) -> Any:
         if self._config.model_type != baichuan.MODEL_TYPE:
@@ -151,24 +154,14 @@ class CausalLMEncoder:
     def _network(self) -> PreTrainedModel:
         return self._checkpoint.network(self._config, self._dtype).to(self._device)
 
-    def _encode_streamed(self, items: list[np.ndarray]) -> np.ndarray:
-        """As `encode`, layer by layer."""
-        model = layerwise.StreamedModel(self._checkpoint, self._config, self._dtype, self._device)
-        texts = [np.array([*self._sink, *item]) for item in items]
-        values = np.zeros((len(texts), self.dim), np.float32)
-        for part in batches([len(text) for text in texts], STREAMED_TOKENS):
-            values[part] = layerwise.mean_states(
-                model, [texts[i] for i in part], self._layers, len(self._sink), BATCH_TOKENS
-            )
-        return values
-
     @torch.inference_mode()
-    def _hidden_states(self, items: list[np.ndarray]) -> list[np.ndarray]:
-        """The summed layers of each text's own tokens, (T, D) without sink and padding."""
-        ids = [torch.tensor([*self._sink, *item]) for item in items]
-        lengths = torch.tensor([len(row) for row in ids])
+    def _means(self, texts: list[np.ndarray]) -> np.ndarray:
+        """The summed layers, averaged over each text's own tokens without sink: float32 (B, D)."""
+        lengths = torch.tensor([len(text) for text in texts])
         # Padded on the right, where no earlier token of a causal model can see it.
-        padded = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True)  # (B, T)
+        padded = pad_sequence(
+            [torch.from_numpy(text) for text in texts], batch_first=True
+        )  # (B, T)
         mask = torch.arange(padded.shape[1]) < lengths[:, None]  # (B, T)
         output = self._network(
             input_ids=padded.to(self._device),
@@ -178,7 +171,7 @@ class CausalLMEncoder:
         )
         states = sum_layers(output, self._layers).cpu().numpy()  # (B, T, D)
         start = len(self._sink)
-        return [row[start:length] for row, length in zip(states, lengths.tolist(), strict=True)]
+        return mean_rows([row[start:n] for row, n in zip(states, lengths.tolist(), strict=True)])
 
 
 def is_causal_lm(config: PreTrainedConfig) -> bool:

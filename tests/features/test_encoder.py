@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from agt_lib.features.encoder import batches, mean_rows
+from agt_lib.features import encoder
+from agt_lib.features.encoder import CheckpointError, batches, build, mean_rows
 
 LENGTHS = [3, 10, 4, 10, 1, 4, 25]
 
@@ -31,3 +32,41 @@ def test_features_are_means_over_each_clips_own_frames(count):
     assert values.dtype == np.float32
     # Frames (0, 1), (2, 3), ... up to i: the mean is (i, i + 1).
     np.testing.assert_array_equal(values, [[i, i + 1] for i in range(count)])
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("whisper", "unknown encoder 'whisper'; expected one of opensmile, clip"),
+        ("hubert", "names no model; expected hubert:"),
+        ("causal_lm:", "names no model; expected causal_lm:"),
+        ("opensmile:large", "opensmile takes no model"),
+    ],
+)
+def test_a_specification_that_names_nothing_is_refused(spec, message):
+    with pytest.raises(ValueError, match=message):
+        build(spec)
+
+
+def test_options_reach_the_encoder(speech_checkpoint):
+    encoder = build(f"hubert:{speech_checkpoint()}", layers=[-1])
+    assert encoder.fingerprint["layers"] == [5]
+
+
+def test_smollm2_missing_names_the_command_that_makes_it():
+    with pytest.raises(CheckpointError, match="Run: make model"):
+        build("smollm2")
+
+
+def test_an_encoder_of_ones_own_is_one_line_of_the_dict(monkeypatch):
+    monkeypatch.setitem(encoder.ENCODERS, "own", f"{__name__}:Own")
+    assert build("own:large", width=3).arguments == ("large", 3)
+    with pytest.raises(ValueError, match="encoder 'own' names no model; expected own:"):
+        build("own")
+
+
+class Own:
+    """What a user writes: the model first, then options."""
+
+    def __init__(self, model, width=1):
+        self.arguments = (model, width)
