@@ -8,7 +8,6 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import PlaceHolderLayoutEngine
 
@@ -17,10 +16,17 @@ from agt_lib.workspace import kept
 
 WIDTH, HEIGHT = 3.4, 2.5
 """Inches: a column of ACM's two-column layout."""
-SIZE, INK, QUIET = 6.5, "#222222", "#666666"
-"""The font's size in points at the size of print, and the colours of writing."""
-FONT = {"family": "DejaVu Sans", "math_fontfamily": "dejavusans"}
-"""Named, because matplotlib ships it: a machine's own fonts have other widths."""
+INK, QUIET = "#222222", "#666666"
+STYLE = {
+    "font.family": "DejaVu Sans",  # matplotlib ships it: a machine's own fonts have other widths
+    "font.size": 6.5,  # points, at the size of print
+    "axes.labelsize": "medium", "xtick.labelsize": "medium", "ytick.labelsize": "medium",
+    "legend.fontsize": "medium", "text.color": INK, "axes.labelcolor": INK,
+    "xtick.color": INK, "ytick.color": INK, "axes.edgecolor": INK, "axes.linewidth": 0.6,
+    "xtick.major.size": 0, "ytick.major.size": 2, "ytick.major.width": 0.6,
+    "xtick.major.pad": 2, "ytick.major.pad": 2,
+    "axes.spines.top": False, "axes.spines.right": False, "text.parse_math": False,
+}  # fmt: skip
 NOTE_WIDTH, AXIS_WIDTH = 64, 44
 """Letters in a line of the small print, and of labels side by side before they are tilted."""
 COLUMNS = ("label", "train", "probed", "probed_low", "probed_high", "submissions")
@@ -70,6 +76,7 @@ def paper_caption(prior: pd.DataFrame) -> str:
     )
 
 
+@plt.rc_context(STYLE)
 def draw(prior: pd.DataFrame, note: str) -> Figure:
     """Bars of train and probed shares by label, their ratio above, marks for other estimates.
 
@@ -79,52 +86,47 @@ def draw(prior: pd.DataFrame, note: str) -> Figure:
     """
     shares = with_ratio(prior)
     known = [column for column in (*BARS, *MARKS) if column in shares and shares[column].any()]
-    percent = 100 * shares[known]
-    figure = _page()
+    percent, places = 100 * shares[known], np.arange(len(shares))
+    # matplotlib takes a missing engine for the style's one once a figure was saved
+    still = PlaceHolderLayoutEngine(adjust_compatible=True, colorbar_gridspec=True)
+    figure = plt.figure(figsize=(WIDTH, HEIGHT), layout=still)
     lines = textwrap.wrap(note, NOTE_WIDTH)
-    figure.text(
-        0.99, 0.015, "\n".join(lines), ha="right", va="bottom", fontsize=SIZE,
-        color=QUIET, linespacing=1.2, parse_math=False, **FONT,
-    )  # fmt: skip
+    below = {"ha": "right", "va": "bottom", "color": QUIET, "linespacing": 1.2}
+    figure.text(0.99, 0.015, "\n".join(lines), **below)
     tilted = sum(map(len, shares.index)) > AXIS_WIDTH
     bottom = (0.26 + 0.115 * len(lines) + 0.3 * tilted) / HEIGHT
     top = 0.91 if len(known) < 4 else 0.86
     axis = figure.add_axes((0.125, bottom, 0.865, top - bottom))
-    places = np.arange(len(shares))
     for side, (column, (title, colour)) in zip((-1, 1), BARS.items(), strict=True):
         if column in known:
             axis.bar(places + side * 0.2, percent[column], 0.38, color=colour, label=title, lw=0)
     if "probed" in known:
         ends = 100 * (shares[["probed_low", "probed_high"]].sub(shares["probed"], axis=0)).abs()
-        axis.errorbar(
-            places + 0.2, percent["probed"], yerr=ends.T.to_numpy(), fmt="none",
-            ecolor=INK, elinewidth=0.8,
-        )  # fmt: skip
+        bars = {"fmt": "none", "ecolor": INK, "elinewidth": 0.8}
+        axis.errorbar(places + 0.2, percent["probed"], yerr=ends.T.to_numpy(), **bars)
     marks = [column for column in MARKS if column in known]
     for i, column in enumerate(marks):
         title, marker, colour = MARKS[column]
-        across = places + 0.2 + 0.13 * (i - (len(marks) - 1) / 2)
         axis.plot(
-            across, percent[column], marker, color=colour, label=title, markersize=3.6,
-            markeredgecolor="white", markeredgewidth=0.5, zorder=3, clip_on=False,
+            places + 0.2 + 0.13 * (i - (len(marks) - 1) / 2), percent[column], marker,
+            color=colour, label=title, markersize=3.6, markeredgecolor="white",
+            markeredgewidth=0.5, zorder=3, clip_on=False,
         )  # fmt: skip
     tops = percent.max(axis=1)
-    for place, top, row in zip(places, tops, shares.itertuples(), strict=True):
+    for place, height, row in zip(places, tops, shares.itertuples(), strict=True):
         if np.isfinite(row.ratio):
-            axis.annotate(
-                f"×{row.ratio:.2f}", (place, top), (0, 5.5), textcoords="offset points",
-                ha="center", fontsize=SIZE, color=INK,
-                weight="bold" if row.shifted else "normal", **FONT,
-            )  # fmt: skip
-    _dress(axis, shares.index, tops.max(), 30 if tilted else 0)
-    titles = [title for title, *_ in (BARS | MARKS).values()]
-    drawn = sorted(
-        zip(*axis.get_legend_handles_labels(), strict=True), key=lambda d: titles.index(d[1])
-    )
+            above = {"textcoords": "offset points", "ha": "center"}
+            weight = "bold" if row.shifted else "normal"
+            axis.annotate(f"×{row.ratio:.2f}", (place, height), (0, 5.5), weight=weight, **above)
+    axis.set(xlim=(-0.55, len(shares) - 0.45), ylim=(0, 1.13 * tops.max()))
+    turned = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if tilted else {}
+    axis.set_xticks(places, shares.index, **turned)
+    axis.set_ylabel("share of clips, %", labelpad=2)
+    drawn = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+    titles = [title for title, *_ in (BARS | MARKS).values() if title in drawn]
     figure.legend(
-        *zip(*drawn, strict=True), loc="upper center", ncols=3, frameon=False, handlelength=1.2,
-        columnspacing=1.4, labelspacing=0.25, borderaxespad=0.2,
-        prop={"family": FONT["family"], "size": SIZE},
+        [drawn[title] for title in titles], titles, loc="upper center", ncols=3, frameon=False,
+        handlelength=1.2, columnspacing=1.4, labelspacing=0.25, borderaxespad=0.2,
     )  # fmt: skip
     return figure
 
@@ -149,23 +151,3 @@ def save(
     for folder in folders:
         for ending, content in files.items():
             kept.write_atomic(Path(folder) / f"{name}.{ending}", content)
-
-
-def _page() -> Figure:
-    """An empty figure that no layout engine moves."""
-    # matplotlib takes a missing engine for the style's one once a figure was saved
-    still = PlaceHolderLayoutEngine(adjust_compatible=True, colorbar_gridspec=True)
-    return plt.figure(figsize=(WIDTH, HEIGHT), layout=still)
-
-
-def _dress(axis: Axes, labels: pd.Index, highest: float, tilt: float) -> None:
-    """Axes in the fonts and line widths of print."""
-    font = {"fontsize": SIZE, "color": INK} | FONT
-    axis.set(xlim=(-0.55, len(labels) - 0.45), ylim=(0, 1.13 * highest))
-    turned = {"rotation": tilt, "ha": "right", "rotation_mode": "anchor"} if tilt else {}
-    axis.set_xticks(range(len(labels)), labels, **font, **turned)
-    axis.set_ylabel("share of clips, %", labelpad=2, **font)
-    axis.tick_params(length=2, width=0.6, pad=2, labelsize=SIZE, labelfontfamily=FONT["family"])
-    axis.tick_params(axis="x", length=0)
-    axis.spines[["left", "bottom"]].set_linewidth(0.6)
-    axis.spines[["top", "right"]].set_visible(False)

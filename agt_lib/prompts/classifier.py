@@ -3,7 +3,6 @@
 N clips, K folds, C labels.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,20 +22,20 @@ NGRAMS = (1, 4)
 """Characters: they need no word boundaries, which Chinese does not write."""
 
 
-@dataclass(frozen=True)
 class ClassifierRanker:
     """Ranks labels by the probabilities of a classifier of character n-grams, cross-fitted.
 
     It stands in for the paper's GPT-4 (section 2.1) if there is none. Nothing is chosen on labels:
-    `strength` is scikit-learn's default C.
+    logistic regression has scikit-learn's default strength.
     """
 
-    strength: float = 1.0
+    def __repr__(self) -> str:
+        return "logistic regression on character n-grams"
 
     @property
     def fingerprint(self) -> dict[str, Any]:
         """What decides the rankings beside the corpus, JSON-able."""
-        return {"ranker": "classifier", "version": VERSION, "strength": self.strength}
+        return {"ranker": "classifier", "version": VERSION, "ngrams": list(NGRAMS)}
 
     def rank(self, corpus: Corpus, folds: pd.Series) -> Rankings:
         """Rank the clips of `corpus`; `folds` numbers the fold of each labelled clip.
@@ -80,6 +79,6 @@ class ClassifierRanker:
             )
         model = make_pipeline(
             TfidfVectorizer(analyzer="char", ngram_range=NGRAMS, sublinear_tf=True),
-            LogisticRegression(C=self.strength, max_iter=2000),
+            LogisticRegression(max_iter=2000),
         )
         return model.fit(texts.to_numpy(dtype=object), emotions.to_numpy(dtype=object))
