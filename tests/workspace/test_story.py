@@ -103,3 +103,9 @@ def test_parameters_that_a_notebook_was_given_are_said_and_its_own_are_not(
         kept.write_manifest(folders[x], {"settings": {"own": {"x": x}}}, 0.0)
     assert story.departures({"01_test": folders[1]}) == ""
     assert "01_test with x=3" in story.departures({"01_test": folders[3]})
+
+
+def test_a_notebook_with_a_letter_runs_after_that_of_its_number():
+    names = [path.stem for path in story.notebooks()]
+    place = names.index("07_vote")
+    assert names[place : place + 3] == ["07_vote", "07b_vote_maps", "08_paper_figures"]
