@@ -35,12 +35,13 @@ class ArrayModels:
     index: pd.Index
     labels: tuple
 
-    def score(self) -> pd.DataFrame:
-        """Out-of-fold WAF in per cent, one line: waf, waf_low, waf_high (95 %), seed_sd, accuracy.
+    def score(self) -> pd.Series:
+        """Out-of-fold scores in per cent: waf, waf_low, waf_high (95 %), seed_sd, accuracy, ...
 
         Intervals are over the speakers if they were given and are at least five, else over clips.
         """
-        return tables.scores(self.result.out_of_fold, self.data.truth, self.data.speakers)
+        found = tables.scores(self.result.out_of_fold, self.data.truth, self.data.speakers)
+        return found.iloc[0].rename("out of fold")
 
     @property
     def out_of_fold(self) -> pd.DataFrame:

@@ -27,7 +27,7 @@ def fitted():
 
 
 def test_the_score_is_the_out_of_fold_one_and_says_its_interval(fitted):
-    (line,) = fitted.score().to_dict("records")
+    line = fitted.score()
     assert line["waf"] > 80
     assert line["waf_low"] <= line["waf"] <= line["waf_high"]
     assert (line["clips"], line["seeds"], line["interval_over"]) == (N, 2, "speakers")
