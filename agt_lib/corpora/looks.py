@@ -23,7 +23,7 @@ def choose(corpus: Corpus, n: int = 6, seed: int = 0) -> list[str]:
 
 
 def clips(corpus: Corpus, names: Sequence[str], n_frames: int = 6) -> list[dict[str, Any]]:
-    """What `plots.clips` draws of each clip: `title`, `frames`, `waveform` and `text`.
+    """What `clip_pictures.clips` draws of each clip: `title`, `frames`, `waveform` and `text`.
 
     What can't be decoded is None, and the title says so.
     """

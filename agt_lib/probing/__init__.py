@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "estimates": [
-            "betrayed",
+            "revealed",
             "distances",
             "estimate",
             "estimate_groups",

@@ -162,8 +162,8 @@ def distances(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(gaps | {"submissions": pd.Series(cost, known.columns)})
 
 
-def betrayed(answers: pd.Series, labels: Sequence[str] = EMOTIONS) -> pd.DataFrame:
-    """What leaderboards of every metric and one to four digits betray of `answers`, by clip name.
+def revealed(answers: pd.Series, labels: Sequence[str] = EMOTIONS) -> pd.DataFrame:
+    """What leaderboards of every metric and one to four digits reveal of `answers`, by clip name.
 
     Columns metric, digits, solutions (sets of counts that fit, the number of clips being known;
     1 is unique) and widest (the widest bounds of a label's share, 0 to 1).

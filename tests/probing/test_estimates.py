@@ -7,12 +7,12 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from agt_lib.corpora.labels import EMOTIONS
 from agt_lib.probing import (
     Leaderboard,
-    betrayed,
     distances,
     estimates,
     paper_prior,
     prior_table,
     probe_leaderboard,
+    revealed,
 )
 
 NAMES = [f"clip{i}" for i in range(290)]
@@ -197,7 +197,7 @@ def test_a_distance_is_the_share_of_clips_that_would_change_their_label():
     assert found["submissions"].to_dict() == {"train": 0, "probed": 6, "em_test": 0}
 
 
-def test_fewer_digits_betray_less():
-    table = betrayed(ANSWERS).set_index(["metric", "digits"])["solutions"]
+def test_fewer_digits_reveal_less():
+    table = revealed(ANSWERS).set_index(["metric", "digits"])["solutions"]
     assert table["waf", 1] > table["waf", 2] > table["waf", 4] == 1
     assert table["accuracy", 1] > table["accuracy", 3] == 1
