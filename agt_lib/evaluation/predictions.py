@@ -95,8 +95,8 @@ class Predictions:
 
     @classmethod
     def from_csv(cls, path: str | Path) -> "Predictions":
-        """Read what `to_csv` wrote. Raises ValueError for a file without its columns."""
-        table = pd.read_csv(path, dtype={"name": str})
+        """Read what `to_csv` wrote, or a run's table of `long`. ValueError for other columns."""
+        table = pd.read_csv(path, dtype={"name": str}).drop(columns="corpus", errors="ignore")
         head = [c for c in ("features", "model", "seed", "name") if c in table]
         if not {"model", "seed", "name"} <= set(head) or len(head) == len(table.columns):
             raise ValueError(
@@ -153,14 +153,6 @@ class Predictions:
         """Those of `models` alone, in that order. Raises ValueError for one that is not there."""
         chosen = {model: self._of(model) for model in models}
         return replace(self, probabilities=chosen)
-
-    def of_seeds(self, seeds: Sequence[int]) -> "Predictions":
-        """Those of `seeds` alone. Raises ValueError for one that is not there."""
-        if missing := [seed for seed in seeds if seed not in self.seeds]:
-            raise ValueError(f"no seeds {missing}; there are {self.seeds}")
-        places = [self.seeds.index(seed) for seed in seeds]
-        chosen = {m: p[places] if len(p) > 1 else p for m, p in self.probabilities.items()}
-        return replace(self, probabilities=chosen, seeds=tuple(seeds))
 
     def __or__(self, other: "Predictions") -> "Predictions":
         """The models of both, in the first's clip order; ValueError if anything else differs."""

@@ -19,6 +19,7 @@ LEVEL = 0.95
 MIN_GROUPS = 5
 """With fewer speakers an interval over them says nothing; it is over clips then."""
 N_BINS = 10
+SEED = 0
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,7 @@ class Sample:
 
     @classmethod
     def of(
-        cls,
-        true: np.ndarray,
-        groups: np.ndarray | None = None,
-        *,
-        n_bootstrap: int = N_BOOTSTRAP,
-        seed: int = 0,
+        cls, true: np.ndarray, groups: np.ndarray | None = None, n_bootstrap: int = N_BOOTSTRAP
     ) -> "Sample":
         """Draw clips, or the speakers `groups` (N,) if they are at least `MIN_GROUPS`.
 
@@ -53,7 +49,7 @@ class Sample:
             groups = None
         units = np.arange(len(true)) if groups is None else pd.factorize(np.asarray(groups))[0]
         n_units = int(units.max()) + 1
-        generator = np.random.default_rng(seed)
+        generator = np.random.default_rng(SEED)
         times = generator.multinomial(n_units, np.full(n_units, 1 / n_units), size=n_bootstrap)
         weights = np.concatenate([np.ones((1, len(true))), times[:, units]])
         return cls(true, weights, "clips" if groups is None else "speakers")

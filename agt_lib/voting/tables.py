@@ -24,7 +24,7 @@ from agt_lib.voting.rules import (
     vote_shares,
 )
 
-NONE, PSEUDO, VOTE = "none", "P", "V"
+NONE, VOTE = "none", "V"
 
 
 def rule_line(sample: Sample, shares: np.ndarray, **before: np.ndarray) -> dict[str, float | str]:

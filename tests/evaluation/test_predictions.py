@@ -114,7 +114,9 @@ def some(seeds=(3, 4), names=("x", "y", "z"), models=("voice",)):
 def test_a_csv_holds_the_predictions_of_every_model_and_seed(tmp_path, models):
     written = some(models=models)
     written.to_csv(tmp_path / "predictions.csv")
-    read = Predictions.from_csv(tmp_path / "predictions.csv")
+    table = pd.read_csv(tmp_path / "predictions.csv").assign(corpus="mini")  # as `Run.table` does
+    table.to_csv(tmp_path / "of_run.csv", index=False)
+    read = Predictions.from_csv(tmp_path / "of_run.csv")
     assert (read.names, read.label_set, read.seeds) == (written.names, ("a", "b"), (3, 4))
     for model in models:
         np.testing.assert_allclose(read.probabilities[model], written.probabilities[model])
@@ -130,7 +132,6 @@ def test_a_table_is_of_one_seed_or_the_mean_of_all():
     given = some()
     tables = [given.table("voice", seed) for seed in given.seeds]
     pd.testing.assert_frame_equal(given.table("voice"), (tables[0] + tables[1]) / 2)
-    assert given.of_seeds([4]).table("voice").equals(tables[1])
     with pytest.raises(ValueError, match=r"no seed 0; there are \(3, 4\)"):
         given.table("voice", 0)
 
