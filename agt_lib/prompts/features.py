@@ -137,11 +137,5 @@ def tuned_text(
     language = language or language_of(corpus)
     if isinstance(ranker, str):
         ranker = build(ranker, language=language)
-    return ranked_features(
-        corpus,
-        rank(corpus, folds, ranker),
-        encoder,
-        template=template,
-        language=language,
-        **options,
-    )
+    options |= {"template": template, "language": language}
+    return ranked_features(corpus, rank(corpus, folds, ranker), encoder, **options)

@@ -18,15 +18,10 @@ LANGUAGES = ("zh", "en")
 TEXT_LIMIT = 2000
 """Characters of a transcript that a prompt holds. MER2024's transcripts are far below."""
 
+_ENGLISH = ("worry", "happiness", "neutral", "anger", "surprise", "sadness")
 WORDS = {
     "zh": dict(zip(PROMPT_ORDER, ("担忧", "高兴", "中性", "愤怒", "惊讶", "悲伤"), strict=True)),
-    "en": dict(
-        zip(
-            PROMPT_ORDER,
-            ("worry", "happiness", "neutral", "anger", "surprise", "sadness"),
-            strict=True,
-        )
-    ),
+    "en": dict(zip(PROMPT_ORDER, _ENGLISH, strict=True)),
 }
 
 _SYSTEM = {
