@@ -7,6 +7,8 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
+from agt_lib.evaluation.scores import check_probabilities
+
 COLDEST, HOTTEST = 0.05, 20.0
 """A temperature at either end says that the clips it was fitted on are too few or all alike."""
 SMALLEST = 1e-30
@@ -79,6 +81,5 @@ def calibrated_out_of_fold(
 
 def _checked(probabilities: np.ndarray) -> np.ndarray:
     probabilities = np.asarray(probabilities, dtype=np.float64)
-    if not (np.isfinite(probabilities).all() and (probabilities >= 0).all()):
-        raise ValueError("probabilities are finite and not negative; these hold others, or NaN")
+    check_probabilities(probabilities, "probabilities")
     return probabilities

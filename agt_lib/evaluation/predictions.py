@@ -12,9 +12,8 @@ import pandas as pd
 
 from agt_lib.corpora.labels import MISSING, to_numbers
 from agt_lib.corpora.tables import listed
+from agt_lib.evaluation.scores import check_probabilities
 
-TOLERANCE = 1e-3
-"""How far from 1 a clip's probabilities may add up: tables are saved with few digits."""
 SHOWN = 5
 
 Model = Hashable
@@ -53,20 +52,7 @@ class Predictions:
                     f"predictions are (seeds, clips, labels) with {len(self.seeds)} seeds (or "
                     f"one), {shape[0]} clips and {shape[1]} labels; got {shapes}"
                 )
-            self._check(model, given)
-
-    def _check(self, model: Model, given: np.ndarray) -> None:
-        unknown = ~np.isfinite(given).all(-1)
-        wrong = unknown | (given < 0).any(-1) | (np.abs(given.sum(-1) - 1) > TOLERANCE)
-        if wrong.any():
-            seed, clip = np.argwhere(wrong)[0]
-            what = "NaN or infinity" if unknown[seed, clip] else "no probabilities adding up to 1"
-            raise ValueError(
-                f"predictions of {model!r} hold {what}: {wrong.any(0).sum()} of "
-                f"{len(self.names)} clips, the first is {self.names[clip]!r} (seed number {seed}): "
-                f"{given[seed, clip].round(4).tolist()}. Predict these clips again or leave them "
-                "out"
-            )
+            check_probabilities(given, f"predictions of {model!r}", self.names)
 
     @classmethod
     def from_tables(

@@ -20,6 +20,8 @@ MIN_GROUPS = 5
 """With fewer speakers an interval over them says nothing; it is over clips then."""
 N_BINS = 10
 SEED = 0
+TOLERANCE = 1e-3
+"""How far from 1 a clip's probabilities may add up: tables are saved with few digits."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,23 @@ class Sample:
     def wafs(self, votes: np.ndarray) -> np.ndarray:
         """WAF in per cent of `votes` (..., N, C) on the sample and on each draw: (..., 1 + B)."""
         return 100 * weighted_waf(self.true, votes, self.weights)
+
+
+def check_probabilities(given: np.ndarray, what: str, names: Sequence[str] | None = None) -> None:
+    """Raise ValueError, naming the first clip, unless each row of `given` (..., N, C) is a
+    distribution: finite, not negative, of sum 1. Without `names` clips are named by their row."""
+    given = given.reshape(int(np.prod(given.shape[:-2])), *given.shape[-2:])
+    unknown = ~np.isfinite(given).all(-1)  # (S, N)
+    wrong = unknown | (given < 0).any(-1) | (np.abs(given.sum(-1) - 1) > TOLERANCE)
+    if wrong.any():
+        seed, row = np.argwhere(wrong)[0]
+        kind = "NaN or infinity" if unknown[seed, row] else "no probabilities adding up to 1"
+        clip = f"row {row}" if names is None else repr(names[row])
+        raise ValueError(
+            f"{what} hold {kind}: {wrong.any(0).sum()} of {given.shape[1]} clips, the first is "
+            f"{clip}: {given[seed, row].round(4).tolist()}. Predict these clips again or leave "
+            "them out"
+        )
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:

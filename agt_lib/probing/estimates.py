@@ -13,6 +13,7 @@ from scipy.optimize import nnls
 from agt_lib.corpora.labels import EMOTIONS
 from agt_lib.evaluation import paper
 from agt_lib.evaluation.calibration import fit_temperature, with_temperature
+from agt_lib.evaluation.scores import check_probabilities
 from agt_lib.probing.infer import Probed, paper_scores, probe, probe_leaderboard
 from agt_lib.probing.leaderboard import METRICS, Leaderboard
 
@@ -120,11 +121,7 @@ def _checked(name: str, posteriors: np.ndarray) -> np.ndarray:
     posteriors = np.asarray(posteriors, np.float64)
     if posteriors.ndim != 2 or not len(posteriors):
         raise ValueError(f"{name} posteriors are (clips, classes); got {posteriors.shape}")
-    if not np.isfinite(posteriors).all():
-        row = int((~np.isfinite(posteriors)).any(axis=1).argmax())
-        raise ValueError(f"{name} posteriors hold NaN or infinity, the first in row {row}")
-    if (posteriors < 0).any() or np.abs(posteriors.sum(axis=1) - 1).max() > 1e-3:
-        raise ValueError(f"{name} posteriors are probabilities: none below 0, each row sums to 1")
+    check_probabilities(posteriors, f"{name} posteriors")
     return posteriors
 
 

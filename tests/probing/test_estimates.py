@@ -146,7 +146,7 @@ class TestBadInput:
             estimates.estimate("em", broken, OUT_OF_FOLD, LABELS)
 
     def test_what_is_no_probability_is_refused(self):
-        with pytest.raises(ValueError, match="out-of-fold posteriors are probabilities"):
+        with pytest.raises(ValueError, match="out-of-fold posteriors hold no probabilities"):
             estimates.estimate("em", UNLABELLED, 2 * OUT_OF_FOLD, LABELS)
 
     def test_no_clips_are_refused(self):
