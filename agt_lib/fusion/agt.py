@@ -39,7 +39,7 @@ class SelfAttention(nn.Module):
         return q @ k.transpose(-1, -2) * self.scale, v
 
     def weights(self, scores: Tensor, valid: Tensor) -> Tensor:
-        """Softmax over the valid keys, (B, h, n, n); all zero where no key is valid."""
+        """Softmax over the valid keys, (B, h, n, n); all zero if no key is valid."""
         keys = valid[:, None, None, :]
         lowest = torch.finfo(scores.dtype).min
         return scores.masked_fill(~keys, lowest).softmax(-1) * keys
@@ -148,7 +148,7 @@ class AMF(nn.Module):
         first = self.attention.weights(scores, valid).float().mean(1)  # (B, h, n, n) -> (B, n, n)
         similarity, lonely = self.judge(first.detach(), valid)
         kept = valid & ~lonely
-        first_valid = valid & (valid.cumsum(-1) == 1)  # audio where it is there
+        first_valid = valid & (valid.cumsum(-1) == 1)  # audio if it is there
         kept = torch.where(kept.any(-1, keepdim=True), kept, first_valid)
         x = x + self.attention.attend(self.attention.weights(scores, kept), v)
         weights = kept.unsqueeze(-1).to(x.dtype)

@@ -41,7 +41,7 @@ class CrossValidated:
     models: dict[Hashable, tuple[tuple[FittedModel, ...], ...]] = field(default_factory=dict)
 
     def __or__(self, other: "CrossValidated") -> "CrossValidated":
-        """The models of both, on the same clips. Raises ValueError where clips or seeds differ."""
+        """The models of both, on the same clips. Raises ValueError if clips or seeds differ."""
         return replace(
             self,
             out_of_fold=self.out_of_fold | other.out_of_fold,
@@ -76,7 +76,7 @@ def fit_folds(
     `folds` numbers the fold, from 0, that holds out each clip of `data`; -1 marks clips that all
     models train on (see `corpora.folds.dev_fold`). `joined` are the clips of `pool` that join the
     training, by seed and fold. With `keep` every fitted model is kept on disk (`fits.fit_kept`).
-    `options` are those of `train.fit_each`. Raises ValueError where `folds` misses a clip, and as
+    `options` are those of `train.fit_each`. Raises ValueError if `folds` misses a clip, and as
     `fit_each` does.
     """
     numbers = fold_numbers(data.names, folds)

@@ -25,8 +25,8 @@ class FusionData:
     """N clips, their features by modality (in the order audio, video, text) and their labels.
 
     `features` are float32 (N, D); `present` (N, M) bool follows their order. `labels` (N,) number
-    the label set, -1 where missing. `groups` (N,) are speakers, or None where they are not known
-    for every clip. Raises ValueError where these disagree, or where a value that is present is not
+    the label set, -1 if missing. `groups` (N,) are speakers, or None if they are not known
+    for every clip. Raises ValueError if these disagree, or if a value that is present is not
     finite.
     """
 
@@ -153,7 +153,7 @@ def assemble(
 ) -> FusionData:
     """Align `features` (modality -> Features) to the clips `names`; without `labels`, all missing.
 
-    Raises ValueError where two clips share a name or no modality is given.
+    Raises ValueError if two clips share a name or no modality is given.
     """
     names = tuple(names)
     if not pd.Index(names).is_unique:
@@ -203,7 +203,7 @@ class Scaler:
 def fit_scalers(data: FusionData, index: np.ndarray, scale: bool = True) -> dict[str, Scaler]:
     """One scaler per modality, fitted on the clips `index` that have it.
 
-    A modality that none of them has is left as it is, and all are where not `scale`. A feature
+    A modality that none of them has is left as it is, and all are if not `scale`. A feature
     that is constant there is only centred.
     """
     scalers = {}

@@ -16,7 +16,7 @@ ORDERS = ("standard", "layernorm_first")
 def check_dims(dims: Mapping[str, int]) -> dict[str, int]:
     """Return `dims` (modality -> feature width) in the order audio, video, text.
 
-    Raises ValueError where none is given or one is unknown.
+    Raises ValueError if none is given or one is unknown.
     """
     if not dims or not set(dims) <= set(MODALITIES):
         raise ValueError(f"modalities are one to three of {MODALITIES}; got {tuple(dims)}")

@@ -76,7 +76,7 @@ class FittedModel:
     def predict(self, data: FusionData) -> np.ndarray:
         """Class probabilities (N, C) in the order of `label_set`.
 
-        Raises ValueError where a modality is missing and FingerprintError where features were
+        Raises ValueError if a modality is missing and FingerprintError if features were
         made in another way than those of the fit.
         """
         logits = [output for output, _ in self._run(data)]
@@ -130,7 +130,7 @@ class FittedModel:
     def load(cls, folder: str | Path) -> "FittedModel":
         """Read the model in `folder` (`data/derived/fit-*`).
 
-        Raises FileNotFoundError where no finished model lies there, and ValueError where its files
+        Raises FileNotFoundError if no finished model lies there, and ValueError if its files
         are damaged or do not belong together.
         """
         folder = Path(folder)

@@ -69,7 +69,7 @@ def _fit(
 
 
 def _matrix(data: FusionData, scalers: dict) -> np.ndarray:
-    """Standardised features side by side, (N, sum of D), zero where absent."""
+    """Standardised features side by side, (N, sum of D), zero if absent."""
     parts = []
     for modality, values in data.features.items():
         scaled = scalers[modality](values)

@@ -122,7 +122,7 @@ def scores(
 
     Out-of-fold scores are of single models on the clips of `data`; test scores of the fold models'
     average on the test clips that `answers` (labels by clip name) knows. Intervals are over the
-    speakers of `data` and `test` where they have them.
+    speakers of `data` and `test` if they have them.
     """
     parts = [
         tables.scores(predictions, truth, speakers).assign(set=place)

@@ -18,7 +18,7 @@ from agt_lib.fusion.data import FusionData, from_corpus
 from agt_lib.workspace.run import Run
 
 LLM_BUDGET = 5.0
-"""Dollars that ranking may cost where notebook 03 did not pay for it before; it sets its own."""
+"""Dollars that ranking may cost if notebook 03 did not pay for it before; it sets its own."""
 LLM_PRICES = (30.0, 60.0)
 """Dollars per million tokens in and out that this budget counts, whatever the model: GPT-4's, which
 few exceed."""
@@ -28,7 +28,7 @@ few exceed."""
 class RunData:
     """A run's labelled clips `data`, its `test` clips without labels, and the `pool`.
 
-    The pool are all unlabelled clips, test clips among them. Both are None where there are none.
+    The pool are all unlabelled clips, test clips among them. Both are None if there are none.
     `folds` number the fold that holds each labelled clip out. `features` are by modality; `tuned`
     are the modalities whose features were tuned.
     """
@@ -42,10 +42,10 @@ class RunData:
 
 
 def of_run(run: Run, corpus: Corpus, *, tuned: bool = False) -> RunData:
-    """The data of `run` on raw features or, where `tuned`, on tuned ones where there are some.
+    """The data of `run` on raw features or, if `tuned`, on tuned ones if there are some.
 
     What is missing is extracted or tuned first. A modality that no labelled clip has is left out,
-    and said. Raises ValueError where none is left.
+    and said. Raises ValueError if none is left.
     """
     folds = folds_of(corpus, run.profile.n_folds, run.profile.fold_seed)
     features, found = raw_features(run, corpus), {}
@@ -87,7 +87,7 @@ def tuned_features(
 ) -> dict[str, Features]:
     """Cross-fitted tuned features of the modalities among `specs` that can be tuned.
 
-    The face where its encoder is a CLIP; the words, with emotions ranked by `ranker` (see
+    The face if its encoder is a CLIP; the words, with emotions ranked by `ranker` (see
     `prompts.build`). Each labelled clip's come from a model that was not trained on its label; what
     none of them has is not tuned. What was made before (by notebooks 02 and 03, for one) is read.
     """

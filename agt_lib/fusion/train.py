@@ -67,15 +67,15 @@ def fit_each(
     """Fit one model per task; each is given as soon as it and those before it are fitted.
 
     A model's epoch is the best, by `config.choose_by`, on an inner fifth of its training fold
-    (stratified by emotion, grouped where `data` has groups); it trains on the rest of the fold and
+    (stratified by emotion, grouped if `data` has groups); it trains on the rest of the fold and
     keeps the weights of that epoch. Clips with none of its modalities are left out. `workers`
     processes share the tasks: by default one per core on the CPU; this process alone on a GPU, and
-    where the fits are quick (`QUICK`).
+    if the fits are quick (`QUICK`).
     Each fit runs on one thread with its own seed, so it does not depend on the workers or on the
     other tasks: the same data, task and machine give the same bits. `pool` holds the clips that
     join. Raises ValueError for training clips without a label or a fold without any of the
-    modalities, FingerprintError where the pool's features were made in another way, and
-    FloatingPointError where the loss was never finite.
+    modalities, FingerprintError if the pool's features were made in another way, and
+    FloatingPointError if the loss was never finite.
     """
     target = pick_device(device)
     for number, task in enumerate(tasks):

@@ -16,14 +16,14 @@ TARGETS = ("hard", "soft")
 class PseudoConfig:
     """Which clips join the training folds, and how.
 
-    A clip joins where all models agree and each is surer than `threshold`. What follows the rule is
+    A clip joins if all models agree and each is surer than `threshold`. What follows the rule is
     left open by the paper, or goes beyond it (`calibrate`, `precision`, `quota`).
     """
 
     threshold: float = 0.9
     """Section 2.3: softmax confidence above .9."""
     rounds: int = 3
-    """At most so many; fewer where a round would change nothing."""
+    """At most so many; fewer if a round would change nothing."""
     pool: str = "candidates"
     """"candidates": all clips of the pool, hidden test clips among them, which is transductive;
     "unlabelled": without the test clips; "test": these alone."""

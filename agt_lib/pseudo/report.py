@@ -38,7 +38,7 @@ def judged_pool(done: PseudoRounds, stage: Round, data: FusionData) -> dict[str,
 def judged_labelled(
     stage: Round, data: FusionData, *, calibrate: bool = False
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """True labels (N,) and out-of-fold probabilities (S, N, C) by model, calibrated where asked."""
+    """True labels (N,) and out-of-fold probabilities (S, N, C) by model, calibrated if asked."""
     true, folds = stage.labelled(data)
     found = stage.results.out_of_fold.probabilities
     if calibrate:
@@ -57,9 +57,9 @@ def rule(
     """What each model alone, and all together, keep above each confidence, and how rightly.
 
     `probabilities` are (R, N, C) by model; a threshold is one number or (R,), one for each of them;
-    `true` (N,) is -1 where it is not known. Columns who,
+    `true` (N,) is -1 if it is not known. Columns who,
     threshold, coverage (share of the clips that are kept), precision (share of the kept ones of
-    known truth that are right; NaN of none). `ALL` keeps where all agree and each is surer;
+    known truth that are right; NaN of none). `ALL` keeps if all agree and each is surer;
     its coverage at threshold 0 is their agreement.
     """
     kinds = {model: p[None] for model, p in probabilities.items()}
@@ -107,7 +107,7 @@ def thresholds(stage: Round, data: FusionData, config: PseudoConfig) -> np.ndarr
 
 
 def pool_truth(done: PseudoRounds, truth: pd.Series) -> np.ndarray:
-    """The numbers of the true labels of the clips that may join, (P,), -1 where not known."""
+    """The numbers of the true labels of the clips that may join, (P,), -1 if not known."""
     names = np.array(done.pool_names, dtype=object)[done.may_join]
     return to_numbers(truth.reindex(names), done.label_set)
 
@@ -162,7 +162,7 @@ def scores(
 
     Out-of-fold scores are of single models; test scores of the fold models' average, apart for test
     clips (those that `answers`, labels by clip name, know) that could join and those that could
-    not. Intervals are over speakers where `data` and `pool` have them. Columns round, set, model,
+    not. Intervals are over speakers if `data` and `pool` have them. Columns round, set, model,
     those of `tables.score_line` and of `tables.difference_line`.
     """
     sets = {OUT_OF_FOLD: (data.truth, data.speakers)}

@@ -125,8 +125,8 @@ def train(
     `fusion.train.fit_each`. Every fitted model is kept on disk: the same call loads it, and a
     killed one goes on.
 
-    Raises ValueError where there is no clip to join, where the pool holds labelled clips of `data`,
-    or where the options of `config` can't be met (see `fold_temperatures`, `fold_thresholds`).
+    Raises ValueError if there is no clip to join, if the pool holds labelled clips of `data`,
+    or if the options of `config` can't be met (see `fold_temperatures`, `fold_thresholds`).
     """
     allowed = may_join(config, data, pool, test_names, outside)
     for model in configs.values():
@@ -206,7 +206,7 @@ def fold_models(
     pool: np.ndarray,
     config: PseudoConfig,
 ) -> np.ndarray:
-    """One seed's fold models on the pool, (K, P, C), calibrated where `config` asks for it.
+    """One seed's fold models on the pool, (K, P, C), calibrated if `config` asks for it.
 
     `out_of_fold` (n, C) are the same models' on the clips that each holds out, of labels `true`.
     """
@@ -231,7 +231,7 @@ def _who(selected: pd.DataFrame, seed: int) -> list[list]:
 
 
 def _stacked(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The tables below one another; the columns of the first where all are empty."""
+    """The tables below one another; the columns of the first if all are empty."""
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 

@@ -55,8 +55,8 @@ def may_join(
 ) -> np.ndarray:
     """Which clips of `pool` `config.pool` lets join, (P,) bool.
 
-    Raises ValueError where there is none, where `pool` is not told apart from test clips though it
-    must be, and where labelled clips stand in it.
+    Raises ValueError if there is none, if `pool` is not told apart from test clips though it
+    must be, and if labelled clips stand in it.
     """
     names = np.array(() if pool is None else pool.names, dtype=object)
     if both := set(names) & set(data.names):
@@ -95,10 +95,10 @@ def fold_thresholds(
     """One threshold per fold, (K,): the lowest above which enough is right, on the other folds.
 
     Of the labelled clips that the other folds hold out, and that would join (all models agree, each
-    surer than the threshold), a share of at least `precision` is right. `NEVER` where no ten clips
+    surer than the threshold), a share of at least `precision` is right. `NEVER` if no ten clips
     are so. A fold's threshold is computed without its labels. One weak dependence remains: the
     other folds' models were trained on them. `out_of_fold` are probabilities (N, C) by model,
-    `folds` (N,) the fold that holds each clip out, -1 where none does. Raises ValueError for a
+    `folds` (N,) the fold that holds each clip out, -1 if none does. Raises ValueError for a
     single fold.
     """
     n_folds = int(folds.max()) + 1

@@ -60,7 +60,7 @@ def before_and_after(
 ) -> dict[str, Stage]:
     """The stages "none" and "P": before pseudo-labels and after their last round.
 
-    Of the pool's clips `names`, or out of fold where None. `seen` is the table of `visible`; all
+    Of the pool's clips `names`, or out of fold if None. `seen` is the table of `visible`; all
     models see all clips without.
     """
     stages = {}
@@ -82,7 +82,7 @@ def estimated_prior(
     `estimate` takes posteriors of the pool (K P, C), out-of-fold ones (N, C) and their labels (N,),
     as `probing.estimates.estimate` does. The mean over seeds. It costs no submission, and is the
     pool's prior, not the test's. Only for the round without pseudo-labels: later models were
-    trained on clips of the pool, so their posteriors there are not those of clips they never saw.
+    trained on clips of the pool, so their posteriors there are not those of new clips.
     Raises ValueError for a later round, and as `estimate` does.
     """
     if len(fitted.selected):
