@@ -18,6 +18,8 @@ from matplotlib.patches import Arc, Circle, FancyArrowPatch, FancyBboxPatch, Rec
 from matplotlib.path import Path as Line
 from matplotlib.text import Text
 
+from agt_lib.evaluation.palette import INK, MODALITY_COLOURS
+
 COLUMN, DOUBLE_COLUMN = 3.4, 7.0
 """Widths in inches of a column and of a page's text, as ACM's two-column layout has them."""
 
@@ -26,10 +28,6 @@ SMALL, BODY, TITLE = 6.5, 7.0, 7.5
 
 FONT = {"family": "DejaVu Sans", "math_fontfamily": "dejavusans"}
 """Named, because matplotlib ships it: a machine's own fonts would not fit the boxes."""
-
-INK, QUIET = "#222222", "#666666"
-MODALITIES = {"audio": "#0072b2", "video": "#e69f00", "text": "#009e73"}
-"""Okabe and Ito's; in grey the letters A, V, T tell them apart."""
 
 DPI = 300
 SAME_BYTES = {"pdf.fonttype": 42, "svg.hashsalt": "figure"}  # 42: fonts as TrueType
@@ -194,7 +192,7 @@ def main(figure: Figure, name: str, caption: str) -> None:
 def frames(canvas: Canvas, box: Box) -> None:
     """Three frames behind one another, a face on the first."""
     side, step = 0.72 * box.height, 0.14 * box.height
-    colour = MODALITIES["video"]
+    colour = MODALITY_COLOURS["video"]
     left = box.centre[0] - (side + 2 * step) / 2
     for i in (2, 1, 0):
         canvas.axes.add_patch(
@@ -220,7 +218,7 @@ def sound(canvas: Canvas, box: Box) -> None:
     xs = np.linspace(box.x + 0.12 * box.width, box.x + 0.88 * box.width, len(heights))
     middle = box.centre[1]
     canvas.axes.vlines(
-        xs, middle - heights, middle + heights, color=MODALITIES["audio"], linewidth=1.3
+        xs, middle - heights, middle + heights, color=MODALITY_COLOURS["audio"], linewidth=1.3
     )
 
 
@@ -230,7 +228,7 @@ def words(canvas: Canvas, box: Box) -> None:
         y = box.y + box.height * (0.86 - 0.24 * row)
         canvas.axes.plot(
             [box.x + 0.18 * box.width, box.x + box.width * (0.18 + 0.64 * share)], [y, y],
-            color=MODALITIES["text"], linewidth=1.6, solid_capstyle="round",
+            color=MODALITY_COLOURS["text"], linewidth=1.6, solid_capstyle="round",
         )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import drawing
 from drawing import Box, Canvas
 
 HEIGHT = 4.0
-VOICE, FACE, WORDS = (drawing.MODALITIES[m] for m in ("audio", "video", "text"))
+VOICE, FACE, WORDS = (drawing.MODALITY_COLOURS[m] for m in ("audio", "video", "text"))
 FIRST = Box(0.04, 1.84, 6.92, 2.12)
 SECOND = Box(0.04, 0.04, 6.92, 1.66)
 

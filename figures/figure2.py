@@ -10,7 +10,7 @@ import drawing
 from drawing import Box, Canvas
 
 HEIGHT = 4.3
-FACE, WORDS = drawing.MODALITIES["video"], drawing.MODALITIES["text"]
+FACE, WORDS = drawing.MODALITY_COLOURS["video"], drawing.MODALITY_COLOURS["text"]
 FIRST = Box(0.04, 2.2, 3.32, 2.06)
 SECOND = Box(0.04, 0.04, 3.32, 2.04)
 

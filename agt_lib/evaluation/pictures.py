@@ -9,16 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, told apart by colour-blind readers; grey for neutral.
-COLOURS = {
-    "neutral": "#8c8c8c",
-    "angry": "#d55e00",
-    "happy": "#e69f00",
-    "sad": "#0072b2",
-    "worried": "#cc79a7",
-    "surprise": "#009e73",
-}
-LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c8c8c")
+from agt_lib.evaluation.palette import EMOTION_COLOURS, LINES
 
 
 def use_style() -> None:
@@ -46,7 +37,7 @@ def stacked(tables: Mapping[str, pd.DataFrame], key: str) -> pd.DataFrame:
 
 def colour(label: str, labels: Sequence[str]) -> str:
     """The colour of an emotion; other label sets take the line colours in turn."""
-    return COLOURS.get(label) or LINES[list(labels).index(label) % len(LINES)]
+    return EMOTION_COLOURS.get(label) or LINES[list(labels).index(label) % len(LINES)]
 
 
 def panels(

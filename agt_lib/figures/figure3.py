@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import PlaceHolderLayoutEngine
 
 from agt_lib.corpora.labels import NOTICEABLE
+from agt_lib.evaluation.palette import BLUE, GREEN, INK, QUIET, VERMILION
 from agt_lib.workspace import kept
 
 WIDTH, HEIGHT = 3.4, 2.5
 """Inches: a column of ACM's two-column layout."""
-INK, QUIET = "#222222", "#666666"
 STYLE = {
     "font.family": "DejaVu Sans",  # matplotlib ships it: a machine's own fonts have other widths
     "font.size": 6.5,  # points, at the size of print
@@ -32,11 +32,11 @@ NOTE_WIDTH, AXIS_WIDTH = 64, 44
 COLUMNS = ("label", "train", "probed", "probed_low", "probed_high", "submissions")
 """What notebook 06 leaves in any case; the columns of `MARKS` where they are known."""
 
-BARS = {"train": ("training set", "#b5b5b5"), "probed": ("test set, probed", "#0072b2")}
+BARS = {"train": ("training set", "#b5b5b5"), "probed": ("test set, probed", BLUE)}
 MARKS = {
-    "true_test": ("test set, true", "D", "#222222"),
-    "em_test": ("EM estimate", "^", "#d55e00"),
-    "bbse_test": ("BBSE estimate", "s", "#009e73"),
+    "true_test": ("test set, true", "D", INK),
+    "em_test": ("EM estimate", "^", VERMILION),
+    "bbse_test": ("BBSE estimate", "s", GREEN),
 }
 
 
