@@ -7,10 +7,11 @@ Stage 1 is sections 2.1 and 2.2 of the paper (features, CBT, AMF), stage 2 secti
 from matplotlib.figure import Figure
 
 import drawing
+from agt_lib.evaluation.palette import INK, MODALITY_COLOURS, QUIET
 from drawing import Box, Canvas
 
 HEIGHT = 4.0
-VOICE, FACE, WORDS = (drawing.MODALITY_COLOURS[m] for m in ("audio", "video", "text"))
+VOICE, FACE, WORDS = (MODALITY_COLOURS[m] for m in ("audio", "video", "text"))
 FIRST = Box(0.04, 1.84, 6.92, 2.12)
 SECOND = Box(0.04, 0.04, 6.92, 1.66)
 
@@ -53,7 +54,7 @@ def _features(page: Canvas) -> list[Box]:
         token = page.box(
             Box(2.52, y - 0.14, 0.28, 0.28), letter, colour, drawing.TITLE, weight="bold"
         )
-        page.text((2.66, y - 0.225), width, size=drawing.SMALL, color=drawing.QUIET)
+        page.text((2.66, y - 0.225), width, size=drawing.SMALL, color=QUIET)
         page.arrow((0.96, y), encoder.left())
         page.arrow(encoder.right(), token.left())
         tokens.append(token)
@@ -85,9 +86,7 @@ def _fusion(page: Canvas, face: Box, voice: Box, words: Box) -> None:
             drawing.BODY, weight="bold",
         )  # fmt: skip
         if zeroed:
-            page.axes.plot(
-                *zip(token.left(0), token.right(1), strict=True), color=drawing.INK, lw=0.8
-            )
+            page.axes.plot(*zip(token.left(0), token.right(1), strict=True), color=INK, lw=0.8)
     page.arrow(plus.right(), amf.left())
 
     head = page.frame(Box(6.32, 2.56, 0.54, 0.72))

@@ -7,10 +7,11 @@ the paper's figure shows is not in its text.
 from matplotlib.figure import Figure
 
 import drawing
+from agt_lib.evaluation.palette import MODALITY_COLOURS
 from drawing import Box, Canvas
 
 HEIGHT = 4.3
-FACE, WORDS = drawing.MODALITY_COLOURS["video"], drawing.MODALITY_COLOURS["text"]
+FACE, WORDS = MODALITY_COLOURS["video"], MODALITY_COLOURS["text"]
 FIRST = Box(0.04, 2.2, 3.32, 2.06)
 SECOND = Box(0.04, 0.04, 3.32, 2.04)
 
