@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from huggingface_hub import model_info
+from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
-from transformers.utils import logging
+from transformers.utils import cached_file, logging
 
-from agt_lib.features.encoder import CheckpointError, reason
+from agt_lib.features.encoder import CheckpointError, mean_rows, reason
 from agt_lib.workspace import paths
 from agt_lib.workspace.kept import digest, file_digest
 
@@ -63,8 +65,7 @@ class Checkpoint:
         for folder in (path, paths.models() / str(model).replace("/", "--")):
             if folder.is_dir():
                 found = cls(folder.resolve().name, folder.resolve())
-                with found.reading("weights"):
-                    found.weight_files()
+                found.read(find_weights, "weights")
                 return found
         if path.suffix == ".gguf" or not HUB_NAME.fullmatch(str(model)):
             raise CheckpointError(
@@ -116,7 +117,7 @@ class Checkpoint:
             ignore_mismatched_sizes=True,  # to say which, below
         )
         self.check_fit(config, report["missing_keys"], report["unexpected_keys"])
-        self.check_shapes((name, there, here) for name, there, here in report["mismatched_keys"])
+        self.check_shapes(report["mismatched_keys"])
         return model.eval().requires_grad_(False)
 
     def check_fit(
@@ -156,14 +157,9 @@ class Checkpoint:
             return str(config._commit_hash)
         if self.gguf_file:
             return file_digest(self.folder / self.gguf_file)
-        parts = [self.folder / name for name in PREPROCESSING]
-        files = [*self.weight_files(), *(part for part in parts if part.is_file())]
-        return digest({file.name: file_digest(file) for file in files})
-
-    def weight_files(self) -> list[Path]:
-        """The files of the folder's weights; raises as `find_weights`."""
-        files, _ = find_weights(lambda name: p if (p := self.folder / name).is_file() else None)
-        return list(files.values())
+        weights, _ = find_weights(self.folder)
+        files = [*weights.values(), *(self.folder / name for name in PREPROCESSING)]
+        return digest({file.name: file_digest(file) for file in files if file.is_file()})
 
     def _ask_hub(self) -> None:
         # Asked once and briefly: transformers itself would retry for 20 seconds offline.
@@ -183,11 +179,9 @@ class Checkpoint:
 
     @property
     def _where(self) -> str:
-        return (
-            self.name
-            if self.folder is None
-            else paths.relative(self.folder / (self.gguf_file or ""))
-        )
+        if self.folder is None:
+            return self.name
+        return paths.relative(self.folder / (self.gguf_file or ""))
 
     @property
     def _place(self) -> str:
@@ -203,21 +197,27 @@ class Checkpoint:
         )
 
 
-def find_weights(file: Callable[[str], Path | None]) -> tuple[dict[str, Path], dict[str, str]]:
+def find_weights(
+    model: str | Path, *, local_files_only: bool = False, **_: Any
+) -> tuple[dict[str, Path], dict[str, str]]:
     """The files of weights by name, none or several; and each tensor's, where an index says it.
 
-    `file` finds a file by its name. Raises ValueError for a damaged index, and FileNotFoundError
-    where one of the files that it names is missing.
+    `model` is a folder or a name on the hub. Raises ValueError for a damaged index, and
+    FileNotFoundError where one of the files that it names is missing.
     """
+
+    def file(name: str) -> Path | None:
+        missing_is_none = {"_raise_exceptions_for_missing_entries": False}
+        found = cached_file(model, name, local_files_only=local_files_only, **missing_is_none)
+        return None if found is None else Path(found)
+
     first = next((found for name in WEIGHTS if (found := file(name))), None)
     if first is None or first.suffix != ".json":
         return {first.name: first} if first else {}, {}
     try:
         shards = dict(json.loads(first.read_bytes())["weight_map"])
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{first.name} is damaged: it has no weight_map that can be read"
-        ) from error
+        raise ValueError(f"{first.name} is damaged: no weight_map in it can be read") from error
     files = {shard: file(shard) for shard in sorted(set(shards.values()))}
     if missing := [shard for shard, path in files.items() if path is None]:
         raise FileNotFoundError(
@@ -240,15 +240,26 @@ def check_layers(layers: Sequence[int], config: PreTrainedConfig) -> tuple[int, 
     return tuple(sorted(layer % states for layer in layers))
 
 
-def sum_layers(output: Any, layers: Sequence[int]) -> torch.Tensor:
-    """The sum of a model's hidden states over `layers`, float32 (B, T, D).
+def padded(items: Sequence[np.ndarray | torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Items (T, ...) of different length as one (B, T, ...), zeros behind, and a mask (B, T).
 
-    The last one is `last_hidden_state`, after the model's final normalisation: transformers 5
-    gives speech models' `hidden_states[-1]` before it, transformers 4 and the field's features
-    have it after.
+    The mask is True on an item's own elements.
     """
-    states = (*output.hidden_states[:-1], output.last_hidden_state)
-    return torch.stack([states[layer].float() for layer in layers]).sum(dim=0)
+    lengths = torch.tensor([len(item) for item in items])
+    values = pad_sequence([torch.as_tensor(item) for item in items], batch_first=True)
+    return values, torch.arange(values.shape[1]) < lengths[:, None]
+
+
+def mean_layers(output: Any, layers: Sequence[int], own: Sequence[slice]) -> np.ndarray:
+    """The sum of a model's hidden states over `layers`, averaged over each item's `own` part of T.
+
+    States (B, T, D) give float32 (B, D). The last layer is `last_hidden_state`, after the model's
+    final normalisation: transformers 5 gives speech models' `hidden_states[-1]` before it,
+    transformers 4 and the field's features have it after.
+    """
+    every = (*output.hidden_states[:-1], output.last_hidden_state)
+    states = torch.stack([every[layer].float() for layer in layers]).sum(dim=0).cpu().numpy()
+    return mean_rows([item[part] for item, part in zip(states, own, strict=True)])
 
 
 @contextmanager

@@ -65,16 +65,11 @@ class Source:
             name = f"{architecture}/{file.name}"
         else:
             published = get_pretrained_cfg(architecture, weights)
-            known = ", ".join(open_clip.list_pretrained_tags_by_model(architecture)) or "none"
-            if not weights:
-                raise ValueError(
-                    f"clip model {model!r} names no weights; expected {architecture}/WEIGHTS, a "
-                    f"tag or a file. open_clip knows: {known}"
-                )
             if not published:
+                known = ", ".join(open_clip.list_pretrained_tags_by_model(architecture)) or "none"
                 raise CheckpointError(
-                    f"{weights}: neither a file nor weights that open_clip knows for "
-                    f"{architecture}; it knows: {known}"
+                    f"clip model {model!r}: its weights {weights!r} are neither a file nor a tag "
+                    f"that open_clip knows for {architecture}; it knows: {known}"
                 )
             folder = paths.models() / f"{architecture}-{weights}"
             if folder.is_dir():
@@ -87,10 +82,12 @@ class Source:
     @classmethod
     def _in_folder(cls, folder: Path) -> "Source":
         where = paths.relative(folder.resolve())
-        expected = f"expected a folder with {CONFIG} and {WEIGHTS[0]}"
-        if not (folder / CONFIG).is_file():
-            found = "no such folder" if not folder.is_dir() else f"no {CONFIG} in it"
-            raise CheckpointError(f"{where}: {found}; {expected}. {_advice(folder)}")
+        weights = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
+        if weights is None or not (folder / CONFIG).is_file():
+            raise CheckpointError(
+                f"{where}: no such folder, or it lacks {CONFIG} or weights "
+                f"({' or '.join(WEIGHTS)}). {_advice(folder)}"
+            )
         try:
             content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
             config = content["model_cfg"]
@@ -99,9 +96,6 @@ class Source:
             raise CheckpointError(
                 f"{where}/{CONFIG}: not a configuration of open_clip ({error!r}). {_advice(folder)}"
             ) from error
-        weights = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
-        if weights is None:
-            raise CheckpointError(f"{where}: no {' or '.join(WEIGHTS)} in it. {_advice(folder)}")
         return cls(folder.resolve().name, f"{LOCAL}{folder}", config, preprocessing, weights)
 
     def network(self, dtype: torch.dtype) -> torch.nn.Module:
@@ -138,8 +132,8 @@ class ClipEncoder:
     Frames are segment centres, preprocessed as open_clip does for evaluation. `precision`: auto
     (bfloat16 where it is native), float32 or bfloat16.
 
-    Raises CheckpointError (missing, damaged or another architecture; weights are read at the
-    first `encode`) and ValueError (unknown architecture, no weights named).
+    Raises CheckpointError (weights missing, unknown, damaged or of another architecture; they are
+    read at the first `encode`) and ValueError (unknown architecture).
     """
 
     modality = "video"
@@ -168,10 +162,7 @@ class ClipEncoder:
             "weights": file_digest(self._source.weights),
             "n_frames": n_frames,
             "pooling": "mean",
-            "preprocessing": {
-                key: list(value) if isinstance(value, tuple) else value
-                for key, value in vars(self._source.preprocessing).items()
-            },
+            "preprocessing": vars(self._source.preprocessing),
             "precision": str(self._dtype).removeprefix("torch."),
         }
 

@@ -96,11 +96,12 @@ def extract(
     takes no more.
     """
     clips, modality = corpus.clips, encoder.modality
-    sources = _sources(clips, modality)
+    sources = clips["audio"].fillna(clips["video"]) if modality == "audio" else clips[modality]
     keys = {name: key_of(name, source, modality) for name, source in sources.dropna().items()}
     fingerprint = fingerprint_of(encoder)
     shards = Shards(paths.features() / f"{modality}-{fingerprint}")
     found = shards.read(list(keys.values()))
+    ledger_at = paths.relative(shards.folder / LEDGER)
 
     def failures() -> pd.DataFrame:
         """The ledger's rows about these clips as they are now."""
@@ -108,8 +109,7 @@ def extract(
         return ledger[ledger["key"].isin(set(keys.values()) - found.keys())]
 
     def check() -> None:
-        where = paths.relative(shards.folder / LEDGER)
-        check_share(failures(), len(keys), max_failures, modality, where)
+        check_share(failures(), len(keys), max_failures, modality, ledger_at)
 
     def missing() -> list[str]:
         ledger = failures()
@@ -123,13 +123,8 @@ def extract(
             todo = missing()
             shards.forget([keys[name] for name in todo])
             check()
-            bar = progress_bar(
-                len(keys),
-                f"{modality} features",
-                "clip",
-                shown=progress,
-                done=len(keys) - len(todo),
-            )
+            done, title = len(keys) - len(todo), f"{modality} features"
+            bar = progress_bar(len(keys), title, "clip", shown=progress, done=done)
             parts = _loaded(encoder, clips.loc[todo], _shard_size(encoder))
             with bar, closing(parts):
                 for part in parts:
@@ -168,22 +163,15 @@ def _row(clip: Clip, modality: str) -> dict[str, str]:
     if source is None:
         expected, given = " or ".join(SOURCES[modality]), ", ".join(row) or "none of them"
         raise ValueError(f"this encoder reads {expected}; the clip {dict(clip)} has {given}")
-    if source != "text" and not Path(row[source]).expanduser().is_file():
-        raise FileNotFoundError(f"no such file: {row[source]}")
-    return row | ({} if source == "text" else {source: str(Path(row[source]).expanduser())})
+    if source != "text":
+        row[source] = str(Path(row[source]).expanduser())
+        if not Path(row[source]).is_file():
+            raise FileNotFoundError(f"no such file: {row[source]}")
+    return row
 
 
 def _shard_size(encoder: Encoder) -> int:
     return getattr(encoder, "shard_size", None) or SHARD_SIZES[encoder.modality]
-
-
-def _sources(clips: pd.DataFrame, modality: str) -> pd.Series:
-    """The words or the file that each clip's features come from, or missing."""
-    first, *others = SOURCES[modality]
-    sources = clips[first]
-    for column in others:
-        sources = sources.fillna(clips[column])
-    return sources
 
 
 def key_of(name: str, source: str, modality: str) -> str:
@@ -232,10 +220,7 @@ def _encode(encoder: Encoder, items: list[Any]) -> list[np.ndarray | MediaError]
         return [error] if len(items) == 1 else [_encode(encoder, [item])[0] for item in items]
     kind, expected = type(encoder).__name__, (len(readable), encoder.dim)
     if values.shape != expected:
-        raise ValueError(
-            f"{kind}.encode returned values of shape {values.shape}; expected {expected} for "
-            f"{len(readable)} clips"
-        )
+        raise ValueError(f"{kind}.encode returned shape {values.shape}; expected {expected}")
     bad = MediaError("encode", f"{kind} returned NaN or infinity")
     encoded = iter(row if np.isfinite(row).all() else bad for row in values.astype(np.float32))
     return [item if isinstance(item, MediaError) else next(encoded) for item in items]

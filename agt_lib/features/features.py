@@ -1,7 +1,7 @@
 """Features of clips in memory: a matrix, the clips' names and which of them are present."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -31,14 +31,11 @@ class Features:
     failures: pd.DataFrame = field(default_factory=no_failures)
 
     def __post_init__(self) -> None:
-        if self.values.shape[0] != len(self.names) or self.present.shape != (len(self.names),):
+        n = len(self.names)
+        if self.values.ndim != 2 or len(self.values) != n or self.present.shape != (n,):
             raise ValueError(
-                f"{self.modality} features: {len(self.names)} names, values of shape "
-                f"{self.values.shape}, present of shape {self.present.shape}: these must agree"
-            )
-        if self.values.ndim != 2:
-            raise ValueError(
-                f"{self.modality} features: values of shape {self.values.shape}; expected (N, D)"
+                f"{self.modality} features: {n} names, values of shape {self.values.shape}, present"
+                f" of shape {self.present.shape}; expected (N, D) and (N,) for N names"
             )
         index = pd.Index(self.names)
         if not index.is_unique:
@@ -65,11 +62,5 @@ class Features:
         unknown = [(name, "select", reason) for name in np.array(names, dtype=object)[~known]]
         kept = self.failures[self.failures["name"].isin(names)]
         failures = pd.concat([kept, pd.DataFrame(unknown, columns=list(FAILURE_COLUMNS))])
-        return Features(
-            self.modality,
-            tuple(names),
-            values,
-            present,
-            self.fingerprint,
-            failures.astype("str").reset_index(drop=True),
-        )
+        failures = failures.astype("str").reset_index(drop=True)
+        return replace(self, names=tuple(names), values=values, present=present, failures=failures)

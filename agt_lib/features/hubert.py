@@ -10,18 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedConfig, PreTrainedModel, Wav2Vec2FeatureExtractor
 
 from agt_lib.corpora.media import MAX_SECONDS, SAMPLE_RATE
-from agt_lib.features.checkpoint import Checkpoint, check_layers, sum_layers
-from agt_lib.features.encoder import (
-    LAST_FOUR,
-    CheckpointError,
-    in_batches,
-    load_waveform,
-    mean_rows,
-)
+from agt_lib.features.checkpoint import Checkpoint, check_layers, mean_layers, padded
+from agt_lib.features.encoder import LAST_FOUR, CheckpointError, in_batches, load_waveform
 from agt_lib.workspace.machine import pick_device, pick_precision
 
 TYPES = ("hubert", "wav2vec2", "wavlm", "data2vec-audio")
@@ -101,17 +94,14 @@ class HubertEncoder:
     @torch.inference_mode()
     def _means(self, waveforms: list[np.ndarray]) -> np.ndarray:
         """The summed layers, averaged over each waveform's frames: float32 (B, D)."""
-        lengths = torch.tensor([len(waveform) for waveform in waveforms])
-        values = pad_sequence([torch.from_numpy(w) for w in waveforms], batch_first=True)  # (B, S)
-        mask = torch.arange(values.shape[1]) < lengths[:, None]  # (B, S)
+        values, mask = padded(waveforms)  # (B, S) both
         output = self._network(
             values.to(self._device, self._dtype),
             attention_mask=None if mask.all() else mask.to(self._device),
             output_hidden_states=True,
         )
-        states = sum_layers(output, self._layers).cpu().numpy()  # (B, T, D)
-        frames = self._network._get_feat_extract_output_lengths(lengths).tolist()
-        return mean_rows([clip[:n] for clip, n in zip(states, frames, strict=True)])
+        n_frames = self._network._get_feat_extract_output_lengths(mask.sum(dim=1))
+        return mean_layers(output, self._layers, [slice(n) for n in n_frames.tolist()])
 
 
 def sees_padding(config: PreTrainedConfig) -> bool:

@@ -7,12 +7,10 @@ import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
@@ -21,8 +19,8 @@ from transformers.models.auto.modeling_auto import (
 
 from agt_lib.corpora.media import MediaError
 from agt_lib.features import baichuan, layerwise
-from agt_lib.features.checkpoint import Checkpoint, check_layers, sum_layers
-from agt_lib.features.encoder import LAST_FOUR, CheckpointError, in_batches, mean_rows
+from agt_lib.features.checkpoint import Checkpoint, check_layers, mean_layers, padded
+from agt_lib.features.encoder import LAST_FOUR, CheckpointError, in_batches
 from agt_lib.workspace.machine import pick_device, pick_precision
 
 STREAMED_TEXTS, STREAMED_TOKENS = 2_000, 100_000
@@ -70,7 +68,11 @@ class CausalLMEncoder:
         self._dtype = pick_precision(precision, self._device)
         self._checkpoint = Checkpoint.find(model)
         self._config = self._checkpoint.config("a causal language model", is_causal_lm)
-        self._tokenizer = self._read_tokenizer()
+        is_baichuan = self._config.model_type == baichuan.MODEL_TYPE
+        tokenizer = baichuan.BaichuanTokenizer if is_baichuan else AutoTokenizer
+        self._tokenizer = self._checkpoint.read(tokenizer.from_pretrained, "tokenizer")
+        if is_baichuan:
+            baichuan.check(self._config, self._tokenizer, self._checkpoint.name)
         self._sink = [self._sink_token()] if sink else []
         text = self._config.get_text_config()
         self._layers = check_layers(layers, text)
@@ -116,18 +118,9 @@ class CausalLMEncoder:
         model = layerwise.StreamedModel(self._checkpoint, self._config, self._dtype, self._device)
 
         def means(part: list[np.ndarray]) -> np.ndarray:
-            skip = len(self._sink)
-            return layerwise.mean_states(model, part, self._layers, skip, BATCH_TOKENS)
+            return layerwise.mean_states(model, part, self._layers, len(self._sink), BATCH_TOKENS)
 
         return in_batches(means, texts, STREAMED_TOKENS)
-
-    def _read_tokenizer(self) -> Any:
-        if self._config.model_type != baichuan.MODEL_TYPE:
-            return self._checkpoint.read(AutoTokenizer.from_pretrained, "tokenizer")
-        read = baichuan.BaichuanTokenizer.from_pretrained
-        tokenizer = self._checkpoint.read(read, "tokenizer")
-        baichuan.check(self._config, tokenizer, self._checkpoint.name)
-        return tokenizer
 
     def _streams(self, wanted: bool | None) -> bool:
         possible = layerwise.can_stream(self._config) and self._checkpoint.gguf_file is None
@@ -137,18 +130,19 @@ class CausalLMEncoder:
                 f"layers are streamed of {', '.join(layerwise.ARCHITECTURES)}, all of one kind, "
                 f"from safetensors or .bin files"
             )
-        if wanted is None and possible:
-            return layerwise.must_stream(self._config, self._dtype, self._device)
-        return bool(wanted)
+        if wanted is None:
+            sizes = self._config, self._dtype, self._device
+            return possible and layerwise.exceeds_memory(*sizes)
+        return wanted
 
     def _sink_token(self) -> int:
-        for token in (self._tokenizer.bos_token_id, self._tokenizer.eos_token_id):
-            if token is not None:
-                return token
-        raise CheckpointError(
-            f"{self._checkpoint.name}: its tokenizer has no BOS and no EOS token to use as a sink; "
-            f"use sink=False"
-        )
+        bos, eos = self._tokenizer.bos_token_id, self._tokenizer.eos_token_id
+        if bos is None and eos is None:
+            raise CheckpointError(
+                f"{self._checkpoint.name}: its tokenizer has no BOS and no EOS token to use as a "
+                f"sink; use sink=False"
+            )
+        return eos if bos is None else bos
 
     @cached_property
     def _network(self) -> PreTrainedModel:
@@ -157,29 +151,21 @@ class CausalLMEncoder:
     @torch.inference_mode()
     def _means(self, texts: list[np.ndarray]) -> np.ndarray:
         """The summed layers, averaged over each text's own tokens without sink: float32 (B, D)."""
-        lengths = torch.tensor([len(text) for text in texts])
         # Padded on the right, where no earlier token of a causal model can see it.
-        padded = pad_sequence(
-            [torch.from_numpy(text) for text in texts], batch_first=True
-        )  # (B, T)
-        mask = torch.arange(padded.shape[1]) < lengths[:, None]  # (B, T)
+        ids, mask = padded(texts)  # (B, T) both
         output = self._network(
-            input_ids=padded.to(self._device),
+            input_ids=ids.to(self._device),
             attention_mask=mask.long().to(self._device),
             output_hidden_states=True,
             use_cache=False,
         )
-        states = sum_layers(output, self._layers).cpu().numpy()  # (B, T, D)
-        start = len(self._sink)
-        return mean_rows([row[start:n] for row, n in zip(states, lengths.tolist(), strict=True)])
+        own = [slice(len(self._sink), len(text)) for text in texts]
+        return mean_layers(output, self._layers, own)
 
 
 def is_causal_lm(config: PreTrainedConfig) -> bool:
     """Whether the configuration is of a decoder; BERT and its kind see both sides."""
     kind = config.model_type
-    known = kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or kind == baichuan.MODEL_TYPE
-    return (
-        known
-        and kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
-        and not getattr(config, "is_encoder_decoder", False)
-    )
+    causal = kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or kind == baichuan.MODEL_TYPE
+    sees_both = kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    return causal and not sees_both and not getattr(config, "is_encoder_decoder", False)

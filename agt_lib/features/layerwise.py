@@ -13,7 +13,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,9 @@ from accelerate import init_empty_weights
 from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.rnn import pad_sequence
-from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
-from transformers.utils import cached_file
+from transformers import AutoModel, PreTrainedConfig
 
-from agt_lib.features.checkpoint import WEIGHTS, Checkpoint, find_weights
+from agt_lib.features.checkpoint import WEIGHTS, Checkpoint, find_weights, padded
 from agt_lib.features.encoder import batches
 from agt_lib.workspace.progress import bar as progress_bar
 
@@ -45,10 +42,8 @@ def can_stream(config: PreTrainedConfig) -> bool:
     return config.model_type in ARCHITECTURES and len(set(kinds)) == 1
 
 
-def must_stream(config: PreTrainedConfig, dtype: torch.dtype, device: torch.device) -> bool:
-    """Whether the model can be streamed and its weights, in `dtype`, exceed what memory is free."""
-    if not can_stream(config):
-        return False
+def exceeds_memory(config: PreTrainedConfig, dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether the model's weights, in `dtype`, take more than the memory that is free."""
     free = psutil.virtual_memory().available
     if device.type == "cuda":
         free = min(free, torch.cuda.mem_get_info(device)[0])  # weights pass through both
@@ -57,67 +52,48 @@ def must_stream(config: PreTrainedConfig, dtype: torch.dtype, device: torch.devi
 
 
 def parameter_shapes(config: PreTrainedConfig) -> dict[str, tuple[int, ...]]:
-    """Every parameter of a model without its head; `config` is of one that `can_stream`."""
-    shapes = {}
-    for name, parameter in _one_layer(config, torch.float32).named_parameters():
-        numbers = range(config.num_hidden_layers) if name.startswith(_layer(0)) else [0]
-        for number in numbers:
-            shapes[name.replace(_layer(0), _layer(number))] = tuple(parameter.shape)
-    return shapes
+    """The shape of every parameter of a model without its head; takes no memory."""
+    with torch.device("meta"):
+        parameters = AutoModel.from_config(config).named_parameters()
+    return {name: tuple(parameter.shape) for name, parameter in parameters}
 
 
-@dataclass(frozen=True)
-class Weights:
-    """The tensors of a checkpoint: each one's name in the base model, its file, its name in there.
+Places = dict[str, tuple[Path, str]]
+"""Where a checkpoint's tensors are: by the name in the base model, the file and the name in it."""
+
+
+def find_tensors(model: str | Path, **where: Any) -> Places:
+    """The tensors of a folder or of a model's name on the hub, from safetensors, else `.bin`.
 
     What the checkpoint of a whole causal language model calls "model.layers..." is "layers..." in
-    its base model, and found under that.
+    its base model, and found under that. Raises FileNotFoundError where there are no weights, and
+    what `find_weights` raises.
     """
+    files, shards = find_weights(model, **where)
+    if not files:
+        raise FileNotFoundError(f"no weights there; expected {WEIGHTS[0]} or {WEIGHTS[2]}")
+    if not shards:
+        [whole] = files
+        with _opened(files[whole]) as (names, _read):
+            shards = dict.fromkeys(names, whole)
+    return {name.removeprefix("model."): (files[shard], name) for name, shard in shards.items()}
 
-    places: Mapping[str, tuple[Path, str]]
 
-    @classmethod
-    def find(cls, model: str | Path, *, local_files_only: bool = False, **_: Any) -> "Weights":
-        """The weights of a folder or of a model's name on the hub: safetensors, else `.bin`.
+def read_tensors(places: Places, names: Iterable[str], dtype: torch.dtype) -> dict[str, Tensor]:
+    """Copies in memory, in `dtype`, of the tensors called `names`; raises KeyError.
 
-        Raises FileNotFoundError where there are none, and what `find_weights` raises.
-        """
-
-        def file(name: str) -> Path | None:
-            found = cached_file(
-                model,
-                name,
-                local_files_only=local_files_only,
-                _raise_exceptions_for_missing_entries=False,
-            )
-            return None if found is None else Path(found)
-
-        files, shards = find_weights(file)
-        if not files:
-            raise FileNotFoundError(f"no weights there; expected {WEIGHTS[0]} or {WEIGHTS[2]}")
-        if not shards:
-            [whole] = files
-            with _opened(files[whole]) as (names, _read):
-                shards = dict.fromkeys(names, whole)
-        return cls(
-            {name.removeprefix("model."): (files[shard], name) for name, shard in shards.items()}
-        )
-
-    def read(self, names: Iterable[str], dtype: torch.dtype) -> dict[str, Tensor]:
-        """Copies in memory, in `dtype`, of the tensors called `names`; raises KeyError.
-
-        A file stays open while it is read and no longer: a page of a mapped file counts as this
-        process' memory until it is closed.
-        """
-        wanted: dict[Path, list[str]] = defaultdict(list)
-        for name in names:
-            wanted[self.places[name][0]].append(name)
-        tensors = {}
-        for path, its_names in wanted.items():
-            with _opened(path) as (_, read):
-                for name in its_names:
-                    tensors[name] = read(self.places[name][1]).to(dtype, copy=True)
-        return tensors
+    A file stays open while it is read and no longer: a page of a mapped file counts as this
+    process' memory until it is closed.
+    """
+    wanted: dict[Path, list[str]] = defaultdict(list)
+    for name in names:
+        wanted[places[name][0]].append(name)
+    tensors = {}
+    for path, its_names in wanted.items():
+        with _opened(path) as (_, read):
+            for name in its_names:
+                tensors[name] = read(places[name][1]).to(dtype, copy=True)
+    return tensors
 
 
 class StreamedModel:
@@ -135,14 +111,21 @@ class StreamedModel:
         dtype: torch.dtype,
         device: torch.device,
     ):
-        self.depth, self.width, self.dtype = config.num_hidden_layers, config.hidden_size, dtype
-        self._checkpoint, self._device = checkpoint, device
-        self._weights = checkpoint.read(Weights.find, "weights")
+        self.depth, self.width = config.num_hidden_layers, config.hidden_size
+        self._checkpoint, self._dtype, self._device = checkpoint, dtype, device
+        self._places = checkpoint.read(find_tensors, "weights")
         self._shapes = parameter_shapes(config)
-        there, here = self._weights.places.keys(), self._shapes.keys()
+        there, here = self._places.keys(), self._shapes.keys()
         checkpoint.check_fit(config, here - there, there - here)
         # A model of one layer, whose own code makes masks and positions for the states it is given.
-        self._network = _one_layer(config, dtype)
+        # Its parameters have no memory yet, its buffers do.
+        single = copy.deepcopy(config)
+        single.num_hidden_layers = 1
+        if getattr(config, "layer_types", None):
+            single.layer_types = config.layer_types[:1]
+        with init_empty_weights(include_buffers=False):
+            network = AutoModel.from_config(single, dtype=dtype)
+        self._network = network.eval().requires_grad_(False)
         self._norm, self._network.norm = self._network.norm, nn.Identity()
         for part in self._network.children():
             if next(part.parameters(), None) is None:  # the others have no memory yet
@@ -155,9 +138,9 @@ class StreamedModel:
         names = [name for name in self._shapes if name.startswith(first)]
         names += [NORM] * (stage == self.depth)
         with self._checkpoint.reading("weights"):
-            tensors = self._weights.read(names, self.dtype)
-        shapes = {name: (tensor.shape, self._shapes[name]) for name, tensor in tensors.items()}
-        self._checkpoint.check_shapes((n, a, b) for n, (a, b) in shapes.items() if a != b)
+            tensors = read_tensors(self._places, names, self._dtype)
+        shapes = [(name, tensor.shape, self._shapes[name]) for name, tensor in tensors.items()]
+        self._checkpoint.check_shapes((name, a, b) for name, a, b in shapes if a != b)
         return tensors
 
     def install(self, stage: int, tensors: Mapping[str, Tensor]) -> None:
@@ -176,10 +159,9 @@ class StreamedModel:
 
     def forward(self, states: Tensor, lengths: Sequence[int]) -> Tensor:
         """What the installed layer makes of texts of these `lengths`, one after another: (T, D)."""
-        padded = pad_sequence(states.split(list(lengths)), batch_first=True)  # (B, T, D)
-        mask = torch.arange(padded.shape[1]) < torch.tensor(lengths)[:, None]  # (B, T)
+        inputs, mask = padded(states.split(list(lengths)))  # (B, T, D) and (B, T)
         output = self._network(
-            inputs_embeds=padded.to(self._device),
+            inputs_embeds=inputs.to(self._device),
             attention_mask=mask.long().to(self._device),
             use_cache=False,
         )
@@ -220,16 +202,6 @@ def mean_states(
                         means[i] += clip[skip:].mean(0, np.float64)
                 bar.update(sum(lengths))
     return means
-
-
-def _one_layer(config: PreTrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
-    """The model with its first layer alone; parameters have no memory yet, buffers do."""
-    single = copy.deepcopy(config)
-    single.num_hidden_layers = 1
-    if getattr(config, "layer_types", None):
-        single.layer_types = config.layer_types[:1]
-    with init_empty_weights(include_buffers=False):
-        return AutoModel.from_config(single, dtype=dtype).eval().requires_grad_(False)
 
 
 def _layer(number: int) -> str:

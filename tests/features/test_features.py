@@ -56,8 +56,8 @@ def test_dim_is_the_width():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"values": np.zeros((2, 2))}, "these must agree"),
-        ({"present": np.ones(2, bool)}, "these must agree"),
+        ({"values": np.zeros((2, 2))}, r"expected \(N, D\) and \(N,\)"),
+        ({"present": np.ones(2, bool)}, r"expected \(N, D\) and \(N,\)"),
         ({"values": np.zeros((3, 2, 2))}, r"expected \(N, D\)"),
         ({"values": np.zeros(3)}, r"expected \(N, D\)"),
         ({"names": ("a", "b", "a")}, r"repeated clip names \['a'\]"),

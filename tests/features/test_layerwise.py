@@ -90,17 +90,17 @@ def test_each_weight_is_read_once_and_two_layers_are_in_memory_at_most(
     baichuan_checkpoint, monkeypatch
 ):
     encoder = CausalLMEncoder(baichuan_checkpoint(), stream=True, precision="float32")
-    read, alive, names = layerwise.Weights.read, [], []
+    read, alive, names = layerwise.read_tensors, [], []
 
-    def watched(self, wanted, dtype):
-        tensors = read(self, wanted, dtype)
+    def watched(places, wanted, dtype):
+        tensors = read(places, wanted, dtype)
         alive.append([weakref.ref(tensor) for tensor in tensors.values()])
         names.extend(tensors)
         in_memory = [stage for stage in alive if any(ref() is not None for ref in stage)]
         assert len(in_memory) <= 2
         return tensors
 
-    monkeypatch.setattr(layerwise.Weights, "read", watched)
+    monkeypatch.setattr(layerwise, "read_tensors", watched)
     encoder.encode(ITEMS)
     assert len(alive) == 6
     assert len(names) == len(set(names)) == 1 + 5 * 7 + 1  # embedding, layers, norm; no head
@@ -148,9 +148,9 @@ def test_a_stopped_extraction_goes_on_after_the_last_shard(baichuan_checkpoint, 
 
 def test_layers_behind_the_last_one_wanted_are_not_read(baichuan_checkpoint, monkeypatch):
     encoder = CausalLMEncoder(baichuan_checkpoint(), stream=True, layers=[2], precision="float32")
-    names, read = [], layerwise.Weights.read
+    names, read = [], layerwise.read_tensors
     monkeypatch.setattr(
-        layerwise.Weights, "read", lambda *a: names.extend(found := read(*a)) or found
+        layerwise, "read_tensors", lambda *a: names.extend(found := read(*a)) or found
     )
     encoder.encode(ITEMS)
     assert {name.split(".")[1] for name in names if name.startswith("layers")} == {"0", "1"}
