@@ -9,7 +9,7 @@ a stream where most don't is refused.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
@@ -53,17 +53,17 @@ def decode_audio(path: str | Path, max_seconds: float = MAX_SECONDS) -> np.ndarr
     with _open(path, "audio", max_seconds) as (container, stream):
         chunks: list[np.ndarray] = []
         samples = 0
-        for chunk in _mono(_decode(stream, _packets(container, stream, path), path)):
+        for chunk in _mono(_decode(stream, _packets(container, stream))):
             chunks.append(chunk)
             samples += len(chunk)
-            _check_length(samples / SAMPLE_RATE, max_seconds, path)
-    if samples < MIN_SECONDS * SAMPLE_RATE:
-        reason = f"{samples / SAMPLE_RATE:.3f} s of sound; at least {MIN_SECONDS} s is needed"
-        raise MediaError("length", reason, path)
-    waveform = np.concatenate(chunks)
-    if not np.isfinite(waveform).all():
-        raise MediaError("decode", "the sound holds samples that are NaN or infinite", path)
-    return np.clip(waveform, -1.0, 1.0)
+            _check_length(samples / SAMPLE_RATE, max_seconds)
+        if samples < MIN_SECONDS * SAMPLE_RATE:
+            reason = f"{samples / SAMPLE_RATE:.3f} s of sound; at least {MIN_SECONDS} s is needed"
+            raise MediaError("length", reason)
+        waveform = np.concatenate(chunks)
+        if not np.isfinite(waveform).all():
+            raise MediaError("decode", "the sound holds samples that are NaN or infinite")
+        return np.clip(waveform, -1.0, 1.0)
 
 
 def decode_frames(
@@ -81,16 +81,16 @@ def decode_frames(
     with _open(path, "video", max_seconds) as (container, stream):
         packets: list[av.Packet] = []
         start, end = np.inf, -np.inf
-        for packet in _packets(container, stream, path):
+        for packet in _packets(container, stream):
             begins = _seconds(stream, packet, len(packets))
             lasts = float((packet.duration or 0) * stream.time_base) or _interval(stream)
             start, end = min(start, begins), max(end, begins + lasts)
-            _check_length(end - start, max_seconds, path)
+            _check_length(end - start, max_seconds)
             packets.append(packet)
         centres = start + (np.arange(n_frames) + 0.5) / n_frames * (end - start)
         frames = (
             (_seconds(stream, frame, number), frame)
-            for number, frame in enumerate(_decode(stream, packets, path))
+            for number, frame in enumerate(_decode(stream, packets))
         )
         return np.stack(list(_on_show(frames, centres.tolist())))
 
@@ -99,66 +99,64 @@ def decode_frames(
 def _open(
     path: str | Path, kind: str, max_seconds: float
 ) -> Iterator[tuple[av.container.InputContainer, av.stream.Stream]]:
+    """The file and its first stream of a `kind`; what fails meanwhile is told with the path."""
     path = Path(path)
-    if not path.is_file():
-        found = "not a regular file" if path.exists() else "no such file"
-        raise MediaError("open", found, path)
-    with ExitStack() as opened:
-        try:
-            file = opened.enter_context(path.open("rb"))
-            if path.stat().st_size == 0:
-                raise MediaError("open", "the file is empty (zero bytes)", path)
-            options = {"protocol_whitelist": "none"}
-            # Tags in another encoding than UTF-8 are common and don't matter here.
-            container = opened.enter_context(
-                av.open(file, options=options, metadata_errors="replace")
-            )
-        except av.FFmpegError as error:
-            reason = f"FFmpeg can't read it as audio or video ({error.strerror})"
-            raise MediaError("open", reason, path) from error
-        except OSError as error:
-            raise MediaError(ACCESS, f"can't be opened now: {error.strerror}", path) from error
-        if container.format.name == "tty":  # FFmpeg would draw its letters
-            raise MediaError("open", "the file is text", path)
-        streams = [s for s in getattr(container.streams, kind) if not _is_cover(s)]
-        if not streams or streams[0].codec_context is None:
-            found = ", ".join(sorted({s.type for s in container.streams if not _is_cover(s)}))
-            raise MediaError("open", f"no {kind} stream; found: {found or 'none'}", path)
-        _check_length((container.duration or 0) / av.time_base, max_seconds, path)
-        # Clips are decoded side by side, so threads within one would only compete.
-        streams[0].codec_context.thread_count = 1
-        try:
+    stage = "open"
+    try:
+        if not path.is_file():
+            raise MediaError("open", "not a regular file" if path.exists() else "no such file")
+        if path.stat().st_size == 0:
+            raise MediaError("open", "the file is empty (zero bytes)")
+        options = {"protocol_whitelist": "none"}
+        # Tags in another encoding than UTF-8 are common and don't matter here.
+        with (
+            path.open("rb") as file,
+            av.open(file, options=options, metadata_errors="replace") as container,
+        ):
+            if container.format.name == "tty":  # FFmpeg would draw its letters
+                raise MediaError("open", "the file is text")
+            streams = [s for s in getattr(container.streams, kind) if not _is_cover(s)]
+            if not streams or streams[0].codec_context is None:
+                found = ", ".join(sorted({s.type for s in container.streams if not _is_cover(s)}))
+                raise MediaError("open", f"no {kind} stream; found: {found or 'none'}")
+            _check_length((container.duration or 0) / av.time_base, max_seconds)
+            # Clips are decoded side by side, so threads within one would only compete.
+            streams[0].codec_context.thread_count = 1
+            stage = "decode"
             yield container, streams[0]
-        except av.FFmpegError as error:  # of a resampler or converter: a header that can't be
-            raise MediaError("decode", f"FFmpeg gave up: {error.strerror}", path) from error
+    except MediaError as error:
+        raise MediaError(error.stage, error.reason, path) from error.__cause__
+    except av.FFmpegError as error:  # also of a resampler: a header that can't be
+        reason = f"FFmpeg can't read it as audio or video ({error.strerror})"
+        raise MediaError(stage, reason, path) from error
+    except OSError as error:
+        raise MediaError(ACCESS, f"can't be read now: {error.strerror}", path) from error
 
 
 def _is_cover(stream: av.stream.Stream) -> bool:
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
-def _check_length(seconds: float, max_seconds: float, path: str | Path) -> None:
+def _check_length(seconds: float, max_seconds: float) -> None:
     if seconds > max_seconds:
-        raise MediaError("length", f"longer than {max_seconds:g} s (max_seconds)", path)
+        raise MediaError("length", f"longer than {max_seconds:g} s (max_seconds)")
 
 
 def _packets(
-    container: av.container.InputContainer, stream: av.stream.Stream, path: str | Path
+    container: av.container.InputContainer, stream: av.stream.Stream
 ) -> Iterator[av.Packet]:
     """The stream's packets up to its end, or to where the file was cut off."""
     try:
         yield from (packet for packet in container.demux(stream) if packet.size)
     except (av.InvalidDataError, av.EOFError):
         return
-    except (av.FFmpegError, OSError) as error:
-        raise MediaError("decode", f"reading stopped: {error.strerror}", path) from error
     except IndexError as error:  # PyAV knows the streams announced at the beginning only
         reason = "damaged: a packet of a stream that was not announced"
-        raise MediaError("decode", reason, path) from error
+        raise MediaError("decode", reason) from error
 
 
 def _decode(
-    stream: av.stream.Stream, packets: Iterable[av.Packet], path: str | Path
+    stream: av.stream.Stream, packets: Iterable[av.Packet]
 ) -> Iterator[av.AudioFrame | av.VideoFrame]:
     """The frames of `packets`; raises MediaError when there are none or most don't decode."""
     decoded, damaged = 0, 0
@@ -172,7 +170,7 @@ def _decode(
         yield from frames
     if damaged >= decoded:
         reason = f"{stream.type}: {damaged} packets don't decode, {decoded} do"
-        raise MediaError("decode", reason if damaged else f"the {stream.type} is empty", path)
+        raise MediaError("decode", reason if damaged else f"the {stream.type} is empty")
 
 
 def _mono(frames: Iterable[av.AudioFrame]) -> Iterator[np.ndarray]:

@@ -53,10 +53,12 @@ def _bbse_hard(unlabelled: np.ndarray, out_of_fold: np.ndarray, labels: np.ndarr
     return _bbse(one_hot[unlabelled.argmax(1)], one_hot[out_of_fold.argmax(1)], labels)
 
 
+def _mean(unlabelled: np.ndarray, out_of_fold: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    return unlabelled.mean(0)
+
+
 METHODS = {
-    "mean": lambda unlabelled, *_: unlabelled.mean(
-        0
-    ),  # the mean posterior: no correction, what the others have to beat
+    "mean": _mean,  # of the posteriors: no correction, what the others have to beat
     "em": _em,  # Saerens, Latinne and Decaestecker 2002; wants calibrated posteriors
     "bbse": _bbse,  # Lipton, Wang and Smola 2018, the confusion matrix of posteriors
     "bbse_hard": _bbse_hard,  # the same of predicted labels
@@ -77,19 +79,22 @@ def estimate(
     """
     if method not in METHODS:
         raise ValueError(f"no method {method!r}; there are {', '.join(METHODS)}")
-    unlabelled = _checked("unlabelled", unlabelled)
-    out_of_fold = _checked("out-of-fold", out_of_fold)
-    n_classes = unlabelled.shape[1]
+    unlabelled = np.asarray(unlabelled, np.float64)
+    out_of_fold = np.asarray(out_of_fold, np.float64)
+    n_classes = unlabelled.shape[-1]
+    if unlabelled.ndim != 2 or 0 in unlabelled.shape:
+        raise ValueError(f"unlabelled posteriors are (clips, classes); got {unlabelled.shape}")
     if out_of_fold.shape != (len(labels), n_classes):
         raise ValueError(
             f"{len(labels)} labels of {n_classes} classes, out-of-fold posteriors of shape "
             f"{out_of_fold.shape}: these must agree"
         )
+    check_probabilities(unlabelled, "unlabelled posteriors")
+    check_probabilities(out_of_fold, "out-of-fold posteriors")
     if set(np.unique(labels)) != set(range(n_classes)):
         raise ValueError(
             f"labels number the classes 0 to {n_classes - 1}, each at least once; got "
-            f"{np.unique(labels).tolist()}: of a class whose share of training is zero nothing is "
-            "known"
+            f"{np.unique(labels).tolist()}"
         )
     return METHODS[method](unlabelled, out_of_fold, np.asarray(labels))
 
@@ -117,14 +122,6 @@ def estimate_groups(
     }
 
 
-def _checked(name: str, posteriors: np.ndarray) -> np.ndarray:
-    posteriors = np.asarray(posteriors, np.float64)
-    if posteriors.ndim != 2 or not len(posteriors):
-        raise ValueError(f"{name} posteriors are (clips, classes); got {posteriors.shape}")
-    check_probabilities(posteriors, f"{name} posteriors")
-    return posteriors
-
-
 def prior_table(
     labels: Sequence[str],
     train: np.ndarray,
@@ -136,13 +133,14 @@ def prior_table(
     Columns train, probed, probed_low, probed_high, count (missing where not unique), submissions
     (what probing cost, 0 without) and those of `others` (shares (C,) each).
     """
-    columns = dict.fromkeys(("probed", "probed_low", "probed_high", "count"), np.nan)
+    table = pd.DataFrame({"train": train}, index=pd.Index(labels, name="label"), dtype=float)
+    table[["probed", "probed_low", "probed_high", "count"]] = np.nan
+    table["submissions"] = 0
     if probed is not None:
-        columns = {"probed": probed.prior, "probed_low": probed.low, "probed_high": probed.high}
-        columns["count"] = probed.count_low if probed.unique else np.nan
-    columns = {"train": np.asarray(train, float)} | columns
-    columns["submissions"] = 0 if probed is None else probed.submissions
-    return pd.DataFrame(columns, index=pd.Index(labels, name="label")).assign(**(others or {}))
+        table["probed"], table["probed_low"] = probed.prior, probed.low
+        table["probed_high"], table["submissions"] = probed.high, probed.submissions
+        table["count"] = probed.count_low if probed.unique else np.nan
+    return table.assign(**(others or {}))
 
 
 def distances(table: pd.DataFrame) -> pd.DataFrame:

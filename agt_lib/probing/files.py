@@ -1,6 +1,6 @@
 """The files of a real challenge: one submission per label to upload, one table of scores to fill.
 
-Before any is uploaded: the challenge's rules may forbid it.
+Read the challenge's rules before you upload any: they may forbid it.
 """
 
 import re
@@ -17,7 +17,6 @@ from agt_lib.workspace import paths
 from agt_lib.workspace.kept import write_atomic
 
 SCORES = "scores.csv"
-COLUMNS = ("label", "file", "score", "rounding")
 
 
 def probe_challenge(
@@ -69,9 +68,9 @@ def write_submissions(folder: Path, names: Sequence[str], labels: Sequence[str])
         files[label] = submission.write(path, constant, names, labels)
     table = Path(folder) / SCORES
     if not table.exists():
-        rows = [(label, path.name, "", ROUNDINGS[0]) for label, path in files.items()]
-        content = pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(index=False)
-        write_atomic(table, content)
+        columns = {"label": list(files), "file": [path.name for path in files.values()]}
+        unfilled = pd.DataFrame(columns | {"score": "", "rounding": ROUNDINGS[0]})
+        write_atomic(table, unfilled.to_csv(index=False))
     return files
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from agt_lib.corpora.labels import EMOTIONS
 from agt_lib.corpora.tables import listed
 from agt_lib.evaluation import paper
-from agt_lib.probing.leaderboard import METRICS, ROUNDINGS, Leaderboard, PrintedScore, share
+from agt_lib.probing.leaderboard import METRICS, Leaderboard, PrintedScore, share
 
 SIZES_UP_TO = 3000
 SHOWN_SIZES = 5
@@ -129,19 +129,23 @@ def probe(
         for label in labels
         if label in scores
     }
-    bounds = _shares(given, labels, metric)
-    low, high = bounds
-    if not _sums_to_one(*bounds):
-        raise ValueError(_no_sum(given, labels, metric, bounds))
+    low, high = _shares(given, labels, metric)
+    if not _sum_to_one(low, high):
+        raise ValueError(_no_sum(given, labels, metric))
     # The same bounds where all shares together sum to one.
-    tightened = np.maximum(low, 1 - (high.sum() - high)), np.minimum(high, 1 - (low.sum() - low))
-    probed = Probed(labels, metric, given, *tightened, n)
+    bounds = np.maximum(low, 1 - (high.sum() - high)), np.minimum(high, 1 - (low.sum() - low))
     if n is None:
-        return replace(probed, sizes=tuple(_sizes(*bounds, SIZES_UP_TO)))
-    if (found := _joint(*bounds, n)) is None:
-        raise ValueError(_no_counts(given, labels, metric, bounds, n))
-    count_low, count_high, solutions = found
-    return replace(probed, count_low=count_low, count_high=count_high, solutions=solutions)
+        sizes = tuple(_sizes(low, high, SIZES_UP_TO))
+        return Probed(labels, metric, given, *bounds, sizes=sizes)
+    least, most, fits = _counts(low, high, n)
+    if not fits:
+        raise ValueError(_no_counts(given, labels, metric, n))
+    solutions = _ways(most - least, n - least.sum())
+    least, most = (
+        np.maximum(least, n - (most.sum() - most)),
+        np.minimum(most, n - (least.sum() - least)),
+    )
+    return Probed(labels, metric, given, *bounds, n, least, most, solutions)
 
 
 def probe_leaderboard(
@@ -169,13 +173,12 @@ def _check_labels(scores: Mapping, labels: Sequence[str], remaining: str | None)
         raise ValueError(f"scores of {unknown}, which are none of the labels {list(labels)}")
     if remaining is not None and (remaining not in labels or remaining in scores):
         raise ValueError(f"remaining={remaining!r} must be a label that has no score")
-    missing = [label for label in labels if label not in scores and label != remaining]
-    if missing:
-        found = f"{len(scores)} of {len(labels)} scores are given; missing: {', '.join(missing)}"
-        way_out = f", or let it follow from the sum with remaining={missing[0]!r}: then the sum "
-        way_out += "checks nothing"
-        only = len(missing) == 1 and remaining is None
-        raise ValueError(f"{found}: submit it too" + way_out * only)
+    if missing := [label for label in labels if label not in scores and label != remaining]:
+        raise ValueError(
+            f"{len(scores)} of {len(labels)} scores are given; missing: {', '.join(missing)}. "
+            f"Submit these too; one label alone may follow from the sum (for instance, "
+            f"remaining={missing[0]!r}), which then checks nothing"
+        )
 
 
 def _shares(
@@ -187,25 +190,28 @@ def _shares(
     return low, high
 
 
-def _sums_to_one(low: np.ndarray, high: np.ndarray) -> bool:
+def _sum_to_one(low: np.ndarray, high: np.ndarray) -> bool:
     return bool(low.sum() <= 1 + EDGE and high.sum() >= 1 - EDGE)
 
 
-def _candidates(low: np.ndarray, high: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """The least and greatest count (C,) in each interval of shares; least > greatest if none."""
-    least = np.ceil(low * n - EDGE).astype(int)
-    return np.maximum(least, 0), np.minimum(np.floor(high * n + EDGE).astype(int), n)
+def _counts(
+    low: np.ndarray, high: np.ndarray, n: int | np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The least and greatest count (..., C) of `n` (...) clips by label, and whether some sum to n.
+
+    The least is above the greatest where no whole number lies between `low` and `high` (C,).
+    """
+    n = np.asarray(n)
+    least = np.ceil(n[..., None] * low - EDGE).astype(int)
+    most = np.floor(n[..., None] * high + EDGE).astype(int)
+    fits = (least <= most).all(-1) & (least.sum(-1) <= n) & (n <= most.sum(-1))
+    return least, most, fits
 
 
-def _joint(low: np.ndarray, high: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, int] | None:
-    """Counts of N clips in these intervals that sum to N: least, greatest (C,), and in how many
-    ways; None if there are none."""
-    least, most = _candidates(low, high, n)
-    if (least > most).any() or not least.sum() <= n <= most.sum():
-        return None
-    from_rest = n - (most.sum() - most), n - (least.sum() - least)
-    ways = _ways(np.minimum(most, n) - least, n - int(least.sum()))
-    return np.maximum(least, from_rest[0]), np.minimum(most, from_rest[1]), ways
+def _sizes(low: np.ndarray, high: np.ndarray, up_to: int) -> list[int]:
+    """The numbers of clips from 1 to `up_to` that some counts fit."""
+    sizes = np.arange(1, up_to + 1)
+    return sizes[_counts(low, high, sizes)[2]].tolist()
 
 
 def _ways(widths: np.ndarray, rest: int) -> int:
@@ -214,61 +220,42 @@ def _ways(widths: np.ndarray, rest: int) -> int:
     ways[0] = 1
     for width in widths:
         running = np.cumsum(ways)
-        ways = running.copy()
-        if width < rest:
-            ways[width + 1 :] -= running[: rest - width]
+        ways = running - np.concatenate([np.zeros(width + 1, dtype=object), running])[: rest + 1]
     return int(ways[rest])
 
 
-def _sizes(low: np.ndarray, high: np.ndarray, up_to: int) -> list[int]:
-    """The numbers of clips from 1 to `up_to` that some counts fit."""
-    n = np.arange(1, up_to + 1)[:, None]
-    least, most = _candidates(low, high, n)  # (up_to, C)
-    fits = (least <= most).all(1) & (least.sum(1) <= n[:, 0]) & (n[:, 0] <= most.sum(1))
-    return n[fits, 0].tolist()
-
-
-def _no_sum(
-    scores: Mapping[str, PrintedScore], labels: Sequence[str], metric: str, bounds: tuple
-) -> str:
-    cut = {r: {k: replace(s, rounding=r) for k, s in scores.items()} for r in ROUNDINGS}
-    others = [
-        f"{other} ({rounding})"
-        for other in METRICS
-        for rounding in ROUNDINGS
-        if _sums_to_one(*_shares(cut[rounding], labels, other))
-    ]
-    low, high = bounds[0].sum(), bounds[1].sum()
+def _no_sum(scores: Mapping[str, PrintedScore], labels: Sequence[str], metric: str) -> str:
+    low, high = _shares(scores, labels, metric)
+    others = [other for other in METRICS if _sum_to_one(*_shares(scores, labels, other))]
     suspects = (
-        f"with {' or '.join(others)} they would sum to one: was that the scoring?"
+        f"by {' or '.join(others)} they would: was that the scoring?"
         if others
-        else "no metric known here makes them sum to one: suspect noise in the scores, a score "
-        "that was misread, submissions that were not constant, or other labels among the answers"
+        else "nor by another metric known here: suspect noise in the scores, a score that was "
+        "misread, another rounding, submissions that were not constant, or other labels among "
+        "the answers"
     )
     return (
-        f"the shares of {len(labels)} labels sum to {low:.4f} to {high:.4f} by {metric}, not to "
-        f"one; {suspects}"
+        f"the shares of {len(labels)} labels sum to {low.sum():.4f} to {high.sum():.4f} by "
+        f"{metric}, not to one; {suspects}"
     )
 
 
 def _no_counts(
-    scores: Mapping[str, PrintedScore], labels: Sequence[str], metric: str, bounds: tuple, n: int
+    scores: Mapping[str, PrintedScore], labels: Sequence[str], metric: str, n: int
 ) -> str:
-    least, most = _candidates(*bounds, n)
-    empty = [k for k, a, b in zip(labels, least, most, strict=True) if a > b]
-    reason = (
-        f"no whole number of clips has the score of {', '.join(empty)}"
-        if empty
-        else f"the counts sum to {least.sum()} to {most.sum()}"
-    )
-    near = sorted(_sizes(*bounds, 2 * n), key=lambda size: abs(size - n))[:SHOWN_SIZES]
-    hints = [f"numbers of clips near it that fit: {', '.join(map(str, sorted(near))) or 'none'}"]
+    low, high = _shares(scores, labels, metric)
+    least, most, _ = _counts(low, high, n)
+    reasons = [
+        f"no whole number of clips has the score of {label}"
+        for label in np.array(labels)[least > most]
+    ] or [f"the counts sum to {least.sum()} to {most.sum()}"]
+    near = sorted(_sizes(low, high, 2 * n), key=lambda size: abs(size - n))[:SHOWN_SIZES]
+    reasons.append(f"numbers of clips near it that fit: {listed(sorted(near)) or 'none'}")
     for label, score in scores.items():
-        flipped = "truncate" if score.rounding == "round" else "round"
-        other = {**scores, label: replace(score, rounding=flipped)}
-        if _joint(*_shares(other, labels, metric), n) is not None:
-            hints.append(f"{n} fits where the score of {label} was cut by {flipped!r}")
+        other = replace(score, rounding="truncate" if score.rounding == "round" else "round")
+        if _counts(*_shares({**scores, label: other}, labels, metric), n)[2]:
+            reasons.append(f"{n} fits if the score of {label} was cut by {other.rounding!r}")
     return (
-        f"no counts of {n} clips give these scores by {metric}: {reason}; {'; '.join(hints)}. "
+        f"no counts of {n} clips give these scores by {metric}: {'; '.join(reasons)}. "
         "Suspect another number of scored clips (a hidden part?), another rounding, or noise"
     )

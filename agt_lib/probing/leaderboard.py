@@ -58,10 +58,8 @@ class PrintedScore:
         if not 1 <= self.digits <= MAX_DIGITS:
             raise ValueError(f"a score has 1 to {MAX_DIGITS} digits; got {self.digits}")
         if not 0 <= self.value <= 1:
-            percent = 1 < self.value <= 100
             raise ValueError(
-                f"a score lies between 0 and 1; got {self.value:g}"
-                + ": it looks like per cent, so divide all scores by 100" * percent
+                f"a score lies between 0 and 1; got {self.value:g} (divide per cent by 100)"
             )
         if abs(round(self.value, self.digits) - self.value) > LAST_BITS:
             raise ValueError(
@@ -108,7 +106,7 @@ class Leaderboard:
     label). Scores have `digits` decimals, the rest is rounded or, with "truncate", cut. A
     `private_share` of the clips, drawn with `seed`, never counts in what `submit` prints; see
     `score_private`. Raises ValueError for unknown labels, metrics and roundings, repeated names,
-    missing answers or a share that leaves no clip on either side.
+    missing answers or a share that leaves no clip to score.
     """
 
     def __init__(
@@ -121,21 +119,17 @@ class Leaderboard:
         seed: int = 0,
         labels: Sequence[str] = EMOTIONS,
     ):
-        share(metric, 0.0, len(labels))  # refuses a metric that is not known
-        PrintedScore(0.0, digits, rounding)
-        if answers.empty or answers.isna().any():
-            raise ValueError(
-                f"a leaderboard needs an answer for every clip; {int(answers.isna().sum())} of "
-                f"{len(answers)} are missing"
-            )
-        _check_names("answers name", answers.index)
+        share(metric, 0.0, len(labels))  # refuses an unknown metric
+        PrintedScore(0.0, digits, rounding)  # refuses unknown digits and roundings
+        if answers.empty:
+            raise ValueError("a leaderboard needs answers; there are none")
+        self._names = answers.index
+        self._true = to_numbers(_by_name("the answers", answers, self._names), labels)
         self.metric, self.digits, self.rounding = metric, digits, rounding
         self.labels = tuple(labels)
         self.submissions = 0
-        self._answers = pd.Series(to_numbers(answers, labels), answers.index)
         drawn = np.random.default_rng(seed).permutation(len(answers))
-        self._private = np.sort(drawn[: round(private_share * len(answers))])
-        self._public = np.sort(drawn[len(self._private) :])
+        self._private, self._public = np.split(drawn, [round(private_share * len(answers))])
         if not 0 <= private_share < 1 or not len(self._public):
             raise ValueError(f"private_share is at least 0 and leaves clips; got {private_share}")
 
@@ -169,18 +163,8 @@ class Leaderboard:
         return dict(zip(self.labels, scores, strict=True)) if by_label else scores[0]
 
     def _score(self, predicted: pd.Series, rows: np.ndarray) -> list[float]:
-        _check_names("the submission names", predicted.index)
-        missing = self._answers.index.difference(predicted.index)
-        if len(missing):
-            raise ValueError(
-                f"the submission leaves out {len(missing)} of {len(self._answers)} clips, the "
-                f"first is {missing[0]!r}"
-            )
-        chosen = predicted.reindex(self._answers.index)
-        if chosen.isna().any():
-            raise ValueError(f"the submission has no label for {chosen.index[chosen.isna()][0]!r}")
-        given = to_numbers(chosen, self.labels)[rows]
-        true = self._answers.to_numpy()[rows]
+        given = _by_name("the submission", predicted, self._names)
+        given, true = to_numbers(given, self.labels)[rows], self._true[rows]
         if self.metric == "accuracy":
             return [float(accuracy_score(true, given))]
         by_class = {"waf": "weighted", "macro_f1": "macro", "class_f1": None}[self.metric]
@@ -189,6 +173,16 @@ class Leaderboard:
         return [float(score) for score in np.atleast_1d(scores)]
 
 
-def _check_names(what: str, names: pd.Index) -> None:
-    if not names.is_unique:
-        raise ValueError(f"{what} {names[names.duplicated()][0]!r} more than once")
+def _by_name(what: str, labels: pd.Series, names: pd.Index) -> pd.Series:
+    """The labels of the clips `names`: each has one, and none is named twice."""
+    if not labels.index.is_unique:
+        twice = labels.index[labels.index.duplicated()]
+        raise ValueError(f"{what}: {twice[0]!r} is named more than once")
+    found = labels.reindex(names)
+    missing = names[found.isna()]
+    if len(missing):
+        raise ValueError(
+            f"{what}: no label for {len(missing)} of {len(names)} clips, the first is "
+            f"{missing[0]!r}"
+        )
+    return found

@@ -71,7 +71,7 @@ def test_all_problems_are_listed_with_their_rows(tmp_path):
     with pytest.raises(ValueError, match="row") as error:
         read_scores(tmp_path / "s.csv", EMOTIONS)
     text = str(error.value)
-    assert "row 2, sad: a score lies between 0 and 1; got 11.57: it looks like per cent" in text
+    assert "row 2, sad: a score lies between 0 and 1; got 11.57 (divide per cent by 100)" in text
     assert "row 3, happy: '7.32%' is no score" in text
     assert "row 4: 'joy' is none of the labels" in text
     assert "row 5, angry: rounding is one of round, truncate; got 'up'" in text

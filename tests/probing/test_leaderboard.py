@@ -47,7 +47,7 @@ def test_the_order_of_clips_and_clips_that_are_not_scored_do_not_matter():
 def test_counts_submissions_but_not_refused_ones():
     board = Leaderboard(ANSWERS)
     board.submit(GUESS)
-    with pytest.raises(ValueError, match="leaves out 1 of 200 clips, the first is 'clip7'"):
+    with pytest.raises(ValueError, match="no label for 1 of 200 clips, the first is 'clip7'"):
         board.submit(GUESS.drop("clip7"))
     board.submit(GUESS)
     assert board.submissions == 2
@@ -87,11 +87,13 @@ def test_the_seed_draws_the_hidden_part():
 
 class TestBadInput:
     def test_answers_with_gaps_are_refused(self):
-        with pytest.raises(ValueError, match="1 of 200 are missing"):
+        with pytest.raises(ValueError, match="answers: no label for 1 of 200 clips"):
             Leaderboard(ANSWERS.where(ANSWERS.index != "clip3"))
+        with pytest.raises(ValueError, match="needs answers; there are none"):
+            Leaderboard(ANSWERS[:0])
 
     def test_answers_that_name_a_clip_twice_are_refused(self):
-        with pytest.raises(ValueError, match="'clip0' more than once"):
+        with pytest.raises(ValueError, match="'clip0' is named more than once"):
             Leaderboard(pd.concat([ANSWERS, ANSWERS[:1]]))
 
     def test_unknown_labels_are_named(self):
@@ -101,9 +103,9 @@ class TestBadInput:
             Leaderboard(ANSWERS).submit(GUESS.replace("sad", "joy"))
 
     def test_a_submission_without_a_label_or_with_a_name_twice_is_refused(self):
-        with pytest.raises(ValueError, match="no label for 'clip9'"):
+        with pytest.raises(ValueError, match="first is 'clip9'"):
             Leaderboard(ANSWERS).submit(GUESS.where(GUESS.index != "clip9"))
-        with pytest.raises(ValueError, match="'clip0' more than once"):
+        with pytest.raises(ValueError, match="'clip0' is named more than once"):
             Leaderboard(ANSWERS).submit(pd.concat([GUESS, GUESS[:1]]))
 
     @pytest.mark.parametrize("share", [-0.1, 1.0, 0.999])
