@@ -101,14 +101,27 @@ def name_problem(name: object) -> str | None:
     return None
 
 
+def name_problems(names: Iterable[object], where: Iterable[str]) -> list[Problem]:
+    """The names that are unfit or repeated, each told at its place in `where`."""
+    found = []
+    first: dict[str, str] = {}
+    for place, name in zip(where, names, strict=True):
+        if message := name_problem(name):
+            found.append(Problem(place, "name", message))
+        elif str(name) in first:
+            found.append(Problem(place, "name", f"{str(name)!r} stands in {first[str(name)]} too"))
+        else:
+            first[str(name)] = place
+    return found
+
+
 def build(
     name: str,
     table: pd.DataFrame,
     *,
     source: str,
-    where: Sequence[str] | None = None,
+    where: Iterable[str] | None = None,
     labels: Sequence[str] = EMOTIONS,
-    answers: pd.Series | None = None,
     synthetic: bool = False,
     notes: Iterable[str] = (),
     problems: Iterable[Problem] = (),
@@ -120,24 +133,20 @@ def build(
     `where` says for each row where it came from ("row 7"); it defaults to the row's number in a
     CSV with a header line. `problems` are those the reader found already. Splits and labels are
     matched in lower case without outer spaces; a note counts the labels that had to be changed.
-    Labels of test rows move to `answers`, where `answers` (labels by clip name) does not replace
-    them; those of unlabelled rows are dropped, with a note. Raises CorpusError with every problem
-    found, ValueError for `labels` that are no label set.
+    Labels of test rows move to `answers`. Those of unlabelled rows are dropped, with a note.
+    Raises CorpusError with every problem found, ValueError for `labels` that are no label set.
     """
     labels = label_set(labels)
     table = table.reset_index(drop=True)
     where = list(where) if where is not None else [f"row {i + 2}" for i in range(len(table))]
     found = list(problems)
     if table.empty:
-        if not found:
-            found.append(Problem(source, "name", "no clips at all; expected one row per clip"))
-        raise CorpusError(source, found)
+        nothing = Problem(source, "name", "no clips at all; expected one row per clip")
+        raise CorpusError(source, found or [nothing])
     table = table.reindex(columns=["name", *COLUMNS]).astype(object)
     table = table.where(table.notna(), None)
     table["split"] = table["split"].map(normalise).astype(object)
-    found += _row_problems(table, where, labels, check_files)
-    if answers is not None:
-        found += _answer_problems(answers, labels)
+    found += name_problems(table["name"], where) + _row_problems(table, where, labels, check_files)
     if found:
         raise CorpusError(source, found)
 
@@ -150,53 +159,26 @@ def build(
     table["text"] = [None if normalise(text) is None else str(text) for text in table["text"]]
     present = table.set_index(table["name"].astype("str")).drop(columns="name")
     clips = present.astype("str").where(present.notna())
-    hidden = clips["split"].isin(["test", "unlabelled"]) & clips["emotion"].notna()
-    known = clips.loc[hidden & (clips["split"] == "test"), "emotion"]
-    if dropped := int(hidden.sum()) - len(known):
+    is_test, is_unlabelled = (clips["split"] == split for split in ("test", "unlabelled"))
+    answers = clips.loc[is_test, "emotion"].dropna()
+    if dropped := clips.loc[is_unlabelled, "emotion"].count():
         notes.append(f"labels of unlabelled clips, which were dropped: {dropped}")
-    clips.loc[hidden, "emotion"] = None
-    if answers is not None:
-        given = answers.map(normalise).dropna().astype("str")
-        known = given.reindex(clips.index[clips["split"] == "test"]).dropna()
-    known = known.rename("emotion")
-    return Corpus(name, clips, labels, known, synthetic, tuple(notes), features_at)
-
-
-def _answer_problems(answers: pd.Series, labels: Sequence[str]) -> list[Problem]:
-    found = [
-        Problem(f"answer for {name!r}", "name", "stands there more than once")
-        for name in answers.index[answers.index.duplicated()].unique()
-    ]
-    for name, label in answers.items():
-        found += _label_problems(f"answer for {name!r}", label, labels)
-    return found
-
-
-def _label_problems(where: str, label: object, labels: Sequence[str]) -> list[Problem]:
-    if normalise(label) in (None, *labels):
-        return []
-    message = f"unknown emotion {label!r}; expected one of {', '.join(labels)}"
-    return [Problem(where, "emotion", message)]
+    clips.loc[is_test | is_unlabelled, "emotion"] = None
+    return Corpus(name, clips, labels, answers, synthetic, tuple(notes), features_at)
 
 
 def _row_problems(
     table: pd.DataFrame, where: list[str], labels: Sequence[str], check_files: bool
 ) -> list[Problem]:
     found = []
-    first: dict[str, str] = {}
     for place, row in zip(where, table.itertuples(index=False), strict=True):
-        name = str(row.name)
-        if message := name_problem(row.name):
-            found.append(Problem(place, "name", message))
-        elif name in first:
-            found.append(Problem(place, "name", f"{name!r} stands in {first[name]} too"))
-        else:
-            first[name] = place
         if row.split not in SPLITS:
             given = "the split is empty" if pd.isna(row.split) else f"{row.split!r} is no split"
             message = f"{given}; expected one of {', '.join(SPLITS)}"
             found.append(Problem(place, "split", message))
-        found += _label_problems(place, row.emotion, labels)
+        if normalise(row.emotion) not in (None, *labels):
+            message = f"unknown emotion {row.emotion!r}; expected one of {', '.join(labels)}"
+            found.append(Problem(place, "emotion", message))
         for column in ("video", "audio"):
             path = getattr(row, column)
             if check_files and path is not None and not _is_file(path):

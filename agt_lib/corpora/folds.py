@@ -15,7 +15,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from agt_lib.corpora.corpus import Corpus
 
-MOST_INNER_FOLDS = 5
+INNER_FOLDS = 5
 
 
 class Division(NamedTuple):
@@ -26,9 +26,15 @@ class Division(NamedTuple):
 
 
 def folds_of(corpus: Corpus, n_folds: int = 5, fold_seed: int = 0) -> pd.Series:
-    """The corpus' own dev split where it has one (`dev_fold`), else `make_folds`."""
-    if corpus.split("dev")["emotion"].notna().any():
-        return dev_fold(corpus)
+    """The corpus' folds: its own dev split if that has labels, else `make_folds`.
+
+    A dev split is the one fold: its clips are held out once (0), those of train never (-1).
+    """
+    clips = corpus.split("train", "dev")
+    clips = clips[clips["emotion"].notna()]
+    is_dev = clips["split"] == "dev"
+    if is_dev.any():
+        return is_dev.astype(int).sub(1).rename("fold")
     return make_folds(corpus, n_folds, fold_seed)
 
 
@@ -46,23 +52,10 @@ def make_folds(corpus: Corpus, n_folds: int = 5, fold_seed: int = 0) -> pd.Serie
         few = ", ".join(f"{label}: {n}" for label, n in counts.items() if n < n_folds)
         raise ValueError(f"{n_folds} folds need {n_folds} clips of each class; too few of {few}")
     return pd.Series(
-        assign_folds(clips["emotion"].to_numpy(), _groups(clips["speaker"]), n_folds, fold_seed),
+        assign_folds(clips["emotion"].to_numpy(), clips["speaker"].to_numpy(), n_folds, fold_seed),
         index=clips.index,
         name="fold",
     )
-
-
-def dev_fold(corpus: Corpus) -> pd.Series:
-    """Folds for a corpus with a dev split of its own: dev is held out once, train never.
-
-    Raises ValueError without labelled dev clips.
-    """
-    clips = corpus.split("train", "dev")
-    clips = clips[clips["emotion"].notna()]
-    is_dev = clips["split"] == "dev"
-    if not is_dev.any():
-        raise ValueError(f"corpus {corpus.name!r} has no labelled dev clips: use make_folds")
-    return is_dev.astype(int).sub(1).rename("fold")
 
 
 def fold_numbers(names: Sequence[str], folds: pd.Series) -> np.ndarray:
@@ -111,44 +104,39 @@ def tuning_folds(corpus: Corpus, folds: pd.Series) -> pd.Series:
 def _inner_folds(corpus: Corpus, folds: pd.Series) -> pd.Series:
     """Folds of the clips that `folds` never holds out: five, or as many as can be filled."""
     clips = corpus.clips.loc[folds.index[folds == -1]]
-    most = [MOST_INNER_FOLDS, int(clips["emotion"].value_counts().min())]
+    most = [INNER_FOLDS, int(clips["emotion"].value_counts().min())]
     if clips["speaker"].notna().all():
         most.append(clips["speaker"].nunique())
     return make_folds(replace(corpus, clips=clips), max(2, min(most)))
 
 
-def inner_split(
-    emotions: np.ndarray, groups: np.ndarray | None, seed: int, n_parts: int = 5
-) -> np.ndarray:
-    """Mark one of `n_parts` parts of a training fold for choosing the epoch: a (N,) bool mask.
+def inner_split(emotions: np.ndarray, groups: np.ndarray | None, seed: int) -> np.ndarray:
+    """Mark a fifth of a training fold for choosing the epoch: a (N,) bool mask.
 
-    Stratified, and grouped where `groups` (N,) name every clip's and are at least `n_parts`. A
-    class rarer than `n_parts` may be missing from the part; where every class is, there are fewer
-    parts. Raises ValueError where no class has two clips.
+    Stratified by `emotions` (N,); grouped if `groups` (N,) name every clip's and are five or more.
+    A class of fewer than five clips may be missing from the part. If all classes are so small, the
+    part is larger. Raises ValueError if no class has two clips.
     """
     emotions = np.asarray(emotions)
-    n_parts = min(n_parts, int(np.unique(emotions.astype(str), return_counts=True)[1].max()))
-    if groups is not None:
-        groups = _groups(pd.Series(groups))
-    if groups is not None and len(np.unique(groups)) < n_parts:
+    n_parts = min(INNER_FOLDS, int(np.unique(emotions.astype(str), return_counts=True)[1].max()))
+    if groups is not None and pd.Series(groups).nunique() < n_parts:
         groups = None
     return assign_folds(emotions, groups, n_parts, seed) == 0
 
 
-def _groups(speakers: pd.Series) -> np.ndarray | None:
-    return None if speakers.isna().any() else speakers.astype(str).to_numpy(dtype=object)
-
-
 def assign_folds(
-    emotions: np.ndarray, groups: np.ndarray | None, n_folds: int, seed: int
+    emotions: np.ndarray, groups: Sequence | None, n_folds: int, seed: int
 ) -> np.ndarray:
-    """The fold of each clip, (N,): stratified by `emotions` (N,), grouped by `groups` (N,) if any.
+    """The fold of each clip, (N,): stratified by `emotions` (N,), grouped by `groups` (N,).
 
-    Raises ValueError for groups (speakers) too few to fill the folds.
+    Clips are not grouped if one has no group (a missing value), or without `groups`. Raises
+    ValueError for groups (speakers) too few to fill the folds.
     """
-    if groups is None:
+    if groups is None or pd.isna(groups).any():
+        groups = None
         splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
     else:
+        groups = np.asarray(groups).astype(str)
         if (n := len(np.unique(groups))) < n_folds:
             raise ValueError(f"{n_folds} folds need {n_folds} speakers; the corpus has {n}")
         splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)

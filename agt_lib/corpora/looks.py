@@ -10,6 +10,7 @@ from agt_lib.corpora.corpus import Corpus
 from agt_lib.corpora.media import MediaError, decode_audio, decode_frames
 
 NO_LABEL = "no label"
+FRAMES = 6
 
 
 def choose(corpus: Corpus, n: int = 6, seed: int = 0) -> list[str]:
@@ -22,7 +23,7 @@ def choose(corpus: Corpus, n: int = 6, seed: int = 0) -> list[str]:
     return list(order.sort_values(["last", "turn", "place"]).index[:n])
 
 
-def clips(corpus: Corpus, names: Sequence[str], n_frames: int = 6) -> list[dict[str, Any]]:
+def clips(corpus: Corpus, names: Sequence[str]) -> list[dict[str, Any]]:
     """What `clip_pictures.clips` draws of each clip: `title`, `frames`, `waveform` and `text`.
 
     What can't be decoded is None, and the title says so.
@@ -34,7 +35,7 @@ def clips(corpus: Corpus, names: Sequence[str], n_frames: int = 6) -> list[dict[
         frames, waveform = None, None
         try:
             if clip["video"]:
-                frames = decode_frames(clip["video"], n_frames=n_frames)
+                frames = decode_frames(clip["video"], n_frames=FRAMES)
             if clip["audio"] or clip["video"]:
                 waveform = decode_audio(clip["audio"] or clip["video"])
         except MediaError as error:
@@ -44,14 +45,13 @@ def clips(corpus: Corpus, names: Sequence[str], n_frames: int = 6) -> list[dict[
 
 
 def counts(corpus: Corpus) -> pd.DataFrame:
-    """Clips by split (rows) and emotion, with speakers, videos and transcripts counted beside.
+    """Clips by split (rows) and emotion; beside them all clips, speakers and those with a text.
 
     The labels of test clips are not shown, known or not.
     """
     clips = corpus.clips
     table = pd.crosstab(clips["split"], clips["emotion"].fillna(NO_LABEL))
-    columns = [*corpus.labels, NO_LABEL]
-    table = table.reindex(columns=columns, fill_value=0)
+    table = table.reindex(columns=[*corpus.labels, NO_LABEL], fill_value=0)
     by_split = clips.groupby("split")
     table["clips"] = by_split.size()
     table["speakers"] = by_split["speaker"].nunique()

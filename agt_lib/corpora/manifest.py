@@ -25,7 +25,7 @@ def load(root: str | Path, labels: Sequence[str] = EMOTIONS) -> Corpus:
     """
     path = Path(root).absolute()
     table, problems = read_rows(path, ["name"])
-    if any(problem.column in ("file", "encoding") for problem in problems):
+    if table is None:
         raise CorpusError(str(path), problems)
     if not any(column in table for column in MEDIA):
         message = f"missing columns: at least one of {', '.join(MEDIA)} is needed"
@@ -42,7 +42,7 @@ def load(root: str | Path, labels: Sequence[str] = EMOTIONS) -> Corpus:
     if not has_split:
         table["split"] = np.where(table["emotion"].notna(), "train", "unlabelled")
         notes.append("no split column: clips with an emotion are train, the others unlabelled")
-    for column in ("name", "split", "speaker", "text"):
+    for column in ("name", "speaker", "text"):
         table[column] = table[column].str.strip()
     for column in ("video", "audio"):
         table[column] = [

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from agt_lib.corpora.corpus import Corpus, CorpusError, Problem, build
+from agt_lib.corpora.corpus import Corpus, Problem, build
 from agt_lib.corpora.tables import read_parts
 
 LABELLED = "video-labeled"
@@ -24,13 +24,6 @@ LABELS = "label-disdim.csv"
 TRANSCRIPTS = "label-transcription.csv"
 CANDIDATES = "new_release/candidate_20000.csv"
 REFERENCE = "reference-semi.csv"
-EXPECTED = {
-    LABELLED: "the folder of labelled clips (.avi, .mp4)",
-    UNLABELLED: "the folder of unlabelled clips (.avi, .mp4)",
-    LABELS: "the labels: a CSV file with the columns name, discrete",
-    TRANSCRIPTS: "the transcripts: a CSV file with the columns name, chinese",
-    CANDIDATES: "the candidates: a CSV file with the column name",
-}
 MEDIA = (".avi", ".mp4")
 
 
@@ -49,86 +42,54 @@ def load(root: str | Path) -> Corpus:
     root = Path(root).absolute()
     source = f"MER2024 at {root}"
     missing = [
-        Problem(part, "file", f"missing; expected {what} at {root / part}")
-        for part, what in EXPECTED.items()
-        if not ((root / part).is_file() if part.endswith(".csv") else (root / part).is_dir())
+        Problem(str(root / folder), "folder", f"missing; expected clips ({' or '.join(MEDIA)})")
+        for folder in (LABELLED, UNLABELLED)
+        if not (root / folder).is_dir()
     ]
-    if missing:
-        raise CorpusError(source, missing)
-
     columns = {LABELS: ["discrete"], TRANSCRIPTS: ["chinese"], CANDIDATES: []}
-    if (root / REFERENCE).exists():
+    if answered := (root / REFERENCE).exists():
         columns[REFERENCE] = ["discrete"]
-    tables, problems = read_parts(root, columns)
-    if any(table is None for table in tables.values()):
-        raise CorpusError(source, problems)
-    labelled, unlabelled = (_clips(root / folder, problems) for folder in (LABELLED, UNLABELLED))
-    problems += _strays(labelled, unlabelled, tables)
+    tables, problems = read_parts(source, root, columns, missing)
+    labelled, others = (_clips(root / folder, problems) for folder in (LABELLED, UNLABELLED))
+    for part, clips in ((LABELS, labelled), (CANDIDATES, others), (REFERENCE, others)):
+        for name, where in tables[part]["where"].items() if part in tables else ():
+            if name not in clips.index:
+                problems.append(Problem(where, "name", f"no clip has the name {name!r}"))
 
-    answered = REFERENCE in tables
-    test = tables[REFERENCE if answered else CANDIDATES].index.intersection(list(unlabelled))
-    split = pd.Series("unlabelled", index=pd.Index([*labelled, *unlabelled], dtype="str"))
-    split.iloc[: len(labelled)] = "train"
-    split.loc[test] = "test"
-    emotions = tables[LABELS]["discrete"].reindex(list(labelled))
-    rows = tables[LABELS]["row"].to_dict()
-    files = [f"{LABELLED}/{file}" for file in labelled.values()]
-    files += [f"{UNLABELLED}/{file}" for file in unlabelled.values()]
-    table = split.rename_axis("name").to_frame("split")
-    table["emotion"] = emotions
-    table["video"] = [f"{root}/{file}" for file in files]
+    test = tables[REFERENCE if answered else CANDIDATES].reindex(columns=["discrete", "where"])
+    others = others.assign(split="unlabelled").join(test)
+    others.loc[others["where"].notna(), "split"] = "test"
+    labelled = labelled.assign(split="train").join(tables[LABELS][["discrete", "where"]])
+    for video in labelled.loc[labelled["discrete"].isna(), "video"]:
+        problems.append(Problem(video, "emotion", f"no label for it in {LABELS}"))
+    table = pd.concat([labelled, others]).rename(columns={"discrete": "emotion"})
     table["text"] = tables[TRANSCRIPTS]["chinese"].reindex(table.index)
     notes = [f"{table['text'].isna().sum()} of {len(table)} clips have no text"]
     if not answered:
         notes.append(f"no {REFERENCE}: all {len(test)} candidates are test, without answers")
     return build(
         "mer2024",
-        table.reset_index(),
+        table.assign(video=f"{root}/" + table["video"]).reset_index(),
         source=source,
-        where=[f"{LABELS} row {rows[n]}" if n in rows else n for n in labelled]
-        + files[len(labelled) :],
-        answers=tables[REFERENCE]["discrete"] if answered else None,
+        where=table["video"] + (" (" + table["where"] + ")").fillna(""),
         problems=problems,
         notes=notes,
         check_files=False,  # the folders have just been listed
     )
 
 
-def _clips(folder: Path, problems: list[Problem]) -> dict[str, str]:
-    """Each clip's file by its name, in the order of names; faults are added to `problems`."""
-    clips: dict[str, str] = {}
+def _clips(folder: Path, problems: list[Problem]) -> pd.DataFrame:
+    """The clips' files as `video` ("FOLDER/FILE"), indexed by name, in the order of names.
+
+    That there are none is added to `problems`.
+    """
     with os.scandir(folder) as entries:  # says what is a file without a system call for each
         files = sorted(entry.name for entry in entries if entry.is_file())
-    for file in files:
-        name = file.partition(".")[0]
-        if not name or not file.lower().endswith(MEDIA):  # hidden files and strangers
-            continue
-        if name in clips:
-            message = f"is the clip {name!r}, as {clips[name]} is"
-            problems.append(Problem(f"{folder.name}/{file}", "name", message))
-        clips.setdefault(name, file)
-    if not clips:
+    files = [f for f in files if f.lower().endswith(MEDIA) and not f.startswith(".")]
+    if not files:
         problems.append(Problem(folder.name, "video", f"no {' or '.join(MEDIA)} files in {folder}"))
-    return dict(sorted(clips.items()))
-
-
-def _strays(
-    labelled: dict[str, str], unlabelled: dict[str, str], tables: dict[str, pd.DataFrame]
-) -> list[Problem]:
-    """Rows without a clip and labelled clips without a label."""
-    found = []
-    for part, folder, clips in (
-        (LABELS, LABELLED, labelled),
-        (CANDIDATES, UNLABELLED, unlabelled),
-        (REFERENCE, UNLABELLED, unlabelled),
-    ):
-        for name, row in tables[part]["row"].items() if part in tables else ():
-            if name not in clips:
-                message = f"no clip of the name {name!r} in {folder}"
-                found.append(Problem(f"{part} row {row}", "name", message))
-    labels = tables[LABELS]["discrete"]
-    labels = labels[labels.notna()]
-    for name in sorted(labelled.keys() - set(labels.index)):
-        message = f"no label for it in {LABELS}"
-        found.append(Problem(f"{LABELLED}/{labelled[name]}", "emotion", message))
-    return found
+    names = pd.Index([file.partition(".")[0] for file in files], dtype="str", name="name")
+    videos = pd.DataFrame(
+        {"video": [f"{folder.name}/{file}" for file in files]}, names, dtype="str"
+    )
+    return videos.sort_index(kind="stable")

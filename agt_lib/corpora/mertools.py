@@ -9,22 +9,20 @@ reference-semi.csv                    name, discrete: the test labels; optional
 A FEATURE ending in -UTT or _UTT is one vector (D,) a clip, in -FRA or _FRA one a frame (T, D).
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from agt_lib.corpora.corpus import Corpus, CorpusError, Problem, build
+from agt_lib.corpora.corpus import Corpus, Problem, build
 from agt_lib.corpora.labels import EMOTIONS
 from agt_lib.corpora.tables import read_parts
 from agt_lib.workspace.kept import digest
 
 LABELS = "label-disdim.csv"
 REFERENCE = "reference-semi.csv"
-LEVELS = {"-UTT": "utterance", "_UTT": "utterance", "-FRA": "frame", "_FRA": "frame"}
-"""What a feature folder's ending says."""
-ENDINGS = f"in {', '.join(LEVELS)}"
+ENDINGS = ("-UTT", "_UTT", "-FRA", "_FRA")
+"""Of feature folders."""
 
 
 def load(root: str | Path, labels: Sequence[str] = EMOTIONS) -> Corpus:
@@ -36,38 +34,29 @@ def load(root: str | Path, labels: Sequence[str] = EMOTIONS) -> Corpus:
     """
     root = Path(root).absolute()
     source = f"MERTools features at {root}"
-    parts = [LABELS, *[REFERENCE] * (root / REFERENCE).exists()]
-    tables, problems = read_parts(root, dict.fromkeys(parts, ["discrete"]))
-    labelled, answers = tables[LABELS], tables.get(REFERENCE)
     folders = feature_folders(root)
-    if not folders:
-        message = f"none in {root / 'features'} or {root}; expected one ending {ENDINGS}"
-        problems.append(Problem("features", "folder", message))
-    if any(table is None for table in tables.values()):
-        raise CorpusError(source, problems)
-
-    columns = labelled.reindex(columns=["discrete", "speaker"])
-    labelled = labelled[labelled["discrete"].notna()]
-    rows = labelled["row"].to_dict()
-    test = [] if answers is None else answers.index
-    for name in labelled.index.intersection(test):
-        message = f"{name!r} is a test clip in {REFERENCE} too"
-        problems.append(Problem(f"{LABELS} row {rows[name]}", "name", message))
-    known = set().union(*(_stems(folder) for folder in folders.values()))
-    named = {**dict.fromkeys(labelled.index, "train"), **dict.fromkeys(test, "test")}
-    others = dict.fromkeys(sorted(known - named.keys()), "unlabelled")
-    table = pd.Series({**named, **others}, name="split", dtype="str").rename_axis("name")
-    table = table.to_frame().join(columns.rename(columns={"discrete": "emotion"}))
+    message = f"none in {root / 'features'} or {root}: expected one ending in {', '.join(ENDINGS)}"
+    missing = [] if folders else [Problem("features", "folder", message)]
+    parts = [LABELS, *[REFERENCE] * (root / REFERENCE).exists()]
+    tables, problems = read_parts(source, root, dict.fromkeys(parts, ["discrete"]), missing)
+    columns = ["discrete", "where"]
+    train = tables[LABELS][columns].dropna().assign(split="train")
+    test = tables.get(REFERENCE, train[:0])[columns].assign(split="test")
+    labelled = pd.concat([train, test]).rename(columns={"discrete": "emotion"})
+    known = {path.stem for folder in folders.values() for path in folder.glob("*.npy")}
     notes = []
-    if unread := len(named.keys() - known):
-        notes.append(f"{unread} of {len(named)} clips with labels have no feature file at all")
+    if unread := len(set(labelled.index) - known):
+        notes.append(f"{unread} of {len(labelled)} clips with labels have no feature file at all")
+    others = pd.DataFrame(index=pd.Index(sorted(known - set(labelled.index)), dtype="str"))
+    others = others.assign(split="unlabelled", where="clip " + others.index)
+    table = pd.concat([labelled, others]).rename_axis("name")
+    speakers = tables[LABELS].reindex(columns=["speaker"])
     return build(
         root.name,
-        table.reset_index(),
+        table.join(speakers).reset_index(),
         source=source,
-        where=[f"{LABELS} row {rows[n]}" if n in rows else f"clip {n}" for n in table.index],
+        where=table["where"],
         labels=labels,
-        answers=None if answers is None else answers["discrete"],
         problems=problems,
         notes=notes,
         features_at=root,
@@ -78,10 +67,9 @@ def feature_folders(root: str | Path) -> dict[str, Path]:
     """The feature folders of `root` by name: those in `features`, then those in `root` itself."""
     folders: dict[str, Path] = {}
     for parent in (Path(root) / "features", Path(root)):
-        if parent.is_dir():
-            for folder in sorted(parent.iterdir()):
-                if folder.name[-4:] in LEVELS and folder.is_dir():
-                    folders.setdefault(folder.name, folder)
+        for folder in sorted(parent.glob("*")):
+            if folder.name.endswith(ENDINGS) and folder.is_dir():
+                folders.setdefault(folder.name, folder)
     return folders
 
 
@@ -102,8 +90,3 @@ def stamps(root: str | Path, folders: Mapping[str, str]) -> dict[str, str]:
         status = [(path.name, path.stat()) for path in files]
         found[modality] = digest([name, [(n, s.st_size, s.st_mtime_ns) for n, s in status]])
     return found
-
-
-def _stems(folder: Path) -> set[str]:
-    with os.scandir(folder) as entries:
-        return {entry.name.removesuffix(".npy") for entry in entries if entry.name.endswith(".npy")}

@@ -39,12 +39,9 @@ def load(source: str, root: str | Path | None = None, **options) -> Corpus:
     module, _, function = SOURCES[source][0].partition(":")
     reader = getattr(import_module(module), function)
     taken = inspect.signature(reader).parameters
-    if "labels" in options and "labels" not in taken:
-        raise ValueError(f"corpus {source!r} has its own label set; leave the labels empty")
     if unknown := [name for name in options if name not in taken]:
-        raise ValueError(
-            f"corpus {source!r} takes no {', '.join(unknown)}, only {', '.join(taken)}"
-        )
+        only = f"only {', '.join(taken)}"
+        raise ValueError(f"corpus {source!r} takes no {', '.join(unknown)}, {only}")
     if "root" not in taken:
         return reader(**options)
     if root is None or not str(root).strip():

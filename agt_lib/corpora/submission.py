@@ -1,6 +1,6 @@
 """A challenge's submission: `name,discrete`, one line for each candidate clip."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -18,21 +18,18 @@ def candidates(path: str | Path, known: Collection[str] | None = None) -> list[s
     there twice, or, with the names of a corpus' clips as `known`, the corpus does not have a clip.
     """
     names = read_table(path, [NAME])[NAME]
-    empty = [f"row {i + 2}" for i in names.index[names.str.strip() == ""]]
-    unknown = [] if known is None else sorted(set(names) - set(known) - {""})
-    problems = [
-        f"{what} {listed(found)}"
-        for what, found in (
-            ("no name in", empty),
-            ("more than once:", names[names.duplicated() & (names != "")].unique()),
-            ("not among the corpus' clips:", unknown),
-        )
-        if len(found)
-    ]
-    if names.empty:
-        problems.append("no candidates")
-    if problems:
-        raise ValueError(f"{path}: " + "; ".join(problems))
+    empty = names.str.strip() == ""
+    named = names[~empty]
+    unknown = [] if known is None else sorted(set(named) - set(known))
+    problems = _told(
+        {
+            "no name in": [f"row {i + 2}" for i in names.index[empty]],
+            "more than once": named[named.duplicated()].unique(),
+            "not among the corpus' clips": unknown,
+        }
+    )
+    if problems or names.empty:
+        raise ValueError(f"{path}: {problems or 'no candidates'}")
     return list(names)
 
 
@@ -47,24 +44,18 @@ def write(
     """
     path = Path(path)
     given, wanted = predicted.index, pd.Index(candidates)
-    problems = [
-        f"{what}: {listed(found)}"
-        for what, found in (
-            ("candidates named more than once", wanted[wanted.duplicated()].unique()),
-            ("clips predicted more than once", given[given.duplicated()].unique()),
-            ("candidates without a prediction", wanted.difference(given)),
-            ("predictions for clips that are no candidates", given.difference(wanted)),
-            (
-                f"labels that are none of {', '.join(labels)}",
-                predicted[~predicted.isin(list(labels))].map(repr).unique(),
-            ),
-        )
-        if len(found)
-    ]
-    if wanted.empty:
-        problems.append("no candidates")
-    if problems:
-        raise ValueError(f"no submission was written to {path}. " + "; ".join(problems))
+    unknown = predicted[~predicted.isin(list(labels))].map(repr).unique()
+    problems = _told(
+        {
+            "candidates named more than once": wanted[wanted.duplicated()].unique(),
+            "clips predicted more than once": given[given.duplicated()].unique(),
+            "candidates without a prediction": wanted.difference(given),
+            "predictions for clips that are no candidates": given.difference(wanted),
+            f"labels that are none of {', '.join(labels)}": unknown,
+        }
+    )
+    if problems or wanted.empty:
+        raise ValueError(f"no submission was written to {path}. {problems or 'no candidates'}")
     if path.exists() and not _is_submission(path, wanted, labels):
         raise FileExistsError(
             f"{path} is there and is no submission for these candidates: it is left alone; "
@@ -85,3 +76,7 @@ def _is_submission(path: Path, candidates: pd.Index, labels: Sequence[str]) -> b
         and sorted(table[NAME]) == sorted(candidates)
         and set(table[LABEL]) <= set(labels)
     )
+
+
+def _told(found: Mapping[str, Sequence]) -> str:
+    return "; ".join(f"{what}: {listed(faults)}" for what, faults in found.items() if len(faults))

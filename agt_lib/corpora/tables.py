@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from agt_lib.corpora.corpus import Problem, name_problem
+from agt_lib.corpora.corpus import CorpusError, Problem, name_problems
 
 
 def listed(found: Sequence, shown: int = 10) -> str:
@@ -34,7 +34,7 @@ def read_table(
 
 def read_rows(
     path: Path, required: Sequence[str], place: str = ""
-) -> tuple[pd.DataFrame, list[Problem]]:
+) -> tuple[pd.DataFrame | None, list[Problem]]:
     """Read a UTF-8 CSV file (with or without BOM) and list what is wrong with its form.
 
     The table has one column of strings per header, in lower case, and none for a blank header.
@@ -42,88 +42,74 @@ def read_rows(
     numbers a spreadsheet shows, 1 being the file's first row; blank rows are counted and left
     out. `place` stands before "row 7" in the problems. Rows of another length than the header and
     columns of `required` that are not there are problems; such rows are left out of the table.
+    The table is None for what can't be read, is not UTF-8 or no CSV.
     """
-    unread = pd.DataFrame(dtype=object)
+    given: list[list[str]] = []
     try:
         text = Path(path).read_bytes().decode("utf-8-sig")
+        for row in csv.reader(io.StringIO(text, newline=""), strict=True):
+            given.append(row)
     except OSError as error:
         expected = f"expected a CSV file with the columns {', '.join(required)}"
-        return unread, [Problem(f"{path}", "file", f"{error.strerror}; {expected}")]
+        return None, [Problem(f"{path}", "file", f"{error.strerror}; {expected}")]
     except UnicodeDecodeError as error:
         row = error.object[: error.start].count(b"\n") + 1
         message = (
             f"byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as UTF-8, for "
             f"instance: iconv -f GB18030 -t UTF-8 {Path(path).name} > utf8.csv"
         )
-        return unread, [Problem(f"{place}row {row}", "encoding", message)]
-
-    problems = []
-    rows: dict[int, list[str | None]] = {}
-    header: list[str] = []
-    header_row = 1
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    number = 0
-    try:
-        for number, row in enumerate(reader, 1):
-            cells = [cell if cell.strip() else None for cell in row]
-            if not any(cells):
-                continue
-            if not header:
-                header_row = number
-                header = [(cell or "").strip().lower() for cell in cells]
-            elif len(cells) != len(header):
-                message = (
-                    f"{len(cells)} fields, but the header has {len(header)}; "
-                    'a text with a comma needs quotes: "yes, of course"'
-                )
-                problems.append(Problem(f"{place}row {number}", "fields", message))
-            else:
-                rows[number] = cells
+        return None, [Problem(f"{place}row {row}", "encoding", message)]
     except csv.Error as error:
-        problems.append(Problem(f"{place}row {number + 1}", "fields", f"not CSV: {error}"))
+        return None, [Problem(f"{place}row {len(given) + 1}", "fields", f"not CSV: {error}")]
 
-    place_of_header = f"{place}row {header_row}"
+    rows = {
+        number: [cell if cell.strip() else None for cell in row]
+        for number, row in enumerate(given, 1)
+        if any(cell.strip() for cell in row)
+    }
+    header_row = min(rows, default=1)
+    header = [(cell or "").strip().lower() for cell in rows.pop(header_row, [])]
+    problems = []
     for column in sorted({column for column in header if column and header.count(column) > 1}):
         message = f"the header has the column {column!r} {header.count(column)} times"
-        problems.append(Problem(place_of_header, column, message))
+        problems.append(Problem(f"{place}row {header_row}", column, message))
     for column in required:
         if column not in header:
             message = f"missing column; the header has {', '.join(header) or 'nothing'}"
-            problems.append(Problem(place_of_header, column, message))
+            problems.append(Problem(f"{place}row {header_row}", column, message))
+    for number in [number for number, row in rows.items() if len(row) != len(header)]:
+        message = (
+            f"{len(rows.pop(number))} fields, but the header has {len(header)}; "
+            'a text with a comma needs quotes: "yes, of course"'
+        )
+        problems.append(Problem(f"{place}row {number}", "fields", message))
     table = pd.DataFrame.from_dict(rows, orient="index", columns=header, dtype=object)
     return table.loc[:, ~table.columns.duplicated() & (table.columns != "")], problems
 
 
 def read_parts(
-    root: Path, parts: Mapping[str, Sequence[str]]
-) -> tuple[dict[str, pd.DataFrame | None], list[Problem]]:
-    """`read_named` for each of the files `parts` of `root`, with its columns: tables by file."""
-    read = {part: read_named(root / part, columns, f"{part} ") for part, columns in parts.items()}
-    problems = [problem for _, found in read.values() for problem in found]
-    return {part: table for part, (table, _) in read.items()}, problems
+    source: str, root: Path, parts: Mapping[str, Sequence[str]], missing: Sequence[Problem]
+) -> tuple[dict[str, pd.DataFrame], list[Problem]]:
+    """Read the CSV files `parts` of `root`, each with `name` and its columns and one row per clip.
 
-
-def read_named(
-    path: Path, columns: Sequence[str] = (), place: str = ""
-) -> tuple[pd.DataFrame | None, list[Problem]]:
-    """Read a CSV file with one row per clip: `name` and `columns`, as `read_rows` reads them.
-
-    The table is indexed by name and has the column `row`. It is None where the file has no such
-    rows at all: it can't be read, is not UTF-8, or lacks a column. Names that are unfit or
-    repeated are problems too; the first of each is kept.
+    Tables by file, as `read_rows` reads them, indexed by name, with the column `where` ("FILE row
+    7"). Names that are unfit or repeated are problems too; the first of each is kept. Raises
+    CorpusError, of `source`, for what is `missing` besides and files that can't be used at all:
+    what `read_rows` can't read, or what lacks a column.
     """
-    table, problems = read_rows(path, ["name", *columns], place)
-    if problems and not set(columns) | {"name"} <= set(table.columns):
-        return None, problems
-    table["name"] = table["name"].astype("str").str.strip()
-    first: dict[str, int] = {}
-    for row, name in table["name"].items():
-        if message := name_problem(name):
-            problems.append(Problem(f"{place}row {row}", "name", message))
-        elif name in first:
-            message = f"{name!r} stands in row {first[name]} too"
-            problems.append(Problem(f"{place}row {row}", "name", message))
-        else:
-            first[name] = row
-    kept = table.loc[list(first.values())]
-    return kept.assign(row=kept.index).set_index("name"), problems
+    tables, problems, useless = {}, list(missing), bool(missing)
+    for part, columns in parts.items():
+        table, found = read_rows(root / part, ["name", *columns], f"{part} ")
+        problems += found
+        if table is None or not {"name", *columns} <= set(table.columns):
+            useless = True
+            continue
+        table["name"] = table["name"].astype("str").str.strip()
+        table["where"] = [f"{part} row {row}" for row in table.index]
+        unfit = name_problems(table["name"], table["where"])
+        problems += unfit
+        is_unfit = table["where"].isin([problem.where for problem in unfit])
+        tables[part] = table[~is_unfit].set_index("name")
+    if useless:
+        raise CorpusError(source, problems)
+    return tables, problems

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from agt_lib.corpora.corpus import CorpusError, Problem, name_problem
-from agt_lib.corpora.mertools import ENDINGS, LEVELS, feature_folders
+from agt_lib.corpora.mertools import ENDINGS, feature_folders
 from agt_lib.features.features import FAILURE_COLUMNS, Features
 from agt_lib.workspace.kept import digest
 
@@ -29,14 +29,14 @@ def read_features(root: str | Path, folder: str, modality: str, names: Sequence[
     source = f"features {folder!r} at {root}"
     folders = feature_folders(root)
     if folder not in folders:
-        available = ", ".join(folders) or f"none; expected folders ending {ENDINGS}"
+        available = ", ".join(folders) or f"none; expected {', '.join(ENDINGS)}"
         message = f"no such feature folder; available: {available}"
         raise CorpusError(source, [Problem(folder, modality, message)])
     unfit = [Problem("names", "name", message) for name in names if (message := name_problem(name))]
     if unfit:
         raise CorpusError(source, unfit)
 
-    n_dims = 1 if LEVELS[folder[-4:]] == "utterance" else 2
+    n_dims = 1 if folder.endswith("UTT") else 2
     arrays: dict[str, np.ndarray] = {}
     problems, failures = [], []
     for name in names:

@@ -74,7 +74,7 @@ def fit_folds(
     """Fit every configuration in every fold with every seed.
 
     `folds` numbers the fold, from 0, that holds out each clip of `data`; -1 marks clips that all
-    models train on (see `corpora.folds.dev_fold`). `joined` are the clips of `pool` that join the
+    models train on (see `corpora.folds.folds_of`). `joined` are the clips of `pool` that join the
     training, by seed and fold. With `keep` every fitted model is kept on disk (`fits.fit_kept`).
     `options` are those of `train.fit_each`. Raises ValueError if `folds` misses a clip, and as
     `fit_each` does.

@@ -41,12 +41,13 @@ def load(
     folder = _rendered(profile, seed, reliability, second_test)
     table = pd.read_csv(folder / TABLE, dtype="str", keep_default_na=False, na_values=[""])
     table["video"] = [str(folder / path) for path in table["video"]]
-    shown = _read_truth(folder)
+    is_test = table["split"] == "test"
+    shown = _read_truth(folder)["emotion"]
+    table.loc[is_test, "emotion"] = shown[table.loc[is_test, "name"]].to_numpy()
     return corpus.build(
         profile if not second_test else f"{profile}-second",
         table,
         source=str(folder / TABLE),
-        answers=shown.loc[shown["split"] == "test", "emotion"],
         synthetic=True,
         notes=[NOTE],
     )

@@ -54,17 +54,15 @@ def test_test_labels_become_answers_and_unlabelled_ones_are_dropped_with_a_note(
     assert result.notes == ("labels of unlabelled clips, which were dropped: 1",)
 
 
-def test_answers_given_apart_are_normalised_and_kept_for_test_clips_only():
-    answers = pd.Series({"c1": " Sad", "c0": "angry", "stranger": "happy", "c2": None})
-    result = corpus(table(split=["train", "test", "test"]), answers=answers)
-    assert result.answers.to_dict() == {"c1": "sad"}
+def test_answers_are_normalised_and_known_for_some_test_clips_or_none():
+    rows = table(split=["train", "test", "test"], emotion=[None, " Sad", None])
+    assert corpus(rows).answers.to_dict() == {"c1": "sad"}
+    assert corpus(rows.assign(emotion=None)).answers.empty
 
 
-def test_an_unknown_or_repeated_answer_is_a_problem():
-    answers = pd.Series(["fear", "sad", "sad"], index=["c0", "c1", "c1"])
-    assert problems(table(split=["test", "test"]), answers=answers) == [
-        ("answer for 'c1'", "name"),
-        ("answer for 'c0'", "emotion"),
+def test_an_unknown_answer_is_a_problem():
+    assert problems(table(split=["test", "test"], emotion=["fear", "sad"])) == [
+        ("row 2", "emotion")
     ]
 
 
@@ -94,9 +92,9 @@ def test_every_problem_is_listed_with_its_place():
     )
     assert problems(rows, where=["line 1", "line 2", "line 3"]) == [
         ("line 2", "name"),
+        ("line 3", "name"),
         ("line 2", "split"),
         ("line 2", "audio"),
-        ("line 3", "name"),
         ("line 3", "emotion"),
     ]
 
@@ -187,7 +185,7 @@ def test_ordinary_names_are_fit(name):
 
 def test_a_corpus_of_some_splits_keeps_their_clips_and_answers_alone():
     rows = pd.DataFrame({"name": ["a", "b", "c"], "split": ["train", "test", "unlabelled"]})
-    whole = corpus(rows, answers=pd.Series({"b": "sad"}))
+    whole = corpus(rows.assign(emotion=[None, "sad", None]))
     assert list(whole.only("train", "test").clips.index) == ["a", "b"]
     assert whole.only("train", "test").answers.to_dict() == {"b": "sad"}
     assert whole.only("unlabelled").answers.empty

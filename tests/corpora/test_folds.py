@@ -6,7 +6,6 @@ import pytest
 
 from agt_lib.corpora.corpus import build
 from agt_lib.corpora.folds import (
-    dev_fold,
     divisions,
     fold_numbers,
     folds_of,
@@ -130,16 +129,14 @@ def with_dev():
 
 
 def test_a_dev_split_is_held_out_once_and_its_training_clips_never(with_dev):
-    folds = dev_fold(with_dev)
+    folds = folds_of(with_dev)
     assert folds.tolist() == [-1] * 6 + [0] * 3
-    pd.testing.assert_series_equal(folds_of(with_dev, 2), folds)
+    assert folds.index.tolist() == [f"c{i}" for i in range(9)]
 
 
 def test_a_corpus_without_labelled_dev_clips_has_folds_by_number_and_seed():
     plain = corpus(balanced(10))
     pd.testing.assert_series_equal(folds_of(plain, 3, 1), make_folds(plain, 3, 1))
-    with pytest.raises(ValueError, match="no labelled dev clips"):
-        dev_fold(plain)
 
 
 def test_the_fold_of_each_clip_is_found_by_its_name():
@@ -150,7 +147,7 @@ def test_the_fold_of_each_clip_is_found_by_its_name():
 
 
 def test_with_a_dev_split_features_are_tuned_on_folds_of_the_training_clips(with_dev):
-    folds = tuning_folds(with_dev, dev_fold(with_dev))
+    folds = tuning_folds(with_dev, folds_of(with_dev))
     assert folds.index.tolist() == [f"c{i}" for i in range(6)]
     assert sorted(folds) == [0, 0, 0, 1, 1, 1]  # two clips of each class
     whole = make_folds(corpus(balanced(10)))

@@ -8,14 +8,13 @@ def build(tmp_path):
         ("a", "train", "happy", "s1", "Hello"),
         ("b", "train", "sad", "s2", None),
         ("c", "train", "happy", "s1", "Again"),
-        ("d", "test", None, "s3", "Here"),
+        ("d", "test", "angry", "s3", "Here"),
     ]
     table = pd.DataFrame(rows, columns=["name", "split", "emotion", "speaker", "text"])
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"this is no video")
     table["video"] = [str(broken), None, None, None]
-    answers = pd.Series({"d": "angry"})
-    return corpus.build("test", table, source="test", answers=answers)
+    return corpus.build("test", table, source="test")
 
 
 def test_clips_of_different_emotions_come_first_and_unlabelled_ones_last(tmp_path):

@@ -145,8 +145,8 @@ def test_a_repeated_name_and_one_that_leaves_the_folder_are_given_with_their_row
 def test_a_clip_that_is_both_train_and_test_is_refused(root):
     (root / "reference-semi.csv").write_text("name,discrete\nb,angry\n")
     ((where, message),) = problems(load, "mertools", root)
-    assert where == "label-disdim.csv row 3"
-    assert "reference-semi.csv" in message
+    assert where == "reference-semi.csv row 2"
+    assert "'b' stands in label-disdim.csv row 3 too" in message
 
 
 # features

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from agt_lib.corpora.corpus import build
-from agt_lib.corpora.folds import dev_fold
+from agt_lib.corpora.folds import folds_of as folds_of_corpus
 from agt_lib.fusion.crossval import fit_folds
 
 
@@ -80,7 +80,7 @@ def test_a_corpus_with_a_dev_split_is_trained_on_train_and_predicted_on_dev(data
             "emotion": [data.label_set[i] for i in data.labels],
         }
     )
-    folds = dev_fold(build("c", table, source="table", labels=data.label_set))
+    folds = folds_of_corpus(build("c", table, source="table", labels=data.label_set))
     result = run(small(epochs=1), data, folds)
     assert len(result.models["agt"][0]) == 1
     assert result.out_of_fold.names == data.names[60:]

@@ -56,7 +56,7 @@ def test_the_line_names_versions_device_and_all_that_was_resolved(capsys):
         ({"profile": "huge"}, "there are smoke, mini, base, paper"),
         ({"profile": "paper"}, "give the parameters corpus .* and root"),
         ({"audio": "", "video": "", "text": ""}, "every modality was left out"),
-        ({"labels": "joy, anger"}, "has its own label set"),
+        ({"labels": "joy, anger"}, "corpus 'smoke' takes no labels"),
     ],
 )
 def test_parameters_that_can_not_be_are_refused_with_what_to_give(parameters, message):
