@@ -20,7 +20,7 @@ def fit_temperature(true: np.ndarray, probabilities: np.ndarray) -> float:
     `probabilities` is (N, C) or (S, N, C), of clips that the model was not trained on. Raises
     ValueError if a label is missing, a probability is NaN or negative, or there is no clip.
     """
-    probabilities = _checked(probabilities)
+    probabilities = check_probabilities(probabilities, "probabilities")
     true = np.asarray(true)
     if not len(true) or probabilities.shape[-2] != len(true):
         raise ValueError(
@@ -45,7 +45,8 @@ def with_temperature(probabilities: np.ndarray, temperature: float | np.ndarray)
 
     `temperature` is one number, or an array that broadcasts against `probabilities`.
     """
-    logs = np.log(np.maximum(_checked(probabilities), SMALLEST))
+    probabilities = check_probabilities(probabilities, "probabilities")
+    logs = np.log(np.maximum(probabilities, SMALLEST))
     return np.exp(log_softmax(logs / temperature, axis=-1))
 
 
@@ -77,9 +78,3 @@ def calibrated_out_of_fold(
     of_clip = temperatures[folds[held_out], None]
     scaled[held_out] = with_temperature(probabilities[held_out], of_clip)
     return scaled
-
-
-def _checked(probabilities: np.ndarray) -> np.ndarray:
-    probabilities = np.asarray(probabilities, dtype=np.float64)
-    check_probabilities(probabilities, "probabilities")
-    return probabilities

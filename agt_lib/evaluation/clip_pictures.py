@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from agt_lib.corpora.labels import TITLES
 from agt_lib.corpora.media import SAMPLE_RATE
-from agt_lib.evaluation.pictures import LINES, colour, panels
+from agt_lib.evaluation.pictures import LINES, colour, legend_above, panels
 
 
 def clips(shown: Sequence[Mapping]) -> Figure:
@@ -51,8 +51,7 @@ def scatter(points: pd.DataFrame, labels: Sequence[str]) -> Figure:
             rows = table[table["emotion"] == label]
             axis.scatter(rows["x"], rows["y"], s=9, color=colour(label, shown), label=label)
         axis.set(xticks=[], yticks=[], xlabel="t-SNE")
-    handles = axes[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside upper center", ncols=len(shown), markerscale=2)
+    legend_above(axes[0], markerscale=2)
     return figure
 
 
@@ -82,7 +81,5 @@ def over_time(table: pd.DataFrame, labels: Sequence[str], titles: dict[str, str]
         axis.set_title(titles[name], fontsize=9)
     for axis in axes[-1]:
         axis.set(xlabel="time (share of the clip)", xlim=(0, 1))
-    figure.legend(
-        *axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(labels)
-    )
+    legend_above(axes[0, 0])
     return figure

@@ -1,4 +1,7 @@
-"""Pictures of scores and models. Each function draws data it is given."""
+"""Pictures of scores and models. Each function draws data it is given.
+
+Importing this module sets the look of all figures; PDF fonts are embedded as TrueType.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,23 +14,11 @@ from matplotlib.figure import Figure
 
 from agt_lib.evaluation.palette import EMOTION_COLOURS, LINES
 
-
-def use_style() -> None:
-    """Set the look of all figures; PDF fonts are embedded as TrueType."""
-    sns.set_theme(context="notebook", style="ticks", palette=LINES, font_scale=0.9)
-    plt.rcParams.update(
-        {
-            "figure.constrained_layout.use": True,
-            "figure.dpi": 110,
-            "savefig.dpi": 200,
-            "pdf.fonttype": 42,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-        }
-    )
-
-
-use_style()
+STYLE = {
+    "figure.constrained_layout.use": True, "figure.dpi": 110, "savefig.dpi": 200,
+    "pdf.fonttype": 42, "axes.spines.top": False, "axes.spines.right": False,
+}  # fmt: skip
+sns.set_theme(style="ticks", palette=LINES, font_scale=0.9, rc=STYLE)
 
 
 def stacked(tables: Mapping[str, pd.DataFrame], key: str) -> pd.DataFrame:
@@ -120,7 +111,7 @@ def lines(
         axis.set(xlabel=x)
         axis.grid(axis="y", linewidth=0.4)
     axes[0].set_ylabel(label)
-    _legend_above(figure, axes[0])
+    legend_above(axes[0])
     return figure
 
 
@@ -182,7 +173,7 @@ def reliability(tables: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
         axis.set(xlabel="confidence", xlim=(-0.04, 1.04), ylim=(-0.04, 1.04))
         axis.set(xticks=(0, 0.5, 1), yticks=(0, 0.5, 1), aspect="equal")
     axes[0].set_ylabel("accuracy")
-    _legend_above(figure, axes[0])
+    legend_above(axes[0])
     return figure
 
 
@@ -205,7 +196,7 @@ def precision_coverage(
         axis.set(xlabel="clips kept, %", xlim=(-3, 103), ylim=(None, 102))
         axis.grid(linewidth=0.4)
     axes[0].set_ylabel("of these right, %")
-    _legend_above(figure, axes[0])
+    legend_above(axes[0])
     return figure
 
 
@@ -256,6 +247,8 @@ def fixed_and_broken(table: pd.DataFrame, labels: Sequence[str]) -> Figure:
     return figure
 
 
-def _legend_above(figure: Figure, axis: Axes) -> None:
+def legend_above(axis: Axes, **look: float) -> None:
+    """A legend of what `axis` draws, in one row above the figure's panels."""
     handles, names = axis.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=len(names), frameon=False)
+    place = {"loc": "outside upper center", "ncols": len(names), "frameon": False}
+    axis.figure.legend(handles, names, **place, **look)

@@ -20,6 +20,13 @@ Model = Hashable
 """A model's name, or (features, model) as in table 1: ("A+V", "AGT")."""
 
 
+def key(model: Model) -> dict[str, Hashable]:
+    """The columns that name a model in a table: model, or features and model."""
+    if isinstance(model, tuple):
+        return dict(zip(("features", "model"), model, strict=True))
+    return {"model": model}
+
+
 @dataclass(frozen=True)
 class Predictions:
     """Probabilities (S, N, C) of each model for the clips `names`, in the order of `label_set`.
@@ -28,7 +35,7 @@ class Predictions:
     others have all of `seeds`. `seen` (N,) bool by model: the clips that have a modality which the
     model reads; all clips for a model without an entry. For the other clips a model predicts a
     constant, which is no vote. Raises ValueError naming the model and the first clip if shapes
-    disagree, a probability is NaN or negative, or a clip's probabilities do not add up to 1.
+    disagree, if a probability is NaN or negative, or if a clip's do not add up to 1.
     """
 
     names: tuple[str, ...]
@@ -102,11 +109,10 @@ class Predictions:
         """All in one table: columns model (or features and model), seed, name and one a label."""
         parts = []
         for model, given in self.probabilities.items():
-            key = dict(zip(("features", "model"), model, strict=True)) if _is_pair(model) else None
             for seed, values in zip(self.seeds, given, strict=False):
-                about = pd.DataFrame((key or {"model": model}) | {"seed": seed, "name": self.names})
+                head = pd.DataFrame(key(model) | {"seed": seed, "name": self.names})
                 values = pd.DataFrame(values, columns=list(self.label_set))
-                parts.append(pd.concat([about, values], axis=1))
+                parts.append(pd.concat([head, values], axis=1))
         return pd.concat(parts, ignore_index=True)
 
     def to_csv(self, path: str | Path) -> None:
@@ -115,15 +121,13 @@ class Predictions:
 
     def table(self, model: Model, seed: int | None = None) -> pd.DataFrame:
         """`model`'s prediction table for one of `seeds`, or the mean over them; else ValueError."""
-        given = self._of(model)
-        if seed is None:
-            values = given.mean(0)
-        elif seed in self.seeds:
-            values = given[self.seeds.index(seed) if len(given) > 1 else 0]
-        else:
+        given = self[model]
+        if seed is not None and seed not in self.seeds:
             raise ValueError(f"no seed {seed}; there are {self.seeds}")
+        if seed is not None and len(given) > 1:
+            given = given[[self.seeds.index(seed)]]
         index = pd.Index(self.names, name="name")
-        return pd.DataFrame(values, index=index, columns=list(self.label_set))
+        return pd.DataFrame(given.mean(0), index=index, columns=list(self.label_set))
 
     def select(self, names: Sequence[str]) -> "Predictions":
         """The clips `names`, in that order. Raises ValueError listing those without predictions."""
@@ -137,8 +141,7 @@ class Predictions:
 
     def of(self, *models: Model) -> "Predictions":
         """Those of `models` alone, in that order. Raises ValueError for one that is not there."""
-        chosen = {model: self._of(model) for model in models}
-        return replace(self, probabilities=chosen)
+        return replace(self, probabilities={model: self[model] for model in models})
 
     def __or__(self, other: "Predictions") -> "Predictions":
         """The models of both, in the first's clip order; ValueError if anything else differs."""
@@ -177,7 +180,7 @@ class Predictions:
 
     def chosen(self, model: Model) -> np.ndarray:
         """The likeliest label of each clip as its number, (S, N). ValueError for no such model."""
-        return self._of(model).argmax(-1)
+        return self[model].argmax(-1)
 
     def known(self, truth: pd.Series) -> "Predictions":
         """The clips whose label `truth` (by clip name) knows, in its order; ValueError for none."""
@@ -201,7 +204,8 @@ class Predictions:
             raise ValueError(f"no true label of {_listed(missing)}")
         return found
 
-    def _of(self, model: Model) -> np.ndarray:
+    def __getitem__(self, model: Model) -> np.ndarray:
+        """The probabilities (S, N, C) of `model`; ValueError naming those there are for no such."""
         if model not in self.probabilities:
             there = ", ".join(map(str, self.probabilities))
             raise ValueError(f"no predictions of {model!r}; there are those of {there}")
@@ -238,33 +242,23 @@ class Stage:
         return Stage(*means, self.trained_on.mean(0, keepdims=True), self.temperatures)
 
 
-def _is_pair(model: Model) -> bool:
-    return isinstance(model, tuple) and len(model) == 2
-
-
 def _check_labels(first: Model, expected: pd.Index, model: Model, found: pd.Index) -> None:
     if list(expected) != list(found):
         same = set(expected) == set(found)
         raise ValueError(
-            f"{first!r} and {model!r} have {'the same labels in another order' * same}"
-            f"{'other labels' * (not same)}: {list(expected)} and {list(found)}"
-            + "; give both the same columns in the same order"
+            f"{first!r} and {model!r} have "
+            f"{'the same labels in another order' if same else 'other labels'}: {list(expected)} "
+            f"and {list(found)}; give both the same columns in the same order"
         )
 
 
 def _check_names(first: Model, expected: pd.Index, model: Model, found: pd.Index) -> None:
     if found.has_duplicates:
         raise ValueError(f"{model!r} predicts a clip more than once: {_listed(_repeated(found))}")
-    differences = [
-        f"only {owner!r} predicts {_listed(only)}"
-        for owner, only in (
-            (first, expected.difference(found)),
-            (model, found.difference(expected)),
-        )
-        if len(only)
-    ]
-    if differences:
-        raise ValueError("all models predict the same clips; " + "; ".join(differences))
+    lone = (first, expected.difference(found)), (model, found.difference(expected))
+    said = [f"only {owner!r} predicts {_listed(names)}" for owner, names in lone if len(names)]
+    if said:
+        raise ValueError("all models predict the same clips; " + "; ".join(said))
 
 
 def _repeated(names: Sequence[str]) -> list[str]:

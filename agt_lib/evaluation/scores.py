@@ -61,10 +61,17 @@ class Sample:
         return 100 * weighted_waf(self.true, votes, self.weights)
 
 
-def check_probabilities(given: np.ndarray, what: str, names: Sequence[str] | None = None) -> None:
-    """Raise ValueError, naming the first clip, unless each row of `given` (..., N, C) is a
-    distribution: finite, not negative, of sum 1. Without `names` clips are named by their row."""
-    given = given.reshape(int(np.prod(given.shape[:-2])), *given.shape[-2:])
+def check_probabilities(
+    probabilities: np.ndarray, what: str, names: Sequence[str] | None = None
+) -> np.ndarray:
+    """`probabilities` (..., N, C) in float64.
+
+    Raises ValueError, naming the first clip, unless each is finite and not negative, and each
+    clip's add up to 1. Without `names` clips are named by their row.
+    """
+    probabilities = np.asarray(probabilities, dtype=np.float64)
+    shape = probabilities.shape
+    given = probabilities.reshape(int(np.prod(shape[:-2])), *shape[-2:])
     unknown = ~np.isfinite(given).all(-1)  # (S, N)
     wrong = unknown | (given < 0).any(-1) | (np.abs(given.sum(-1) - 1) > TOLERANCE)
     if wrong.any():
@@ -76,6 +83,7 @@ def check_probabilities(given: np.ndarray, what: str, names: Sequence[str] | Non
             f"{clip}: {given[seed, row].round(4).tolist()}. Predict these clips again or leave "
             "them out"
         )
+    return probabilities
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:

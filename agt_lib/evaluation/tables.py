@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from agt_lib.evaluation.predictions import Model, Predictions
+from agt_lib.evaluation.predictions import Model, Predictions, key
 from agt_lib.evaluation.scores import Sample, fixed_and_broken, interval, votes
 
 OUT_OF_FOLD, TEST = "out-of-fold", "test"
@@ -44,12 +44,8 @@ def scores(
     """
     known = predictions.known(truth)
     sample = sample_of(known, truth, groups)
-    return pd.DataFrame(
-        [
-            _key(model) | score_line(sample, votes(given))
-            for model, given in known.probabilities.items()
-        ]
-    )
+    given = known.probabilities
+    return pd.DataFrame([key(model) | score_line(sample, votes(given[model])) for model in given])
 
 
 def differences(
@@ -70,10 +66,9 @@ def differences(
         pairs = [(model, pairs) for model in known.probabilities if model != pairs]
     lines = []
     for model, against in pairs:
-        before, after = (votes(known.of(m).probabilities[m]) for m in (against, model))
-        key = {c if c == "against" else f"against_{c}": v for c, v in _key(against).items()}
-        key["against"] = key.pop("against_model")
-        lines.append(_key(model) | key | difference_line(sample, before, after))
+        line = key(model) | {f"against_{column}": name for column, name in key(against).items()}
+        line["against"] = line.pop("against_model")
+        lines.append(line | difference_line(sample, votes(known[against]), votes(known[model])))
     return pd.DataFrame(lines)
 
 
@@ -99,7 +94,7 @@ def score_line(sample: Sample, votes: np.ndarray, **before: np.ndarray) -> dict[
         "interval_over": sample.over,
     }
     for name, others in before.items():
-        line |= _paired(name, sample.wafs(others), wafs)
+        line |= paired(name, sample.wafs(others), wafs)
     return line
 
 
@@ -110,13 +105,13 @@ def difference_line(sample: Sample, before: np.ndarray, after: np.ndarray) -> di
     `fixed` and `broken` count the clips that `after` alone, or `before` alone, gets right (means
     over seeds). Raises ValueError for other numbers of seeds.
     """
-    line = _paired("difference", sample.wafs(before), sample.wafs(after))
+    line = paired("difference", sample.wafs(before), sample.wafs(after))
     fixed, broken = fixed_and_broken(sample.true, before, after)
     counts = {"fixed": float(fixed.sum()), "broken": float(broken.sum())}
     return line | counts | {"clips": len(sample.true)}
 
 
-def _paired(name: str, before: np.ndarray, after: np.ndarray) -> dict[str, float]:
+def paired(name: str, before: np.ndarray, after: np.ndarray) -> dict[str, float]:
     """The mean difference of WAFs by seed and draw, (S, 1 + B), as column `name`, with its ends."""
     if len(before) != len(after) and 1 not in (len(before), len(after)):
         raise ValueError(
@@ -165,10 +160,3 @@ def verdict(table: pd.DataFrame, who: Sequence[str], value: str = "difference") 
         name = ", ".join(str(line[column]) for column in who)
         said.append(f"{name}: {found} ({cell(line, value)} points)")
     return "\n".join(said)
-
-
-def _key(model: Model) -> dict[str, object]:
-    """The columns that name a model."""
-    if isinstance(model, tuple):
-        return dict(zip(("features", "model"), model, strict=True))
-    return {"model": model}

@@ -16,9 +16,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "endpoint": ["RankingError"],
         "features": ["build", "rank", "ranked_corpus", "ranked_features", "tuned_text"],
         "llm": ["LLMRanker"],
-        "rankings": [
-            "Rankings", "by_share", "mean_reciprocal_rank", "place_shares", "quality",
-        ],
+        "rankings": ["Rankings", "by_share", "place_shares", "quality"],
         "wording": ["TEMPLATES", "check_template", "compose", "language_of", "messages"],
     },
 )  # fmt: skip

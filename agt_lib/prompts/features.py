@@ -25,10 +25,9 @@ def ranked_corpus(
 ) -> Corpus:
     """`corpus` with words and ranked labels as its clips' text (see `compose`).
 
-    A clip without a ranking keeps its plain text. Raises ValueError where a clip with words was
-    not ranked at all, and for a template without a place for the text or the labels.
+    A clip without a ranking keeps its plain text. Raises ValueError if a clip with words is not
+    among the rankings, and for a template without a place for the text or the labels.
     """
-    template = check_template(template, language)
     clips = corpus.clips.copy()
     texts = clips["text"].dropna()
     if len(unknown := texts.index.difference(rankings.table.index, sort=False)):
@@ -36,8 +35,7 @@ def ranked_corpus(
             f"{len(unknown)} clips with words are not among the rankings, the first is "
             f"{unknown[0]!r}: rank the same corpus"
         )
-    long = texts.index[texts.str.len() > TEXT_LIMIT]
-    if len(long):
+    if len(long := texts.index[texts.str.len() > TEXT_LIMIT]):
         warnings.warn(
             f"{len(long)} transcripts are longer than {TEXT_LIMIT} characters and were cut, the "
             f"first is {long[0]!r}: the labels behind them must stay within a model's context",
@@ -66,7 +64,7 @@ def ranked_features(
 
     `options` go to `extract`. The fingerprint names encoder, template and what made the rankings,
     so a model that was fitted on these features refuses plain ones. `failures` also lists the
-    clips that kept their plain text since their ranking failed; these are present. Raises
+    clips that kept their plain text because their ranking failed; these are present. Raises
     ValueError as `ranked_corpus`, and for an encoder that does not read text.
     """
     if encoder.modality != "text":
@@ -124,18 +122,12 @@ def tuned_text(
     folds: pd.Series,
     encoder: Encoder,
     *,
-    ranker: str | ClassifierRanker | LLMRanker = "classifier",
-    template: str = "",
-    language: str = "",
+    ranker: ClassifierRanker | LLMRanker,
     **options: Any,
 ) -> Features:
     """T* in one call: rank the clips of `corpus`, compose, encode. Repeated, it costs nothing.
 
-    `ranker`: "classifier", "llm" (GPT-4, or what the environment names), or one of your own
-    making. An empty `language` is that of the transcripts. `options` go to `extract`.
+    The template and its words are those of the transcripts' language. `options` go to `extract`.
     """
-    language = language or language_of(corpus)
-    if isinstance(ranker, str):
-        ranker = build(ranker, language=language)
-    options |= {"template": template, "language": language}
-    return ranked_features(corpus, rank(corpus, folds, ranker), encoder, **options)
+    rankings = rank(corpus, folds, ranker)
+    return ranked_features(corpus, rankings, encoder, language=language_of(corpus), **options)

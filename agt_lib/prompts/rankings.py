@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from agt_lib.corpora.labels import to_numbers
 from agt_lib.evaluation.predictions import Predictions
 from agt_lib.evaluation.tables import scores
 from agt_lib.features.features import FAILURE_COLUMNS
@@ -73,18 +74,6 @@ class Rankings:
         """A hash of what made the rankings; more clips ranked by the same do not change it."""
         return digest(dict(self.made_by))
 
-    def reciprocal(self, names: Sequence[str]) -> np.ndarray:
-        """One over each label's rank, scaled to sum 1: (N, C) in the order of `labels`.
-
-        The largest of a row is the label ranked first. Zero where a clip has no ranking.
-        """
-        table = self.table.reindex(list(names))
-        values = np.zeros((len(table), len(self.labels)))
-        for rank, column in enumerate(table, 1):
-            for i, label in enumerate(self.labels):
-                values[(table[column] == label).to_numpy(), i] = 1 / rank
-        return values / (1 / np.arange(1, len(self.labels) + 1)).sum()
-
     def places(self, true: pd.Series) -> pd.Series:
         """The rank (1 to C) of each clip's true label, for the clips that have a ranking."""
         known = self.ranked.reindex(true.index, fill_value=False)
@@ -105,14 +94,6 @@ class Rankings:
         rows = zip(table.index, table.to_numpy(), strict=True)
         found = {name: list(row) if all(row) else None for name, row in rows}
         return cls.build(found, labels, about["made_by"], about["failures"])
-
-
-def mean_reciprocal_rank(places: pd.Series) -> float:
-    """The mean of one over the true label's rank: 1 if always first; (1 + ... + 1/C) / C by luck.
-
-    NaN without clips.
-    """
-    return float((1 / places).mean())
 
 
 def by_share(true: pd.Series, labels: Sequence[str]) -> list[str]:
@@ -142,26 +123,24 @@ def quality(
     """How good the rankings are, a line for each set of true labels (by clip name) in `truth`.
 
     The label ranked first is scored as a prediction: waf with its interval, %, over the `speakers`
-    if all are known. `mrr` is the mean reciprocal rank of the true label, `mrr_by_luck` that of a
-    random order, `mrr_by_share` that of the labels by their frequency in the first set. Sets
-    without a ranked clip have no line.
+    if all are known. `mrr` is the mean reciprocal rank of the true label (1 if it is always first),
+    `mrr_by_luck` that of a random order, `mrr_by_share` that of the labels by their frequency in
+    the first set. Sets without a ranked clip have no line.
     """
-    lines, n_labels = [], len(rankings.labels)
-    order = by_share(next(iter(truth.values())), rankings.labels)
+    lines, labels = [], rankings.labels
+    order = by_share(next(iter(truth.values())), labels)
     for name, true in truth.items():
         true = true[true.index.isin(rankings.ranked.index[rankings.ranked])]
         if true.empty:
             continue
         who = speakers.reindex(true.index)
-        said = rankings.reciprocal(true.index)[None]  # (1, N, C)
-        given = Predictions(tuple(true.index), rankings.labels, {"ranker": said})
+        first = to_numbers(rankings.table.loc[true.index, "rank1"], labels)
+        votes = np.eye(len(labels))[first][None]  # (1, N, C)
+        given = Predictions(tuple(true.index), labels, {"ranker": votes})
         score = scores(given, true, None if who.isna().any() else who).iloc[0]
-        places = {
-            "mrr": rankings.places(true),
-            "mrr_by_luck": pd.Series(range(1, n_labels + 1)),
-            "mrr_by_share": true.map(order.index) + 1,
-        }
         line = {"set": name} | score[["waf", "waf_low", "waf_high"]].to_dict()
-        line |= {column: mean_reciprocal_rank(ranks) for column, ranks in places.items()}
+        line["mrr"] = (1 / rankings.places(true)).mean()
+        line["mrr_by_luck"] = (1 / np.arange(1, len(labels) + 1)).mean()
+        line["mrr_by_share"] = (1 / (true.map(order.index) + 1)).mean()
         lines.append(line | {"clips": len(true)})
     return pd.DataFrame(lines)

@@ -1,7 +1,7 @@
-"""What a shift of the labels' shares asks for. S seeds, N clips, C classes.
+"""What to do if the labels' shares shift. S seeds, N clips, C classes.
 
-Where only the prior differs between training (p) and test (q), the posterior of a calibrated model
-becomes right again when it is weighed by q_c / p_c and renormalised (Saerens et al. 2002, eq. 2.4).
+If only the prior differs between training (p) and test (q), the posterior of a calibrated model
+is right again once it is weighed by q_c / p_c and renormalised (Saerens et al. 2002, eq. 2.4).
 """
 
 from collections.abc import Sequence
@@ -43,11 +43,11 @@ def corrected(predictions: Predictions, trained_on: np.ndarray, target: np.ndarr
     p = check_prior(trained_on, predictions.label_set, "the prior of training")
     q = check_prior(target, predictions.label_set, "the target prior")
     ratio = np.broadcast_to(q / p, (len(predictions.seeds), len(predictions.label_set)))[:, None]
-    weighed = {model: given * ratio for model, given in predictions.probabilities.items()}
-    return replace(
-        predictions,
-        probabilities={m: w / w.sum(-1, keepdims=True) for m, w in weighed.items()},
-    )
+    probabilities = {}
+    for model, given in predictions.probabilities.items():
+        weighed = given * ratio
+        probabilities[model] = weighed / weighed.sum(-1, keepdims=True)
+    return replace(predictions, probabilities=probabilities)
 
 
 def smoothed(shares: np.ndarray, n: int) -> np.ndarray:
@@ -59,8 +59,8 @@ def smoothed(shares: np.ndarray, n: int) -> np.ndarray:
 def read_prior(path: str | Path, labels: Sequence[str]) -> tuple[np.ndarray, int]:
     """The probed shares (C,) of notebook 06's `prior.csv`, and the submissions they cost.
 
-    Columns label, probed, submissions. Raises FileNotFoundError, and ValueError where a column or
-    a label's share is missing.
+    Columns label, probed, submissions. Raises FileNotFoundError, and ValueError if a column or a
+    label's share is missing.
     """
     expected = "Expected prior.csv as notebook 06 writes it"
     table = read_table(path, ["label", "probed", "submissions"], expected, text=False)
@@ -81,13 +81,10 @@ def prevalence_ratios(train: pd.Series, test: pd.Series) -> pd.Series:
     """
     if sorted(train.index) != sorted(test.index):
         raise ValueError(f"priors of other labels: {sorted(train.index)}, {sorted(test.index)}")
-    shares = {}
-    for what, given in (("the prior of training", train), ("the target prior", test)):
-        labels = list(train.index)
-        shares[what] = check_prior(given.loc[labels] / given.sum(), labels, what)
-    p, q = shares.values()
-    ratios = pd.Series(q / p, index=train.index, name="ratio")
-    return ratios.sort_values(ascending=False)
+    labels = list(train.index)
+    p = check_prior(train / train.sum(), labels, "the prior of training")
+    q = check_prior(test.loc[labels] / test.sum(), labels, "the target prior")
+    return pd.Series(q / p, index=labels, name="ratio").sort_values(ascending=False)
 
 
 def propose_triggers(train: pd.Series, test: pd.Series) -> tuple[str, ...]:

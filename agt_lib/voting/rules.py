@@ -103,7 +103,6 @@ def vote(
     partner: str | None = None,
     triggers: Sequence[str] = PAPER.triggers,
     *,
-    trigger: str = PAPER.trigger,
     guide_share: float = PAPER.guide_share,
     labels: Sequence[str] = EMOTIONS,
     seed: int = 0,
@@ -123,9 +122,8 @@ def vote(
         )
     one_of("guide", guide, predictions.probabilities)
     others = [model for model in predictions.probabilities if model != guide]
-    config = VoteConfig(
-        triggers, trigger, partner or (others or [guide])[-1], "sample", guide_share, guide
-    )
+    partner = partner or (others or [guide])[-1]
+    config = VoteConfig(triggers, partner=partner, guide_share=guide_share, guide=guide)
     averaged = predictions.averaged()
     return draw_labels(averaged, vote_shares(averaged, config), seed)[0]
 
@@ -150,17 +148,15 @@ def all_rules(
     for source, proposed in (triggers or {}).items():
         every[PROPOSED.format(source)] = vote_shares(raw, replace(config, triggers=proposed))
     for source, target in (targets or {}).items():
-        prior = stage.trained_on, target
         for name, posteriors in zip(CORRECTED, (raw, calibrated), strict=True):
-            every[name.format(source)] = mean(corrected(posteriors, *prior))
+            every[name.format(source)] = mean(corrected(posteriors, stage.trained_on, target))
     return every
 
 
 def rule_names(config: VoteConfig = PAPER, sources: Sequence[str] = ()) -> list[str]:
     """The names that `all_rules` gives if `sources` give a prior and triggers each."""
-    plain = [*MODELS, *variants(config), THE_MAJORITY, THE_MEAN, CALIBRATED]
     told = [name.format(source) for name in (PROPOSED, *CORRECTED) for source in sources]
-    return plain + told
+    return [*MODELS, *variants(config), THE_MAJORITY, THE_MEAN, CALIBRATED, *told]
 
 
 def variants(config: VoteConfig = PAPER) -> dict[str, VoteConfig]:

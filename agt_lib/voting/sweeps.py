@@ -8,23 +8,14 @@ from dataclasses import replace
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.figure import Figure
 
 from agt_lib.evaluation.predictions import Predictions
-from agt_lib.evaluation.scores import Sample, interval, weighted_waf
+from agt_lib.evaluation.scores import Sample, weighted_waf
+from agt_lib.evaluation.tables import paired
+from agt_lib.voting import rules
 from agt_lib.voting.priors import check_prior, corrected
-from agt_lib.voting.rules import (
-    EITHER,
-    PAPER,
-    THE_MAJORITY,
-    THE_MEAN,
-    THE_VOTE,
-    VoteConfig,
-    alone,
-    majority,
-    mean,
-    vote_shares,
-)
 
 N_BOOTSTRAP = 300
 """Draws of a sample that a map's intervals are made from: each of its cells weighs them anew."""
@@ -34,16 +25,16 @@ UNRELIABILITIES = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5)
 CORRECTED = "mean, corrected"
 PARTNER = "partner alone"
 CONTRASTS = (
-    (THE_VOTE, PARTNER),
-    (THE_VOTE, THE_MAJORITY),  # what handing over to the voice adds to voting
-    (THE_MEAN, PARTNER),
-    (CORRECTED, THE_MEAN),  # what knowing the prior adds to averaging
+    (rules.THE_VOTE, PARTNER),
+    (rules.THE_VOTE, rules.THE_MAJORITY),  # what handing over to the voice adds to voting
+    (rules.THE_MEAN, PARTNER),
+    (CORRECTED, rules.THE_MEAN),  # what knowing the prior adds to averaging
 )
 """Which rule the map holds against which."""
 
 
 def guide_sweep(
-    predictions: Predictions, sample: Sample, config: VoteConfig = PAPER
+    predictions: Predictions, sample: Sample, config: rules.VoteConfig = rules.PAPER
 ) -> pd.DataFrame:
     """The vote, drawn and blended, by the guide's share, against the partner's own model.
 
@@ -51,17 +42,16 @@ def guide_sweep(
     difference, difference_low, difference_high. Raises ValueError for the partner "either", which
     has no model of its own.
     """
-    if config.partner == EITHER:
+    if config.partner == rules.EITHER:
         raise ValueError("a sweep is against the partner's own model: name it as `partner`")
-    partner = sample.wafs(alone(predictions, config.partner)).mean(0)  # (1 + B,)
+    partner = sample.wafs(rules.alone(predictions, config.partner))  # (S, 1 + B)
     lines = []
     for kind in ("sample", "blend"):
         for share in GUIDE_SHARES:
             changed = replace(config, vote=kind, guide_share=share)
-            wafs = sample.wafs(vote_shares(predictions, changed)).mean(0)
-            lines.append(
-                {"vote": kind, "guide_share": share, "waf": wafs[0]} | _line(wafs - partner)
-            )
+            wafs = sample.wafs(rules.vote_shares(predictions, changed))
+            line = {"vote": kind, "guide_share": share, "waf": wafs[:, 0].mean()}
+            lines.append(line | paired("difference", partner, wafs))
     return pd.DataFrame(lines)
 
 
@@ -101,7 +91,7 @@ def advantage_map(
     train: np.ndarray,
     test: np.ndarray,
     trained_on: np.ndarray,
-    config: VoteConfig = PAPER,
+    config: rules.VoteConfig = rules.PAPER,
 ) -> pd.DataFrame:
     """Each of `CONTRASTS` over the labels' shift and the voice's reliability.
 
@@ -115,72 +105,63 @@ def advantage_map(
     test = check_prior(test, predictions.label_set, "the test prior")
     bootstrap = sample.weights[: 1 + N_BOOTSTRAP]
     compared = {
-        PARTNER: alone(predictions, config.tie),
-        THE_VOTE: vote_shares(predictions, config),
-        THE_MAJORITY: majority(predictions, config.tie),
-        THE_MEAN: mean(predictions),
+        PARTNER: rules.alone(predictions, config.tie),
+        rules.THE_VOTE: rules.vote_shares(predictions, config),
+        rules.THE_MAJORITY: rules.majority(predictions, config.tie),
+        rules.THE_MEAN: rules.mean(predictions),
     }
     lines = []
     for shift in SHIFTS:
         prior = shifted(train, test, shift)
-        compared[CORRECTED] = mean(corrected(predictions, trained_on, prior))
+        compared[CORRECTED] = rules.mean(corrected(predictions, trained_on, prior))
         stacked = np.stack(list(compared.values()))  # (rules, S, N, C)
         for unreliability in UNRELIABILITIES:
             weights = reweight(sample.true, shows, prior, unreliability)
-            wafs = 100 * weighted_waf(sample.true, stacked, weights * bootstrap).mean(1)
+            wafs = 100 * weighted_waf(sample.true, stacked, weights * bootstrap)
             cell = {
                 "shift": shift,
                 "unreliability": unreliability,
                 "shown": 100 * np.average(shows, weights=weights),
                 "clips": weights.sum() ** 2 / (weights**2).sum(),
             }
-            of_rule = dict(zip(compared, wafs, strict=True))  # (1 + B,) each
+            of_rule = dict(zip(compared, wafs, strict=True))  # (S, 1 + B) each
             for rule, against in CONTRASTS:
-                line = {"rule": rule, "against": against} | cell | {"waf": of_rule[rule][0]}
-                lines.append(line | _line(of_rule[rule] - of_rule[against]))
+                line = {"rule": rule, "against": against} | cell
+                line["waf"] = of_rule[rule][:, 0].mean()
+                lines.append(line | paired("difference", of_rule[against], of_rule[rule]))
     return pd.DataFrame(lines)
 
 
 def draw_map(table: pd.DataFrame) -> Figure:
     """A picture of an `advantage_map`, one panel a contrast.
 
-    A dot marks a cell
-    whose interval leaves zero out, a frame the cell of the corpus as it is (shift 1, 1).
+    A dot marks a cell whose interval leaves zero out. A frame marks the cell of the corpus as it is
+    (shift and unreliability 1).
     """
-    panels = list(table.groupby(["rule", "against"], sort=False))
-    rows = -(-len(panels) // 2)
-    figure, axes = plt.subplots(
-        rows, 2, figsize=(9.2, 3.3 * rows), sharex=True, sharey=True, squeeze=False
-    )
+    sure = (table["difference_low"] > 0) | (table["difference_high"] < 0)
+    texts = table["difference"].map("{:+.1f}".format) + np.where(sure, "\N{BULLET}", "")
+    panels = list(table.assign(text=texts).groupby(["rule", "against"], sort=False))
+    size = {"figsize": (9.2, 1.65 * len(panels)), "sharex": True, "sharey": True, "squeeze": False}
+    figure, axes = plt.subplots(-(-len(panels) // 2), 2, **size)
     largest = table["difference"].abs().quantile(0.9)  # beyond it the numbers tell
     for axis, ((rule, against), part) in zip(axes.flat, panels, strict=False):
-        grid = part.pivot(index="unreliability", columns="shift", values="difference")
-        image = axis.imshow(grid, cmap="PuOr_r", vmin=-largest, vmax=largest, aspect="auto")
-        for row in part.itertuples():
-            x, y = grid.columns.get_loc(row.shift), grid.index.get_loc(row.unreliability)
-            sure = row.difference_low > 0 or row.difference_high < 0
-            text = f"{row.difference:+.1f}" + "\N{BULLET}" * sure
-            light = "white" if abs(row.difference) > 0.6 * largest else "black"
-            axis.text(
-                x, y, text, ha="center", va="center", fontsize=7, color=light, in_layout=False
-            )  # inside its cell, so the layout need not measure it
-            if row.shift == row.unreliability == 1:
-                axis.add_patch(
-                    plt.Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor="black", lw=1.6)
-                )
-        shown = part[part["shift"] == 1].set_index("unreliability")["shown"]
-        axis.set_yticks(range(len(grid)), [f"{shown[u]:.0f} %" for u in grid.index])
-        axis.set_xticks(range(len(grid.columns)), [f"{s:g}" for s in grid.columns])
+        grid = part.pivot(index="unreliability", columns="shift")
+        differences = grid["difference"]
+        sns.heatmap(
+            differences, vmin=-largest, vmax=largest, cmap="PuOr_r", cbar=False, ax=axis,
+            annot=grid["text"], fmt="", annot_kws={"fontsize": 7, "in_layout": False},
+            xticklabels=[f"{shift:g}" for shift in differences.columns],
+            yticklabels=[f"{share:.0f} %" for share in grid["shown", 1]],
+        )  # fmt: skip
+        as_it_is = differences.columns.get_loc(1), differences.index.get_loc(1)
+        axis.add_patch(plt.Rectangle(as_it_is, 1, 1, fill=False, edgecolor="black", lw=1.6))
         axis.set_title(f"{rule}  \N{MINUS SIGN}  {against}", fontsize=10)
-        axis.tick_params(length=0)
+        axis.set(xlabel="", ylabel="")
+        axis.tick_params(rotation=0, length=0)
     for axis in axes[:, 0]:
         axis.set_ylabel("clips whose voice shows\nthe label, at shift 1")
     for axis in axes[-1]:
         axis.set_xlabel("shift of the labels: 0 training, 1 test")
+    image = axes[0, 0].collections[0]
     figure.colorbar(image, ax=axes, label="points of WAF", shrink=0.6, extend="both")
     return figure
-
-
-def _line(differences: np.ndarray) -> dict[str, float]:
-    low, high = interval(differences)
-    return {"difference": differences[0], "difference_low": low, "difference_high": high}

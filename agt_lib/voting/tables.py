@@ -11,18 +11,10 @@ import numpy as np
 import pandas as pd
 
 from agt_lib.evaluation import scores, tables
+from agt_lib.evaluation.paper import AGT, BASELINE
 from agt_lib.evaluation.predictions import Predictions
 from agt_lib.evaluation.scores import Sample
-from agt_lib.voting.rules import (
-    AGT,
-    BASELINE,
-    PAPER,
-    VoteConfig,
-    alone,
-    draw,
-    triggered,
-    vote_shares,
-)
+from agt_lib.voting.rules import PAPER, VoteConfig, alone, draw, triggered, vote_shares
 
 NONE, VOTE = "none", "V"
 
@@ -72,12 +64,10 @@ def fixed_and_broken(
     Both are vote shares (S, N, C), `before` of a certain rule; means over seeds. Columns label,
     clips, fixed, broken.
     """
-    is_true = np.eye(len(labels))[true]  # (N, C)
-    parts = scores.fixed_and_broken(true, before, after)
-    fixed, broken = (part @ is_true for part in parts)
-    return pd.DataFrame(
-        {"label": labels, "clips": is_true.sum(0).astype(int), "fixed": fixed, "broken": broken}
-    )
+    is_true = np.eye(len(labels), dtype=int)[true]  # (N, C)
+    fixed, broken = (part @ is_true for part in scores.fixed_and_broken(true, before, after))
+    counts = {"clips": is_true.sum(0), "fixed": fixed, "broken": broken}
+    return pd.DataFrame({"label": labels} | counts)
 
 
 def disagreements(
@@ -88,27 +78,22 @@ def disagreements(
     The vote can help only if the guide is right more often than the partner. Columns clips,
     disagree, guide_right, partner_right, both_wrong (means over seeds, and over partners).
     """
-    where = triggered(predictions, config)
+    where = triggered(predictions, config)  # (S, N)
     guide = predictions.chosen(config.guide)
-    parts = []
-    for partner in config.partners(predictions):
-        other = predictions.chosen(partner)
-        differ = guide != other
-        counted = {
-            "clips": np.ones_like(differ),
-            "disagree": differ,
-            "guide_right": differ & (guide == true),
-            "partner_right": differ & (other == true),
-            "both_wrong": differ & (guide != true) & (other != true),
-        }
-        parts.append(
-            {
-                name: [(part & side).sum(1).mean() for side in (where, ~where)]
-                for name, part in counted.items()
-            }
-        )
-    places = pd.Index(["triggered", "elsewhere"], name="where")
-    return sum(pd.DataFrame(part, index=places) for part in parts) / len(parts)
+    partner = np.stack([predictions.chosen(model) for model in config.partners(predictions)])
+    differ = guide != partner  # (partners, S, N)
+    counted = {
+        "clips": np.ones_like(differ),
+        "disagree": differ,
+        "guide_right": differ & (guide == true),
+        "partner_right": differ & (partner == true),
+        "both_wrong": differ & (guide != true) & (partner != true),
+    }
+    rows = {
+        side: {name: (clips & there).sum(-1).mean() for name, clips in counted.items()}
+        for side, there in (("triggered", where), ("elsewhere", ~where))
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("where")
 
 
 def table2(
@@ -126,7 +111,8 @@ def table2(
     them. Columns model, stage, those of `rule_line` with a difference to the first stage and a step
     from the stage before, submissions. Raises ValueError for stages of other clips or labels.
     """
-    (first, before), *_, (last, voted) = [*stages.items()] * (2 if len(stages) == 1 else 1)
+    first, last = list(stages)[0], list(stages)[-1]
+    before, voted = stages[first], stages[last]
     for stage, predictions in stages.items():
         if (predictions.names, predictions.label_set) != (before.names, before.label_set):
             raise ValueError(f"stages {first!r} and {stage!r} predict other clips or labels")

@@ -205,11 +205,11 @@ def test_words_that_tell_the_label_score_through_ranking_and_fusion(labelled):
 def test_tuned_text_is_the_same_in_one_call_and_ranks_once(ranked, monkeypatch):
     corpus, folds, rankings = ranked
     expected = features_of(corpus, rankings, Letters(), language="en")
-    found = tuned_text(corpus, folds, Letters(), progress=False)
+    found = tuned_text(corpus, folds, Letters(), ranker=ClassifierRanker(), progress=False)
     np.testing.assert_array_equal(found.values, expected.values)
     assert found.fingerprint == expected.fingerprint
     monkeypatch.setattr(ClassifierRanker, "rank", None)  # called, it would raise
-    again = tuned_text(corpus, folds, Letters(), progress=False)
+    again = tuned_text(corpus, folds, Letters(), ranker=ClassifierRanker(), progress=False)
     np.testing.assert_array_equal(again.values, expected.values)
 
 
@@ -240,7 +240,7 @@ def test_a_corpus_without_transcripts_is_refused(labelled, kind):
     corpus, folds = labelled(n=5)
     corpus.clips["text"] = None
     with pytest.raises(ValueError, match="corpus 'words' has no transcripts"):
-        tuned_text(corpus, folds, Letters(), ranker=kind)
+        tuned_text(corpus, folds, Letters(), ranker=build(kind))
 
 
 def test_an_unknown_ranker_is_refused():

@@ -1,10 +1,9 @@
 """Rankings as data: what they refuse, and what is measured on them."""
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from agt_lib.prompts import Rankings, by_share, mean_reciprocal_rank, place_shares, quality
+from agt_lib.prompts import Rankings, by_share, place_shares, quality
 from agt_lib.workspace.kept import write_manifest
 
 ABC = ("a", "b", "c")
@@ -32,22 +31,14 @@ def test_a_ranking_that_is_no_permutation_of_the_labels_is_refused(order):
         Rankings.build({"x": order}, ABC, MADE_BY)
 
 
-def test_places_and_mean_reciprocal_rank_by_hand(four):
+def test_places_of_the_true_labels_by_hand(four):
     true = pd.Series({"w": "a", "x": "a", "y": "a", "z": "a"})
     places = four.places(true)
     assert places.to_dict() == {"w": 1, "x": 3, "z": 2}
-    assert mean_reciprocal_rank(places) == pytest.approx((1 + 1 / 3 + 1 / 2) / 3)
 
 
 def test_places_leave_out_clips_that_the_rankings_do_not_have(four):
     assert four.places(pd.Series({"z": "c", "elsewhere": "a"})).to_dict() == {"z": 1}
-
-
-def test_reciprocal_ranks_stand_in_the_order_of_the_labels(four):
-    values = four.reciprocal(["x", "y", "w"])
-    np.testing.assert_allclose(values[0] * 11 / 6, [1 / 3, 1, 1 / 2])
-    assert not values[1].any()
-    np.testing.assert_array_equal(values.argmax(1)[[0, 2]], [1, 0])
 
 
 def test_place_shares_sum_to_one_for_each_true_label(four):

@@ -173,8 +173,11 @@ def test_the_map_has_a_panel_a_contrast_and_a_dot_where_zero_is_left_out(cells):
     figure = draw_map(cells)
     panel = figure.axes[0]
     texts = {text.get_position(): text.get_text() for text in panel.texts}
-    assert texts == {(0, 0): "+0.0", (1, 0): "+1.0•", (0, 1): "-1.0•", (1, 1): "+0.0"}
+    left, right = 0.5, 1.5
+    assert texts == {
+        (left, 0.5): "+0.0", (right, 0.5): "+1.0•", (left, 1.5): "-1.0•", (right, 1.5): "+0.0"
+    }  # fmt: skip
     assert [label.get_text() for label in panel.get_yticklabels()] == ["100 %", "80 %"]
     assert panel.get_title().startswith("vote")
     (frame,) = panel.patches
-    assert frame.get_xy() == (0.5, 0.5)
+    assert frame.get_xy() == (1, 1)
