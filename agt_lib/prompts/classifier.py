@@ -51,11 +51,10 @@ class ClassifierRanker:
         n_folds = folds[folds >= 0].nunique()
         for number, (held_out, training) in enumerate(divisions(corpus, folds)):
             model = self._fit(corpus, texts[texts.index.isin(training)])
-            predicted = [
-                texts.index.intersection(held_out),
-                rest[:0] if number >= n_folds else rest,
-            ]
-            for names, weight in zip(predicted, (1, 1 / n_folds), strict=True):
+            parts = [(texts.index.intersection(held_out), 1)]
+            if number < n_folds:
+                parts.append((rest, 1 / n_folds))
+            for names, weight in parts:
                 if len(names):
                     said = model.predict_proba(texts[names].to_numpy(dtype=object))
                     found.loc[names, model.classes_] += weight * said
