@@ -53,12 +53,10 @@ def forest(
     names = list(dict.fromkeys(table[series]))
     places, ticks, y = {}, {}, 0.0
     for title, part in table.groupby(row, sort=False):
-        for name in names:
-            if name in set(part[series]):
-                places[title, name] = y
-                y += 1
-        ticks[title] = (y - len(part) + y - 1) / 2
-        y += 0.8 if len(names) > 1 else 0
+        shown = [name for name in names if name in set(part[series])]
+        places |= {(title, name): y + i for i, name in enumerate(shown)}
+        ticks[title] = y + (len(shown) - 1) / 2
+        y += len(shown) + (0.8 if len(names) > 1 else 0)
     figure, axis = plt.subplots(figsize=(7.5, 1.0 + (0.17 if len(names) > 1 else 0.26) * y))
     for i, name in enumerate(names):
         part = table[table[series] == name]

@@ -169,12 +169,10 @@ def reliability(true: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
     right = (stacked.argmax(axis=-1) == true).ravel()
     edges = np.linspace(0, 1, N_BINS + 1)
     bins = np.clip(np.digitize(confidence, edges[1:-1], right=True), 0, N_BINS - 1)
-    table = pd.DataFrame({"bin": bins, "confidence": confidence, "accuracy": right.astype(float)})
-    means = table.groupby("bin").mean().reindex(range(N_BINS))
-    means.insert(0, "clips", np.bincount(bins, minlength=N_BINS))
-    means.insert(0, "bin_high", edges[1:])
-    means.insert(0, "bin_low", edges[:-1])
-    return means.reset_index(drop=True)
+    clips = pd.DataFrame({"confidence": confidence, "accuracy": right.astype(float)})
+    counts = np.bincount(bins, minlength=N_BINS)
+    table = pd.DataFrame({"bin_low": edges[:-1], "bin_high": edges[1:], "clips": counts})
+    return table.join(clips.groupby(bins).mean())
 
 
 def calibration_error(reliability_table: pd.DataFrame) -> float:
@@ -186,8 +184,8 @@ def calibration_error(reliability_table: pd.DataFrame) -> float:
 def precision_recall(found: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
     """How well bool `found` finds bool `wanted` (any equal shape): precision, recall, counts.
 
-    NaN if nothing was found, or nothing was there to find. `share` is the share of `wanted`: the
-    precision of a guess.
+    Precision is NaN if nothing was found, recall if nothing is wanted. `share` is the share of
+    `wanted`: the precision of a guess.
     """
     hits = int((found & wanted).sum())
     n_found, n_wanted = int(found.sum()), int(wanted.sum())
@@ -201,7 +199,10 @@ def precision_recall(found: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
 
 
 def detection_auc(wanted: np.ndarray, evidence: np.ndarray) -> float:
-    """The chance that a wanted one has more `evidence` than another; NaN if all are alike."""
+    """The chance that a wanted one has more `evidence` than an unwanted one.
+
+    NaN if all or none are wanted.
+    """
     if len(np.unique(wanted)) < 2:
         return float("nan")
     return float(roc_auc_score(wanted, evidence))

@@ -56,8 +56,8 @@ def differences(
 ) -> pd.DataFrame:
     """Points of WAF that a model has more than another, paired: one line a pair.
 
-    `pairs` are (model, against), or one model that all others are held against. A model with one
-    seed stands beside each seed of the other. Columns model, against (and features,
+    `pairs` are (model, against), or one model that all others are compared with. A model with one
+    seed is compared with each seed of the other. Columns model, against (and features,
     against_features), and `DIFFERENCE`.
     """
     known = predictions.known(truth)
@@ -73,11 +73,11 @@ def differences(
 
 
 def score_line(sample: Sample, votes: np.ndarray, **before: np.ndarray) -> dict[str, float | str]:
-    """The columns `SCORE` of votes (S, N, C), or (S, R, N, C) where a rule draws R times.
+    """The columns `SCORE` of votes (S, N, C), or (S, R, N, C) if a rule draws R times.
 
-    Of draws, the mean over them; the spread is that over seeds. Each of `before`, votes (S, N, C)
-    under the name of a column, adds the paired difference to them: `step=...` adds step, step_low
-    and step_high.
+    Scores are means over draws and seeds; `seed_sd` is the spread over seeds. Each of `before`,
+    votes (S, N, C) under the name of a column, adds the paired difference to them: `step=...` adds
+    step, step_low and step_high.
     """
     wafs = sample.wafs(votes).reshape(len(votes), -1, len(sample.weights)).mean(1)  # (S, 1 + B)
     low, high = interval(wafs.mean(0))
@@ -99,11 +99,10 @@ def score_line(sample: Sample, votes: np.ndarray, **before: np.ndarray) -> dict[
 
 
 def difference_line(sample: Sample, before: np.ndarray, after: np.ndarray) -> dict[str, float]:
-    """The columns `DIFFERENCE` of votes `after` minus `before`, (S, N, C), one of them perhaps of a
-    single seed.
+    """The columns `DIFFERENCE` of votes `after` minus `before`, (S, N, C).
 
-    `fixed` and `broken` count the clips that `after` alone, or `before` alone, gets right (means
-    over seeds). Raises ValueError for other numbers of seeds.
+    Either may have a single seed. `fixed` and `broken` count the clips that `after` alone, or
+    `before` alone, gets right (means over seeds). Raises ValueError for other numbers of seeds.
     """
     line = paired("difference", sample.wafs(before), sample.wafs(after))
     fixed, broken = fixed_and_broken(sample.true, before, after)

@@ -30,7 +30,7 @@ STYLE = {
 NOTE_WIDTH, AXIS_WIDTH = 64, 44
 """Letters in a line of the small print, and of labels side by side before they are tilted."""
 COLUMNS = ("label", "train", "probed", "probed_low", "probed_high", "submissions")
-"""What notebook 06 leaves in any case; the columns of `MARKS` where they are known."""
+"""What notebook 06 leaves in any case; the columns of `MARKS` if they are known."""
 
 BARS = {"train": ("training set", "#b5b5b5"), "probed": ("test set, probed", BLUE)}
 MARKS = {
@@ -54,7 +54,7 @@ def with_ratio(prior: pd.DataFrame) -> pd.DataFrame:
 def caption(prior: pd.DataFrame, corpus: str) -> str:
     """What figure 3 shows of `corpus`, and which labels shift, by the numbers of `prior`.
 
-    `prior` has `draw`'s columns and submissions (what probing cost; 0 where nothing was probed).
+    `prior` has `draw`'s columns and submissions (what probing cost; 0 if nothing was probed).
     """
     shares = with_ratio(prior)
     shifted = ", ".join(shares[shares["shifted"]].sort_values("ratio", ascending=False).index)
@@ -80,7 +80,7 @@ def paper_caption(prior: pd.DataFrame) -> str:
 def draw(prior: pd.DataFrame, note: str) -> Figure:
     """Bars of train and probed shares by label, their ratio above, marks for other estimates.
 
-    `prior` is indexed by label: columns train, probed, probed_low, probed_high (NaN where nothing
+    `prior` is indexed by label: columns train, probed, probed_low, probed_high (NaN if nothing
     was probed) and any of true_test, em_test, bbse_test. The ratio of a shifted label is bold.
     `note`, what the numbers are of, stands in small print below.
     """

@@ -28,7 +28,7 @@ class RankingError(RuntimeError):
 
 
 class Unranked(RuntimeError):
-    """Why one text has no ranking; its `stage` is service, request, refused or answer."""
+    """Why one clip has no ranking; its `stage` is absent, service, request, refused or answer."""
 
     def __init__(self, stage: str, reason: str):
         super().__init__(reason)

@@ -109,13 +109,12 @@ class LLMRanker:
         known = ", ".join(f"{what} {x:g}" for what, x in self.estimate(corpus).items())
         print(f"{self.model}: {known}", file=sys.stderr)
         outcomes = self._ask_all(list(dict.fromkeys(texts)), corpus.labels)
-        found = {name: outcomes.get(texts.get(name)) for name in corpus.clips.index}
-        failures = [
-            (name, *((ABSENT, NO_WORDS) if outcome is None else (outcome.stage, str(outcome))))
-            for name, outcome in found.items()
-            if not isinstance(outcome, tuple)
-        ]
-        ranked = {name: x if isinstance(x, tuple) else None for name, x in found.items()}
+        ranked, failures = {}, []
+        for name in corpus.clips.index:
+            outcome = outcomes[texts[name]] if name in texts else Unranked(ABSENT, NO_WORDS)
+            ranked[name] = outcome if isinstance(outcome, tuple) else None
+            if ranked[name] is None:
+                failures.append((name, outcome.stage, str(outcome)))
         made_by = self.fingerprint | {"labels": list(corpus.labels)}
         return Rankings.build(ranked, corpus.labels, made_by, failures)
 

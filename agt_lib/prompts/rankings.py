@@ -25,10 +25,10 @@ NO_WORDS = "the clip has no words"
 class Rankings:
     """The ranked labels of N clips.
 
-    `table` is indexed by clip name with the columns rank1 (the likeliest) to rankC; a row is
-    missing throughout where the clip has no words or could not be ranked. `failures` (name, stage,
-    reason) says why, clips without words included (stage "absent"). `made_by` is JSON-able and
-    names all that decides a clip's ranking beside its words. Made by `build`.
+    `table` is indexed by clip name with the columns rank1 (the likeliest) to rankC. A row is
+    missing throughout if the clip has no words or could not be ranked; `failures` (name, stage,
+    reason) says why (stage "absent": no words). `made_by` is JSON-able and names all that decides a
+    clip's ranking beside its words. Made by `build`.
     """
 
     table: pd.DataFrame

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from agt_lib.corpora.corpus import Corpus
 from agt_lib.corpora.labels import EMOTIONS, PROMPT_ORDER
 
-LANGUAGES = ("zh", "en")
 TEXT_LIMIT = 2000
 """Characters of a transcript that a prompt holds. MER2024's transcripts are far below."""
 
@@ -58,13 +57,13 @@ _SEPARATOR = {"zh": "、", "en": ", "}
 
 def check_language(language: str) -> str:
     """`language` itself; raises ValueError unless it is zh or en."""
-    if language not in LANGUAGES:
-        raise ValueError(f"language is one of {', '.join(LANGUAGES)}; got {language!r}")
+    if language not in WORDS:
+        raise ValueError(f"language is one of {', '.join(WORDS)}; got {language!r}")
     return language
 
 
 def language_of(corpus: Corpus) -> str:
-    """zh where most letters of the transcripts are Chinese characters, else en."""
+    """zh if most letters of the transcripts are Chinese characters, else en."""
     letters = re.sub(r"[\W\d_]", "", "".join(corpus.clips["text"].dropna()))
     chinese = len(re.findall(r"[\u3400-\u9fff]", letters))
     return "zh" if 2 * chinese > len(letters) else "en"
@@ -73,8 +72,8 @@ def language_of(corpus: Corpus) -> str:
 def words(labels: Sequence[str], language: str) -> dict[str, str]:
     """Each label's word in a prompt, in the prompt's order.
 
-    The six emotions have the paper's order and words; other labels stand for themselves, and so do
-    all where two would have the same word.
+    The six emotions have the paper's order and words. Other labels stand for themselves. If two
+    would have the same word, all labels stand for themselves.
     """
     table = WORDS[check_language(language)]
     if set(labels) == set(EMOTIONS):
@@ -119,7 +118,7 @@ def repair(answer: str, problem: str, labels: Sequence[str], language: str) -> l
 
 
 def check_template(template: str, language: str) -> str:
-    """`template`, or the language's own where it is empty.
+    """`template`, or the language's own if it is empty.
 
     Raises ValueError unless it has a place for {text} and one for {labels}, and no other.
     """
@@ -129,16 +128,15 @@ def check_template(template: str, language: str) -> str:
         fields = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
     except ValueError as error:
         fields = [f"nothing readable ({error})"]
-    for field in ("text", "labels"):
-        if field not in fields:
-            raise ValueError(
-                f"the prompt template has no place for the {field}: {template!r} holds "
-                f"{', '.join(map(repr, fields)) or 'no place at all'}; write {{{field}}} where "
-                "they belong, as in " + repr(TEMPLATES["en"])
-            )
-    if set(fields) != {"text", "labels"}:
+    places = ", ".join(map(repr, fields)) or "no place at all"
+    if missing := [field for field in ("text", "labels") if field not in fields]:
         raise ValueError(
-            f"the prompt template {template!r} has places for {', '.join(map(repr, fields))}; "
+            f"the prompt template has no place for the {missing[0]}: {template!r} holds {places}; "
+            f"write {{{missing[0]}}} where they belong, as in {TEMPLATES['en']!r}"
+        )
+    if len(set(fields)) > 2:
+        raise ValueError(
+            f"the prompt template {template!r} has places for {places}; "
             "expected {text} and {labels} alone (a literal brace is written twice)"
         )
     return template

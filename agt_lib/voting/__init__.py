@@ -1,7 +1,7 @@
 """Voting (section 2.3 of the paper): from the predictions of three models to one label a clip.
 
 A rule gives vote shares: for each clip, with which probability it picks each label. Most rules are
-certain (a share of 1); the paper's draws. All works on plain predictions of any models.
+certain (a share of 1); the paper's vote draws. Everything works on predictions of any models.
 """
 
 import lazy_loader

@@ -1,8 +1,8 @@
 """Rules: vote shares (S, N, C) from predictions, by which a label is picked for each clip.
 
-S seeds, N clips, C classes. Most rules are certain (a share of 1); the paper's vote draws. On a
-clip that a model cannot see (`Predictions.seen`) the others vote without it; if none sees a clip,
-the mean of all decides.
+S seeds, N clips, C classes. Most rules are certain (a share of 1); the paper's vote draws. If a
+model cannot see a clip (`Predictions.seen`), the others vote without it. If none sees it, the mean
+of all decides.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -36,11 +36,11 @@ def one_of(what: str, value: str, allowed: Collection[str]) -> str:
 class VoteConfig:
     """The paper's vote and what it leaves open.
 
-    A clip is handed to the `guide` (a model's name) if a label of `triggers` appears. `trigger`:
-    "any" prediction is one of them, or "both" appear (at least two different ones). `partner`, a
-    model's name, takes what the guide leaves; "either" is one of the other models by a coin.
-    `vote`: "sample" draws the model of each such clip; "blend" weighs probabilities by the same
-    shares, which is another rule. `guide_share` is the guide's part.
+    A clip is handed to the model `guide` if labels of `triggers` are predicted for it: by "any"
+    model, or "both" of two different ones (`trigger`). There the guide decides in `guide_share` of
+    cases and the model `partner` in the rest ("either": one of the others by a coin). `vote`:
+    "sample" draws the model that decides; "blend" weighs probabilities by the same shares, which
+    is another rule.
     """
 
     triggers: tuple[str, ...] = ("sad", "worried")  # section 2.3
@@ -189,9 +189,10 @@ def mean(predictions: Predictions) -> np.ndarray:
 
 
 def triggered(predictions: Predictions, config: VoteConfig = PAPER) -> np.ndarray:
-    """The clips that are handed to the guide, (S, N) bool: none that it or a partner cannot see.
+    """The clips that are handed to the guide, (S, N) bool.
 
-    Raises ValueError as `VoteConfig.partners` does.
+    A clip that the guide or a partner cannot see is never handed over. Raises ValueError as
+    `VoteConfig.partners` does.
     """
     involved = [config.guide, *config.partners(predictions)]
     chosen = np.where(_seen(predictions)[:, None], _stacked(predictions).argmax(-1), -1)
