@@ -9,6 +9,7 @@ Columns of `Corpus.clips`, indexed by clip name:
 - `text`: the transcript, or missing.
 """
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -51,7 +52,7 @@ class CorpusError(ValueError):
 class Corpus:
     """Clips with their splits, labels and media.
 
-    `answers` holds the labels of test clips where they are known. They are for scoring alone:
+    `answers` holds the labels of test clips, as far as they are known. They are for scoring alone:
     nothing that fits or chooses reads them. `features_at` is the folder of features that MERTools
     made, for a corpus without media.
     """
@@ -102,14 +103,14 @@ def name_problem(name: object) -> str | None:
 
 
 def name_problems(names: Iterable[object], where: Iterable[str]) -> list[Problem]:
-    """The names that are unfit or repeated, each told at its place in `where`."""
+    """The names that are unfit or repeated, each with its place from `where`."""
     found = []
     first: dict[str, str] = {}
     for place, name in zip(where, names, strict=True):
         if message := name_problem(name):
             found.append(Problem(place, "name", message))
         elif str(name) in first:
-            found.append(Problem(place, "name", f"{str(name)!r} stands in {first[str(name)]} too"))
+            found.append(Problem(place, "name", f"{str(name)!r} is in {first[str(name)]} too"))
         else:
             first[str(name)] = place
     return found
@@ -181,13 +182,7 @@ def _row_problems(
             found.append(Problem(place, "emotion", message))
         for column in ("video", "audio"):
             path = getattr(row, column)
-            if check_files and path is not None and not _is_file(path):
+            # Path.is_file raises for a name that is too long
+            if check_files and path is not None and not os.path.isfile(path):  # noqa: PTH113
                 found.append(Problem(place, column, f"no such file: {path}"))
     return found
-
-
-def _is_file(path: str | Path) -> bool:
-    try:
-        return Path(path).is_file()
-    except OSError:  # a name too long, a folder without permission
-        return False

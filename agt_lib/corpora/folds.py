@@ -41,8 +41,8 @@ def folds_of(corpus: Corpus, n_folds: int = 5, fold_seed: int = 0) -> pd.Series:
 def make_folds(corpus: Corpus, n_folds: int = 5, fold_seed: int = 0) -> pd.Series:
     """Number each labelled training clip's fold, 0 to `n_folds` - 1, indexed by clip name.
 
-    Stratified by emotion; grouped by speaker where every labelled clip has one. Raises ValueError
-    for classes or speakers too few to fill the folds.
+    Stratified by emotion; grouped by speaker if every labelled clip has one. Raises ValueError if
+    there are no labelled clips, or too few of a class or too few speakers to fill the folds.
     """
     clips = corpus.labelled
     counts = clips["emotion"].value_counts()
@@ -59,7 +59,7 @@ def make_folds(corpus: Corpus, n_folds: int = 5, fold_seed: int = 0) -> pd.Serie
 
 
 def fold_numbers(names: Sequence[str], folds: pd.Series) -> np.ndarray:
-    """The fold of each of the clips `names`, (N,). Raises ValueError where `folds` misses one."""
+    """The fold of each of the clips `names`, (N,). Raises ValueError if `folds` misses one."""
     found = folds.reindex(list(names))
     if found.isna().any():
         missing = found.index[found.isna()]

@@ -30,17 +30,18 @@ def clips(corpus: Corpus, names: Sequence[str]) -> list[dict[str, Any]]:
     """
     shown = []
     for name in names:
-        clip = corpus.clips.loc[name].astype(object).where(corpus.clips.loc[name].notna(), None)
-        title = f"{name}: {clip['emotion'] or 'unlabelled'}"
+        clip = corpus.clips.loc[name].dropna()
+        title = f"{name}: {clip.get('emotion', 'unlabelled')}"
         frames, waveform = None, None
         try:
-            if clip["video"]:
+            if "video" in clip:
                 frames = decode_frames(clip["video"], n_frames=FRAMES)
-            if clip["audio"] or clip["video"]:
-                waveform = decode_audio(clip["audio"] or clip["video"])
+            if sound := clip.get("audio", clip.get("video")):
+                waveform = decode_audio(sound)
         except MediaError as error:
             title += f" (unreadable: {error.reason})"
-        shown.append({"title": title, "frames": frames, "waveform": waveform, "text": clip["text"]})
+        text = clip.get("text")
+        shown.append({"title": title, "frames": frames, "waveform": waveform, "text": text})
     return shown
 
 

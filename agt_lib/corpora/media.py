@@ -1,16 +1,16 @@
 """Decode a clip: any container FFmpeg reads, to a 16 kHz waveform or to a few frames.
 
-A file is opened as bytes, not by its name: FFmpeg may follow nothing from there, so that a
-playlist that poses as a clip can open neither another file nor an address.
+A file is opened as bytes, not by its name, and FFmpeg may open nothing else. So a playlist that
+poses as a clip can open neither another file nor an address.
 
-A file that was cut off is read as far as it goes, where its container allows that (mp3, wav,
-avi, mkv, flv); an mp4 without its index can't be opened. Packets that don't decode are skipped;
-a stream where most don't is refused.
+A file that was cut off is read as far as it goes if its container allows that (mp3, wav, avi,
+mkv, flv); an mp4 without its index can't be opened. Packets that don't decode are skipped; a
+stream is refused if most don't.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, groupby
 from pathlib import Path
 
 import av
@@ -25,6 +25,7 @@ MIN_SECONDS = 0.1
 """Below this no voice can be measured: pitch needs 0.06 s, HuBERT's first window 0.025 s."""
 
 ACCESS = "access"
+COVER = av.stream.Disposition.attached_pic
 
 
 class MediaError(Exception):
@@ -47,7 +48,7 @@ def decode_audio(path: str | Path, max_seconds: float = MAX_SECONDS) -> np.ndarr
     """The file's sound as float32 (samples,) at 16 kHz in [-1, 1], its channels averaged.
 
     Raises MediaError for a file that can't be opened, has no audio stream, lasts longer than
-    `max_seconds` (refused before decoding where the container says so) or shorter than 0.1 s, or
+    `max_seconds` (refused before decoding if the container says so) or shorter than 0.1 s, or
     holds samples that are not finite. Silence is sound.
     """
     with _open(path, "audio", max_seconds) as (container, stream):
@@ -71,7 +72,7 @@ def decode_frames(
 ) -> np.ndarray:
     """The frames on show at the centres of `n_frames` equal segments: uint8 (n_frames, H, W, 3).
 
-    RGB, turned upright where the file says how. Times come from the packets, not from what the
+    RGB, turned upright if the file says how. Times come from the packets, not from what the
     container says of their number or rate; a video of fewer frames repeats some. Holds the
     compressed stream and the frames wanted, never all frames. Raises MediaError as
     `decode_audio` does; a cover picture is no video stream.
@@ -99,7 +100,7 @@ def decode_frames(
 def _open(
     path: str | Path, kind: str, max_seconds: float
 ) -> Iterator[tuple[av.container.InputContainer, av.stream.Stream]]:
-    """The file and its first stream of a `kind`; what fails meanwhile is told with the path."""
+    """The file and its first stream of a `kind`; errors inside the block get the path."""
     path = Path(path)
     stage = "open"
     try:
@@ -115,15 +116,16 @@ def _open(
         ):
             if container.format.name == "tty":  # FFmpeg would draw its letters
                 raise MediaError("open", "the file is text")
-            streams = [s for s in getattr(container.streams, kind) if not _is_cover(s)]
-            if not streams or streams[0].codec_context is None:
-                found = ", ".join(sorted({s.type for s in container.streams if not _is_cover(s)}))
-                raise MediaError("open", f"no {kind} stream; found: {found or 'none'}")
+            streams = [s for s in container.streams if not s.disposition & COVER]
+            stream = next((s for s in streams if s.type == kind), None)
+            if stream is None or stream.codec_context is None:
+                found = ", ".join(sorted({s.type for s in streams})) or "none"
+                raise MediaError("open", f"no {kind} stream; found: {found}")
             _check_length((container.duration or 0) / av.time_base, max_seconds)
             # Clips are decoded side by side, so threads within one would only compete.
-            streams[0].codec_context.thread_count = 1
+            stream.codec_context.thread_count = 1
             stage = "decode"
-            yield container, streams[0]
+            yield container, stream
     except MediaError as error:
         raise MediaError(error.stage, error.reason, path) from error.__cause__
     except av.FFmpegError as error:  # also of a resampler: a header that can't be
@@ -131,10 +133,6 @@ def _open(
         raise MediaError(stage, reason, path) from error
     except OSError as error:
         raise MediaError(ACCESS, f"can't be read now: {error.strerror}", path) from error
-
-
-def _is_cover(stream: av.stream.Stream) -> bool:
-    return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
 def _check_length(seconds: float, max_seconds: float) -> None:
@@ -174,26 +172,18 @@ def _decode(
 
 
 def _mono(frames: Iterable[av.AudioFrame]) -> Iterator[np.ndarray]:
-    """Each frame's samples at 16 kHz, (samples,), channels averaged with equal weight."""
-    resampler, layout = None, None
-    for frame in frames:
-        found = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if found != layout:  # a stream may change its layout on the way
-            if resampler is not None:
-                yield from _averaged(resampler.resample(None))
-            # Channels are averaged here: FFmpeg's own downmix raises the level of float sound.
-            # They stand in one plane: PyAV reads beyond the end of eight planes or more.
-            resampler, layout = av.AudioResampler(format="flt", rate=SAMPLE_RATE), found
-        frame.pts = None
-        yield from _averaged(resampler.resample(frame))
-    if resampler is not None:
-        yield from _averaged(resampler.resample(None))
-
-
-def _averaged(frames: Iterable[av.AudioFrame]) -> Iterator[np.ndarray]:
-    for frame in frames:
-        samples = frame.to_ndarray().reshape(-1, frame.layout.nb_channels)
-        yield samples.mean(axis=1, dtype=np.float32)  # (samples, channels) -> (samples,)
+    """The frames' samples at 16 kHz, arrays (samples,), channels averaged with equal weight."""
+    # A stream may change its layout on the way. Channels are averaged here because FFmpeg's own
+    # downmix raises the level of float sound. They stand in one plane ("flt") because PyAV reads
+    # beyond the end of eight planes or more.
+    for _, alike in groupby(frames, lambda f: (f.format.name, f.layout.name, f.sample_rate)):
+        resampler = av.AudioResampler(format="flt", rate=SAMPLE_RATE)
+        for frame in chain(alike, [None]):  # None asks the resampler for what it still holds
+            if frame is not None:
+                frame.pts = None
+            for resampled in resampler.resample(frame):
+                samples = resampled.to_ndarray().reshape(-1, resampled.layout.nb_channels)
+                yield samples.mean(axis=1, dtype=np.float32)  # (samples, channels) -> (samples,)
 
 
 def _on_show(
@@ -216,7 +206,7 @@ def _on_show(
 
 
 def _seconds(stream: av.stream.Stream, timed: av.Packet | av.VideoFrame, number: int) -> float:
-    """When a packet or frame is due, by its number where the container does not say."""
+    """When a packet or frame is due, by its number if the container does not say."""
     stamp = timed.pts if timed.pts is not None else timed.dts
     return number * _interval(stream) if stamp is None else float(stamp * stream.time_base)
 

@@ -36,8 +36,8 @@ def load(root: str | Path) -> Corpus:
       see `submission.candidates`.
     - unlabelled: all other clips.
 
-    Text is the column `chinese`; a clip without one has none. Raises CorpusError with all that is
-    missing and what was expected where, or with all rows at fault.
+    Text is the column `chinese`. Raises CorpusError with all files and folders that are missing or
+    can't be read, or else with all rows and clips at fault.
     """
     root = Path(root).absolute()
     source = f"MER2024 at {root}"
@@ -81,7 +81,7 @@ def load(root: str | Path) -> Corpus:
 def _clips(folder: Path, problems: list[Problem]) -> pd.DataFrame:
     """The clips' files as `video` ("FOLDER/FILE"), indexed by name, in the order of names.
 
-    That there are none is added to `problems`.
+    If there are none, `problems` gets one more.
     """
     with os.scandir(folder) as entries:  # says what is a file without a system call for each
         files = sorted(entry.name for entry in entries if entry.is_file())
@@ -89,7 +89,5 @@ def _clips(folder: Path, problems: list[Problem]) -> pd.DataFrame:
     if not files:
         problems.append(Problem(folder.name, "video", f"no {' or '.join(MEDIA)} files in {folder}"))
     names = pd.Index([file.partition(".")[0] for file in files], dtype="str", name="name")
-    videos = pd.DataFrame(
-        {"video": [f"{folder.name}/{file}" for file in files]}, names, dtype="str"
-    )
+    videos = pd.DataFrame({"video": [f"{folder.name}/{file}" for file in files]}, names)
     return videos.sort_index(kind="stable")

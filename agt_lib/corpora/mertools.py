@@ -1,7 +1,7 @@
 """Labels and names of clips as MERTools lays them out beside its features, without any media.
 
 ```
-label-disdim.csv                      name, discrete, and speaker where known
+label-disdim.csv                      name, discrete, and speaker if known
 features/{FEATURE}/{name}.npy         or {FEATURE}/{name}.npy
 reference-semi.csv                    name, discrete: the test labels; optional
 ```
@@ -22,7 +22,7 @@ from agt_lib.workspace.kept import digest
 LABELS = "label-disdim.csv"
 REFERENCE = "reference-semi.csv"
 ENDINGS = ("-UTT", "_UTT", "-FRA", "_FRA")
-"""Of feature folders."""
+"""Endings of the names of feature folders."""
 
 
 def load(root: str | Path, labels: Sequence[str] = EMOTIONS) -> Corpus:
@@ -76,7 +76,7 @@ def feature_folders(root: str | Path) -> dict[str, Path]:
 def stamps(root: str | Path, folders: Mapping[str, str]) -> dict[str, str]:
     """A hash of the feature files of each modality's folder: names, sizes, times of change.
 
-    Raises ValueError, listing the folders there are, where one is not there.
+    Raises ValueError, with the folders there are, if one of `folders` is missing.
     """
     there = feature_folders(root)
     if missing := [f"{m} {name!r}" for m, name in folders.items() if name not in there]:

@@ -5,6 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agt_lib.corpora import mertools
 from agt_lib.corpora.corpus import Corpus
 from agt_lib.workspace.kept import digest
 
@@ -62,8 +63,6 @@ def of_run(run: "Run") -> Corpus:
         "synthetic": corpus.synthetic,
     }
     if corpus.features_at is not None:
-        from agt_lib.corpora import mertools
-
         facts["folders"] = mertools.stamps(corpus.features_at, run.encoders)
     run.tell("corpus", facts)
     print(*corpus.notes, sep="\n")

@@ -14,8 +14,8 @@ NAME, LABEL = "name", "discrete"
 def candidates(path: str | Path, known: Collection[str] | None = None) -> list[str]:
     """The clips that a challenge asks for: the column `name` of a CSV, in its order.
 
-    Raises FileNotFoundError, and ValueError where the column is missing, a name is empty or stands
-    there twice, or, with the names of a corpus' clips as `known`, the corpus does not have a clip.
+    `known` are the names of the corpus' clips, if they are to be checked. Raises FileNotFoundError,
+    and ValueError if the column is missing, a name is empty or repeated, or is not `known`.
     """
     names = read_table(path, [NAME])[NAME]
     empty = names.str.strip() == ""
@@ -36,10 +36,10 @@ def candidates(path: str | Path, known: Collection[str] | None = None) -> list[s
 def write(
     path: str | Path, predicted: pd.Series, candidates: Sequence[str], labels: Sequence[str]
 ) -> Path:
-    """Write the labels `predicted` (by clip name) of all `candidates`, in their order; the path.
+    """Write the labels `predicted` (by clip name) of all `candidates`, in their order, to `path`.
 
     Raises ValueError listing candidates without a prediction, predictions that are no candidate's,
-    names that stand there twice and labels that are not of `labels`. Nothing but an earlier
+    names that are repeated and labels that are not of `labels`. Nothing but an earlier
     submission for the same candidates is overwritten: FileExistsError for any other file.
     """
     path = Path(path)
@@ -58,7 +58,7 @@ def write(
         raise ValueError(f"no submission was written to {path}. {problems or 'no candidates'}")
     if path.exists() and not _is_submission(path, wanted, labels):
         raise FileExistsError(
-            f"{path} is there and is no submission for these candidates: it is left alone; "
+            f"{path} is there and is no submission for these candidates: it was not changed; "
             "name another file or remove it"
         )
     table = pd.DataFrame({NAME: wanted, LABEL: predicted.loc[wanted].to_numpy()})

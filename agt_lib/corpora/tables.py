@@ -1,4 +1,4 @@
-"""CSV files as their authors see them: every row keeps its number, every fault is told."""
+"""CSV files: every row keeps the number that a spreadsheet shows, every fault is reported."""
 
 import csv
 import io
@@ -19,10 +19,10 @@ def listed(found: Sequence, shown: int = 10) -> str:
 def read_table(
     path: str | Path, columns: Sequence[str], advice: str = "", *, text: bool = True
 ) -> pd.DataFrame:
-    """Read a CSV file that this project writes, or asks for. Cells are `text` ("" where empty).
+    """Read a CSV file that this project writes, or asks for.
 
-    Where not, pandas decides what they are. Raises FileNotFoundError, and ValueError with `advice`
-    where the file lacks one of `columns`.
+    Cells are strings ("" if empty), or, without `text`, what pandas makes of them. Raises
+    FileNotFoundError, and ValueError with `advice` if the file lacks one of `columns`.
     """
     table = pd.read_csv(path, **({"dtype": "str", "keep_default_na": False} if text else {}))
     if missing := [column for column in columns if column not in table]:
@@ -42,7 +42,7 @@ def read_rows(
     numbers a spreadsheet shows, 1 being the file's first row; blank rows are counted and left
     out. `place` stands before "row 7" in the problems. Rows of another length than the header and
     columns of `required` that are not there are problems; such rows are left out of the table.
-    The table is None for what can't be read, is not UTF-8 or no CSV.
+    The table is None if the file can't be read, is not UTF-8 or no CSV.
     """
     given: list[list[str]] = []
     try:
@@ -92,17 +92,16 @@ def read_parts(
 ) -> tuple[dict[str, pd.DataFrame], list[Problem]]:
     """Read the CSV files `parts` of `root`, each with `name` and its columns and one row per clip.
 
-    Tables by file, as `read_rows` reads them, indexed by name, with the column `where` ("FILE row
-    7"). Names that are unfit or repeated are problems too; the first of each is kept. Raises
-    CorpusError, of `source`, for what is `missing` besides and files that can't be used at all:
-    what `read_rows` can't read, or what lacks a column.
+    The tables, by file, are those of `read_rows`, indexed by name, with the column `where` ("FILE
+    row 7"). Names that are unfit or repeated are problems too; such rows are left out. Raises
+    CorpusError, about `source`, if there are `missing` parts, or if a file can't be read or lacks a
+    column.
     """
-    tables, problems, useless = {}, list(missing), bool(missing)
+    tables, problems = {}, list(missing)
     for part, columns in parts.items():
         table, found = read_rows(root / part, ["name", *columns], f"{part} ")
         problems += found
         if table is None or not {"name", *columns} <= set(table.columns):
-            useless = True
             continue
         table["name"] = table["name"].astype("str").str.strip()
         table["where"] = [f"{part} row {row}" for row in table.index]
@@ -110,6 +109,6 @@ def read_parts(
         problems += unfit
         is_unfit = table["where"].isin([problem.where for problem in unfit])
         tables[part] = table[~is_unfit].set_index("name")
-    if useless:
+    if missing or len(tables) < len(parts):
         raise CorpusError(source, problems)
     return tables, problems

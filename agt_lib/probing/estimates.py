@@ -130,7 +130,7 @@ def prior_table(
 ) -> pd.DataFrame:
     """A row a label: shares of `train`, `probed` with its bounds and count, and `others` by name.
 
-    Columns train, probed, probed_low, probed_high, count (missing where not unique), submissions
+    Columns train, probed, probed_low, probed_high, count (missing if not unique), submissions
     (what probing cost, 0 without) and those of `others` (shares (C,) each).
     """
     table = pd.DataFrame({"train": train}, index=pd.Index(labels, name="label"), dtype=float)

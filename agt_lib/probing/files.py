@@ -34,9 +34,10 @@ def probe_challenge(
 ) -> Probed | None:
     """Probe a real challenge or a simulated one; prints what was found.
 
-    The submissions for the clips `names` are written to `folder`. With a file of `scores` those of
-    the real challenge are inverted (`n` and `remaining` as in `probe`). Without it a leaderboard is
-    simulated on `answers` (labels by clip name) where there are any. None if there is neither.
+    The submissions for the clips `names` are written to `folder`. With a file of `scores`, those of
+    the real challenge are inverted (`metric`, `n` and `remaining` as in `probe`). Without it, a
+    leaderboard is simulated on `answers` (labels by clip name), if there are any (`metric`,
+    `digits` and `rounding` as in `Leaderboard`). None if there are neither scores nor answers.
     Raises as `write_submissions`, `read_scores`, `probe` and `Leaderboard` do.
     """
     if len(names):
@@ -77,7 +78,7 @@ def write_submissions(folder: Path, names: Sequence[str], labels: Sequence[str])
 def read_scores(path: Path, labels: Sequence[str]) -> dict[str, PrintedScore]:
     """The scores filled into a `scores.csv`, by label; rows with an empty score are left out.
 
-    A score is written with all printed decimals; the column `rounding`, where there is one, says
+    A score is written with all printed decimals. The column `rounding`, which may be missing, says
     "round" or "truncate". Raises FileNotFoundError, and ValueError with every problem found.
     """
     table = read_table(path, ["label", "score"])
@@ -88,7 +89,7 @@ def read_scores(path: Path, labels: Sequence[str]) -> dict[str, PrintedScore]:
         if label not in labels:
             problems.append(f"row {row}: {label!r} is none of the labels {', '.join(labels)}")
         elif label in found:
-            problems.append(f"row {row}: {label} stands there twice")
+            problems.append(f"row {row}: {label} is there twice")
         elif text:
             try:
                 rounding = line.get("rounding", "").strip() or ROUNDINGS[0]

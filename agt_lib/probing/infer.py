@@ -55,7 +55,7 @@ class Probed:
 
     @property
     def prior(self) -> np.ndarray:
-        """The labels' shares (C,), which sum to one: exact where the counts are unique."""
+        """The labels' shares (C,), which sum to one: exact if the counts are unique."""
         if self.unique:
             return self.count_low / self.n
         printed = [self.scores[k].value if k in self.scores else np.nan for k in self.labels]
@@ -78,7 +78,7 @@ class Probed:
     def table(self) -> pd.DataFrame:
         """A row a label: score, share with its bounds and, with `n`, count with its bounds.
 
-        `count` is missing where several sets of counts fit.
+        `count` is missing if several sets of counts fit.
         """
         columns = {
             "score": [str(self.scores.get(label, "from the sum")) for label in self.labels],
@@ -106,16 +106,16 @@ def probe(
 ) -> Probed:
     """Invert the scores of constant submissions, one per label: their shares and counts.
 
-    `scores` are shares, not per cent, as printed: the digits of a text are counted ("0.0350" has
-    four), a number has those that Python prints. `n` is the number of scored clips where it is
-    known. `labels` are all labels there are; by default the six emotions, or, if no score is of one
-    of them, those of `scores` and `remaining`. `metric` is one of `METRICS`, `rounding` "round" or
-    "truncate". The label `remaining` was not submitted: it follows from the sum, which then checks
-    nothing.
+    `scores` lie between 0 and 1 and are given as printed: the digits of a text are counted
+    ("0.0350" has four), a number has those that Python prints. `n` is the number of scored clips,
+    if known. `labels` are all labels; by default these are the six emotions, or, if no score is of
+    one of them, those of `scores` and `remaining`. `metric` is one of `METRICS`, `rounding` is
+    "round" or "truncate". The label `remaining` was not submitted: it follows from the sum, which
+    then checks nothing.
 
-    Raises ValueError where scores are missing, no scores or of no label; where the shares can't sum
-    to one, or no counts of `n` clips agree with all digits (noise, another metric, another number
-    of clips): the message says what to suspect.
+    Raises ValueError if scores are missing, are no scores or are of no label. Raises it too if the
+    shares can't sum to one, or if no counts of `n` clips agree with all digits (noise, another
+    metric, another number of clips): the message says what to suspect.
     """
     if not labels:
         named = dict.fromkeys([*scores, *filter(None, [remaining])])
@@ -132,7 +132,7 @@ def probe(
     low, high = _shares(given, labels, metric)
     if not _sum_to_one(low, high):
         raise ValueError(_no_sum(given, labels, metric))
-    # The same bounds where all shares together sum to one.
+    # What remains of the bounds because all shares sum to one.
     bounds = np.maximum(low, 1 - (high.sum() - high)), np.minimum(high, 1 - (low.sum() - low))
     if n is None:
         sizes = tuple(_sizes(low, high, SIZES_UP_TO))
@@ -153,7 +153,7 @@ def probe_leaderboard(
 ) -> Probed:
     """Submit each label of `board` for all clips `names` and invert the scores (see `probe`).
 
-    `n` is the number of scored clips where it is known. The label `remaining` is not submitted.
+    `n` is the number of scored clips, if known. The label `remaining` is not submitted.
     """
     scores = {}
     for label in board.labels:
@@ -199,7 +199,7 @@ def _counts(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The least and greatest count (..., C) of `n` (...) clips by label, and whether some sum to n.
 
-    The least is above the greatest where no whole number lies between `low` and `high` (C,).
+    The least is above the greatest if no whole number lies between `low` and `high` (C,), shares.
     """
     n = np.asarray(n)
     least = np.ceil(n[..., None] * low - EDGE).astype(int)

@@ -152,7 +152,7 @@ class Leaderboard:
     def score_private(self, predicted: pd.Series) -> float | dict[str, float]:
         """The exact score on the hidden clips, for the final report alone: choose nothing by it.
 
-        Raises ValueError as `submit` does, and where nothing is hidden.
+        Raises ValueError as `submit` does, and if nothing is hidden.
         """
         if not len(self._private):
             raise ValueError("this leaderboard hides no clips: make it with a private_share")

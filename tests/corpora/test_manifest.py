@@ -137,7 +137,7 @@ def test_a_duplicate_name_is_given_with_both_rows(write):
     assert only_problem(write("name,text\nx,hi\ny,hi\nx,ho\n")) == (
         "row 4",
         "name",
-        "'x' stands in row 2 too",
+        "'x' is in row 2 too",
     )
 
 

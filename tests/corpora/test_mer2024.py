@@ -157,7 +157,7 @@ def test_an_unknown_emotion_among_the_answers_is_named(root):
 def test_a_repeated_label_is_given_with_both_rows(root):
     append(root / "label-disdim.csv", "sample_00000000,sad,1\n")
     assert problems(root) == [
-        ("label-disdim.csv row 5", "'sample_00000000' stands in label-disdim.csv row 2 too")
+        ("label-disdim.csv row 5", "'sample_00000000' is in label-disdim.csv row 2 too")
     ]
 
 

@@ -146,7 +146,7 @@ def test_a_clip_that_is_both_train_and_test_is_refused(root):
     (root / "reference-semi.csv").write_text("name,discrete\nb,angry\n")
     ((where, message),) = problems(load, "mertools", root)
     assert where == "reference-semi.csv row 2"
-    assert "'b' stands in label-disdim.csv row 3 too" in message
+    assert "'b' is in label-disdim.csv row 3 too" in message
 
 
 # features

@@ -75,7 +75,7 @@ def test_all_problems_are_listed_with_their_rows(tmp_path):
     assert "row 3, happy: '7.32%' is no score" in text
     assert "row 4: 'joy' is none of the labels" in text
     assert "row 5, angry: rounding is one of round, truncate; got 'up'" in text
-    assert "row 7: neutral stands there twice" in text
+    assert "row 7: neutral is there twice" in text
 
 
 def test_a_file_without_the_columns_is_refused(tmp_path):
