@@ -67,14 +67,13 @@ class BaichuanModel(PreTrainedModel):
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
-        output_hidden_states: bool = False,
         **_: Any,
     ) -> BaseModelOutput:
         """Hidden states (B, T, D) of `input_ids` (B, T), or of `inputs_embeds` (B, T, D).
 
         `attention_mask` (B, T) is 1 on a text's own tokens; padding on either side changes
-        nothing. `hidden_states`, where asked for, are the embedding and what each layer gives, the
-        last after the final norm.
+        nothing. `hidden_states` are the embedding and what each layer gives, the last after the
+        final norm.
         """
         states = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
         if attention_mask is None:
@@ -86,7 +85,7 @@ class BaichuanModel(PreTrainedModel):
             states = layer(states, bias)
             every.append(states)
         every[-1] = self.norm(states)
-        return BaseModelOutput(every[-1], tuple(every) if output_hidden_states else None)
+        return BaseModelOutput(every[-1], tuple(every))
 
 
 class Layer(nn.Module):

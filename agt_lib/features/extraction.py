@@ -67,9 +67,8 @@ def encode(
     rows = [_row(clip, encoder.modality) for clip in ([clips] if one else clips)]
     table = pd.DataFrame(rows, columns=["video", "audio", "text"], dtype=object)
     found = []
-    for part in _loaded(encoder, table, _shard_size(encoder)):
-        encoded = _encode(encoder, list(part.values()))
-        for number, values in zip(part, encoded, strict=True):
+    for part in _encoded(encoder, table):
+        for number, values in part.items():
             if isinstance(values, MediaError):
                 raise ValueError(f"clip {number}, {rows[number]}: {values.reason}") from values
             found.append(values)
@@ -125,12 +124,10 @@ def extract(
             check()
             done, title = len(keys) - len(todo), f"{modality} features"
             bar = progress_bar(len(keys), title, "clip", shown=progress, done=done)
-            parts = _loaded(encoder, clips.loc[todo], _shard_size(encoder))
-            with bar, closing(parts):
+            with bar, closing(_encoded(encoder, clips.loc[todo])) as parts:
                 for part in parts:
-                    encoded = dict(zip(part, _encode(encoder, list(part.values())), strict=True))
-                    errors = {n: x for n, x in encoded.items() if isinstance(x, MediaError)}
-                    new = {keys[n]: x for n, x in encoded.items() if n not in errors}
+                    errors = {n: x for n, x in part.items() if isinstance(x, MediaError)}
+                    new = {keys[n]: x for n, x in part.items() if n not in errors}
                     shards.append(new)
                     found |= new
                     shards.record([(keys[n], n, e.stage, e.reason) for n, e in errors.items()])
@@ -170,10 +167,6 @@ def _row(clip: Clip, modality: str) -> dict[str, str]:
     return row
 
 
-def _shard_size(encoder: Encoder) -> int:
-    return getattr(encoder, "shard_size", None) or SHARD_SIZES[encoder.modality]
-
-
 def key_of(name: str, source: str, modality: str) -> str:
     """What identifies a source: the words, or the file as it is now."""
     if modality != "text" and Path(source).is_file():
@@ -182,14 +175,19 @@ def key_of(name: str, source: str, modality: str) -> str:
     return digest([name, source], length=24)
 
 
-def _loaded(encoder: Encoder, clips: pd.DataFrame, size: int) -> Iterator[dict[str, Any]]:
-    """Item or MediaError by name, of `size` clips at a time, while the next ones are loading."""
+def _encoded(encoder: Encoder, clips: pd.DataFrame) -> Iterator[dict[str, np.ndarray | MediaError]]:
+    """Features (D,) or MediaError by name, of one shard after another; the next one is loading."""
+    size = getattr(encoder, "shard_size", None) or SHARD_SIZES[encoder.modality]
 
     def load(clip: pd.Series) -> Any:
         try:
             return encoder.load(clip)
         except MediaError as error:
             return error
+
+    def encode_first() -> dict[str, np.ndarray | MediaError]:
+        items = {name: future.result() for name, future in ahead.popleft().items()}
+        return dict(zip(items, _encode(encoder, list(items.values())), strict=True))
 
     pool = ThreadPoolExecutor(os.cpu_count())
     ahead: deque[dict[str, Future]] = deque()
@@ -198,9 +196,9 @@ def _loaded(encoder: Encoder, clips: pd.DataFrame, size: int) -> Iterator[dict[s
             rows = clips.iloc[start : start + size].iterrows()
             ahead.append({name: pool.submit(load, clip) for name, clip in rows})
             if len(ahead) > 1:
-                yield {name: future.result() for name, future in ahead.popleft().items()}
+                yield encode_first()
         while ahead:
-            yield {name: future.result() for name, future in ahead.popleft().items()}
+            yield encode_first()
     finally:
         pool.shutdown(cancel_futures=True)
 

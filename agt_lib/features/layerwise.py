@@ -99,8 +99,8 @@ def read_tensors(places: Places, names: Iterable[str], dtype: torch.dtype) -> di
 class StreamedModel:
     """A decoder of which one layer at a time is in memory.
 
-    Stage 0 is the embedding, stage i layer i, counted from 1 as hidden states are; the last brings
-    the final norm. `config` is the checkpoint's, of a model that `can_stream`. Raises
+    Stage 0 is the embedding, stage i layer i, counted from 1 as hidden states are. The last one
+    ends with the final norm. `config` is the checkpoint's, of a model that `can_stream`. Raises
     CheckpointError where weights are missing, damaged or another model's.
     """
 
@@ -126,11 +126,10 @@ class StreamedModel:
         with init_empty_weights(include_buffers=False):
             network = AutoModel.from_config(single, dtype=dtype)
         self._network = network.eval().requires_grad_(False)
-        self._norm, self._network.norm = self._network.norm, nn.Identity()
+        self._norm = network.norm  # for the last layer's states alone
         for part in self._network.children():
             if next(part.parameters(), None) is None:  # the others have no memory yet
                 part.to(device)
-        self._embedding: Tensor | None = None
 
     def read(self, stage: int) -> dict[str, Tensor]:
         """The weights of a stage, from disk."""
@@ -145,31 +144,27 @@ class StreamedModel:
 
     def install(self, stage: int, tensors: Mapping[str, Tensor]) -> None:
         """Put the weights of a stage in the place of those of the stage before."""
-        self._embedding = tensors.get(EMBEDDING)
+        self._embedding = tensors.get(EMBEDDING)  # and no more once layers come
         if stage:
-            here = {name: tensor.to(self._device) for name, tensor in tensors.items()}
-            if stage == self.depth:
-                self._norm.load_state_dict({"weight": here.pop(NORM)}, assign=True)
-            layer = {name.replace(_layer(stage - 1), _layer(0)): here[name] for name in here}
+            old, new = _layer(stage - 1), _layer(0)
+            layer = {name.replace(old, new): x.to(self._device) for name, x in tensors.items()}
+            self._network.norm = self._norm if stage == self.depth else nn.Identity()
             self._network.load_state_dict(layer, strict=False, assign=True)
 
     def embed(self, ids: np.ndarray) -> Tensor:
         """The input (T, D) of the first layer, of token ids (T,)."""
         return functional.embedding(torch.from_numpy(ids), self._embedding)
 
-    def forward(self, states: Tensor, lengths: Sequence[int]) -> Tensor:
-        """What the installed layer makes of texts of these `lengths`, one after another: (T, D)."""
-        inputs, mask = padded(states.split(list(lengths)))  # (B, T, D) and (B, T)
+    def forward(self, texts: Sequence[Tensor]) -> list[Tensor]:
+        """What the installed layer makes of each text's states (T, D), in the same shapes."""
+        inputs, mask = padded(texts)  # (B, T, D) and (B, T)
         output = self._network(
             inputs_embeds=inputs.to(self._device),
             attention_mask=mask.long().to(self._device),
             use_cache=False,
         )
-        return output.last_hidden_state.cpu()[mask]
-
-    def normalise(self, states: Tensor) -> Tensor:
-        """What the final norm makes of the last layer's states (T, D)."""
-        return self._norm(states.to(self._device)).cpu()
+        states = output.last_hidden_state.cpu()
+        return [text[own] for text, own in zip(states, mask, strict=True)]
 
 
 @torch.inference_mode()
@@ -182,25 +177,22 @@ def mean_states(
     tokens' states, T x D numbers in the model's precision, are in memory.
     """
     parts = list(batches([len(text) for text in texts], budget))
-    states: list[Tensor] = [torch.empty(0)] * len(parts)  # of each batch (T, D), text after text
+    states: dict[int, Tensor] = {}  # of each text (T, D)
     means = np.zeros((len(texts), model.width), np.float32)
     last = max(layers)
     n_tokens = sum(len(text) for text in texts)
     with progress_bar(n_tokens * (last + 1), f"{last} layers", "token") as bar:
         for stage in _installed(model, range(last + 1)):
-            for number, part in enumerate(parts):
-                lengths = [len(texts[i]) for i in part]
+            for part in parts:
                 if stage == 0:
-                    states[number] = model.embed(np.concatenate([texts[i] for i in part]))
+                    made = [model.embed(texts[i]) for i in part]
                 else:
-                    states[number] = model.forward(states[number], lengths)
+                    made = model.forward([states[i] for i in part])
+                states |= zip(part, made, strict=True)
                 if stage in layers:
-                    final = stage == model.depth
-                    summand = model.normalise(states[number]) if final else states[number]
-                    clips = np.split(summand.float().numpy(), np.cumsum(lengths)[:-1])
-                    for i, clip in zip(part, clips, strict=True):
-                        means[i] += clip[skip:].mean(0, np.float64)
-                bar.update(sum(lengths))
+                    for i in part:
+                        means[i] += states[i][skip:].float().numpy().mean(0, np.float64)
+                bar.update(sum(len(texts[i]) for i in part))
     return means
 
 

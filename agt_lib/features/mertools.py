@@ -57,15 +57,10 @@ def read_features(root: str | Path, folder: str, modality: str, names: Sequence[
         problems.append(Problem(str(folders[folder]), modality, message))
     widths = Counter(array.size for array in arrays.values())
     dim = max(widths, key=widths.get, default=0)
-    problems += [
-        Problem(
-            f"{name}.npy",
-            modality,
-            f"width {array.size}; expected {dim}, as in {widths[dim]} other files",
-        )
-        for name, array in arrays.items()
-        if array.size != dim
-    ]
+    for name, array in arrays.items():
+        if array.size != dim:
+            message = f"width {array.size}; expected {dim}, as in {widths[dim]} other files"
+            problems.append(Problem(f"{name}.npy", modality, message))
     if problems:
         raise CorpusError(source, problems)
     content = {name: hashlib.sha256(array).hexdigest() for name, array in arrays.items()}
