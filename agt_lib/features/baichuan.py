@@ -47,9 +47,9 @@ class BaichuanConfig(PreTrainedConfig):
 class BaichuanModel(PreTrainedModel):
     """The decoder: attention with linear biases (ALiBi) and no other sense of position.
 
-    The biases are taken relative to the query, m (j - i), where the published code has them
-    absolute, m j: the softmax is the same, but in bfloat16 the absolute form rounds large numbers
-    and is wrong by up to .45 at 128 tokens. The relative form rounds only what is far away.
+    The biases are relative to the query, m (j - i). The published code has them absolute, m j. The
+    softmax is the same, but in bfloat16 the absolute form rounds large numbers and is wrong by up
+    to .45 at 128 tokens. The relative form rounds only the biases of tokens far away.
     """
 
     config_class = BaichuanConfig
@@ -137,8 +137,8 @@ def alibi_slopes(n_heads: int) -> Tensor:
 def alibi_bias(mask: Tensor, n_heads: int) -> Tensor:
     """What is added to each head's attention scores, float32 (B, H, T, T), query before key.
 
-    `mask` is bool (B, T), True on a text's own tokens. Minus infinity where the key comes after the
-    query or is padding; but each token sees itself, since a row of nothing would be NaN.
+    `mask` is bool (B, T), True on a text's own tokens. The bias is minus infinity if the key comes
+    after the query or is padding. Each token sees itself: a row without any key would be NaN.
     """
     position = torch.arange(mask.shape[1], device=mask.device)
     distance = position - position[:, None]  # (T, T), key minus query

@@ -57,7 +57,8 @@ class Checkpoint:
         """The checkpoint that `model` names: folder, GGUF file or hub name.
 
         A name is looked for in `data/models/OWNER--NAME` before the hub is asked.
-        Raises CheckpointError for a path where nothing is, or a folder that lacks a shard.
+        Raises CheckpointError for a path that does not exist, and for a folder that lacks one of
+        its weight files or whose index of them is damaged.
         """
         path = Path(model).expanduser()
         if path.suffix == ".gguf" and path.is_file():
@@ -85,7 +86,7 @@ class Checkpoint:
         try:
             with _quiet():
                 return loader(self.folder or self.name, local_files_only=True, **arguments)
-        except Exception as error:  # a damaged file raises whatever its parser trips over
+        except Exception as error:  # damaged files raise errors of all kinds
             if self.folder is not None or not isinstance(error, OSError):
                 raise self._unreadable(part, error) from error
         self._ask_hub()
@@ -106,7 +107,7 @@ class Checkpoint:
 
         Weights in bfloat16 are as accurate as autocast over float32 ones (HuBERT-large: features
         differ from float32's by .0074 and .0075 of their norm) and take half the memory.
-        Raises CheckpointError where weights are damaged, missing or of another shape.
+        Raises CheckpointError if weights are damaged, missing or of another shape.
         """
         model, report = self.read(
             AutoModel.from_pretrained,
@@ -123,9 +124,9 @@ class Checkpoint:
     def check_fit(
         self, config: PreTrainedConfig, missing: Iterable[str], unexpected: Iterable[str]
     ) -> None:
-        """Raises CheckpointError where the checkpoint lacks parameters that the model has.
+        """Raises CheckpointError if parameters of the model are `missing` in the checkpoint.
 
-        Those that the model does not have help to tell which model's they are.
+        The message names the `unexpected` ones too: they show which model's weights these are.
         """
         missing = sorted(key for key in missing if key.split(".")[-1] not in UNUSED)
         if missing:
@@ -200,10 +201,10 @@ class Checkpoint:
 def find_weights(
     model: str | Path, *, local_files_only: bool = False, **_: Any
 ) -> tuple[dict[str, Path], dict[str, str]]:
-    """The files of weights by name, none or several; and each tensor's, where an index says it.
+    """The files of weights by name (none, one or several), and each tensor's file from the index.
 
-    `model` is a folder or a name on the hub. Raises ValueError for a damaged index, and
-    FileNotFoundError where one of the files that it names is missing.
+    `model` is a folder or a name on the hub. Without an index the second dict is empty. Raises
+    ValueError for a damaged index, and FileNotFoundError if a file that it names is missing.
     """
 
     def file(name: str) -> Path | None:

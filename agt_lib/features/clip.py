@@ -75,7 +75,7 @@ class Source:
             if folder.is_dir():
                 return cls._in_folder(folder)
             file = _from_hub(name, published, folder)
-        # open_clip only warns where weights trained with one activation run with another.
+        # open_clip only warns if weights run with another activation than they were trained with.
         config["quick_gelu"] = config.get("quick_gelu", False) or published.get("quick_gelu", False)
         return cls(name, architecture, config, _preprocessing(config, published), file)
 
@@ -130,7 +130,7 @@ class ClipEncoder:
     small CLIP that ships here. A tag is looked for in `data/models/ARCHITECTURE-TAG`, then in the
     hub's cache, then on the hub. Weights are safetensors or read by torch with `weights_only`.
     Frames are segment centres, preprocessed as open_clip does for evaluation. `precision`: auto
-    (bfloat16 where it is native), float32 or bfloat16.
+    (bfloat16 on hardware that has it), float32 or bfloat16.
 
     Raises CheckpointError (weights missing, unknown, damaged or of another architecture; they are
     read at the first `encode`) and ValueError (unknown architecture).
@@ -147,8 +147,6 @@ class ClipEncoder:
         precision: str = "auto",
         max_seconds: float = MAX_SECONDS,
     ):
-        if n_frames < 1:
-            raise ValueError(f"n_frames must be at least 1; got {n_frames}")
         self._max_seconds = max_seconds
         self._n_frames, self._device = n_frames, pick_device(device)
         self._dtype = pick_precision(precision, self._device)

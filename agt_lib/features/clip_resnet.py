@@ -20,11 +20,8 @@ def encode_image(clip: nn.Module, images: Tensor) -> Tensor:
     if not isinstance(tower, ModifiedResNet):
         return clip.encode_image(images)
     x = images.contiguous(memory_format=torch.channels_last)
-    for conv, norm in (
-        (tower.conv1, tower.bn1),
-        (tower.conv2, tower.bn2),
-        (tower.conv3, tower.bn3),
-    ):
+    stem = ((tower.conv1, tower.bn1), (tower.conv2, tower.bn2), (tower.conv3, tower.bn3))
+    for conv, norm in stem:
         x = F.relu(_folded(x, conv, norm), inplace=True)
     x = tower.avgpool(x)
     for layer in (tower.layer1, tower.layer2, tower.layer3, tower.layer4):

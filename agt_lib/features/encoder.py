@@ -45,10 +45,10 @@ class Encoder(Protocol):
     dim: int
     """The width D of a feature."""
     fingerprint: dict[str, Any]
-    """JSON-able, with whatever changes the numbers: weights, pooling, preprocessing, precision."""
+    """All that changes the numbers: weights, pooling, preprocessing, precision. JSON-able."""
 
     def load(self, clip: pd.Series) -> Any:
-        """Read and preprocess one row of `Corpus.clips`; raises MediaError where that fails.
+        """Read and preprocess one row of `Corpus.clips`; raises MediaError if that fails.
 
         Safe to call from several threads, also while `encode` runs.
         """
@@ -67,7 +67,7 @@ def build(spec: str, **options: Any) -> Encoder:
     - "smollm2": the language model that `make model` puts under `data/models`.
 
     Raises ValueError for an unknown kind or a model missing from or wrong in `spec`, and
-    CheckpointError where the model is not available.
+    CheckpointError if the model is not available.
     """
     kind, _, model = spec.partition(":")
     if kind not in ENCODERS:
@@ -83,7 +83,7 @@ def build(spec: str, **options: Any) -> Encoder:
 
 
 def fingerprint_of(encoder: Encoder) -> str:
-    """The hash that names an encoder's features: whatever makes the numbers, code included."""
+    """The hash that names an encoder's features: its fingerprint and the versions of the code."""
     made_from = {
         "modality": encoder.modality,
         "dim": encoder.dim,
@@ -96,7 +96,7 @@ def fingerprint_of(encoder: Encoder) -> str:
 def load_waveform(clip: pd.Series, max_seconds: float) -> np.ndarray:
     """The clip's sound, float32 (samples,) at 16 kHz: its audio file, else its video's sound track.
 
-    Raises MediaError where there is neither, it can't be read or is longer than `max_seconds`.
+    Raises MediaError if there is neither, or if it is unreadable or longer than `max_seconds`.
     """
     for column in ("audio", "video"):
         if not pd.isna(clip[column]):
@@ -104,9 +104,7 @@ def load_waveform(clip: pd.Series, max_seconds: float) -> np.ndarray:
     raise MediaError("absent", "the clip has no audio and no video file")
 
 
-def batches(
-    lengths: Sequence[int], budget: int, *, equal_length: bool = False
-) -> Iterator[list[int]]:
+def batches(lengths: Sequence[int], budget: int, equal_length: bool = False) -> Iterator[list[int]]:
     """Split clips into batches of similar length, longest first; yields lists of positions.
 
     A batch padded to its longest clip holds at most `budget` elements, or a single clip.
@@ -129,12 +127,11 @@ def in_batches(
     encode: Callable[[list[np.ndarray]], np.ndarray],
     items: Sequence[np.ndarray],
     budget: int,
-    *,
     equal_length: bool = False,
 ) -> np.ndarray:
     """What `encode` makes of `items`, called on one of their `batches` at a time: (B, D)."""
-    lengths, rows = [len(item) for item in items], {}
-    for batch in batches(lengths, budget, equal_length=equal_length):
+    rows = {}
+    for batch in batches([len(item) for item in items], budget, equal_length):
         rows |= zip(batch, encode([items[i] for i in batch]), strict=True)
     return np.stack([rows[i] for i in range(len(items))])
 

@@ -24,7 +24,7 @@ from agt_lib.workspace.progress import bar as progress_bar
 from agt_lib.workspace.shards import ABSENT, LEDGER, Shards, check_share
 
 SOURCES = {"audio": ("audio", "video"), "video": ("video",), "text": ("text",)}
-"""The columns of a corpus that may hold a modality, the first that is filled counts."""
+"""The columns of a clip that may hold a modality; the first that is filled counts."""
 
 LACKS = {
     "audio": "the clip has neither an audio nor a video file",
@@ -33,11 +33,11 @@ LACKS = {
 }
 
 RETRIED = (ACCESS, "length")
-"""Failures that are tried again: the disk may have mended, or `max_seconds` may be another."""
+"""Failures that are tried again: the disk may work again, or `max_seconds` may be another."""
 
 SHARD_SIZES = {"audio": 64, "video": 64, "text": 512}
-"""Clips of a shard. Texts are light, and batches of similar length need less padding: of batches
-drawn from 64 texts a third would be padding."""
+"""Clips of a shard. Batches of texts of similar length need less padding if they are drawn from more
+texts: with 64 a third would be padding."""
 
 
 Clip = str | Path | Mapping[str, Any]
@@ -89,10 +89,10 @@ def extract(
     change differs, or its text.
 
     Clips that can't be read go to the ledger and the run goes on. They are absent from the
-    features, with the reason. They are tried again when the file has changed; what the disk
-    refused or `max_seconds` ruled out, at every call. Raises ExtractionError when their share
-    exceeds `max_failures` (clips that lack the modality don't count), and StoreError when the disk
-    takes no more.
+    features, with the reason. They are tried again when the file has changed. Files that the
+    disk refused and clips longer than `max_seconds` are tried again at every call. Raises
+    ExtractionError if the share of failures exceeds `max_failures` (clips that lack the modality
+    don't count), and StoreError if the disk takes no more.
     """
     clips, modality = corpus.clips, encoder.modality
     sources = clips["audio"].fillna(clips["video"]) if modality == "audio" else clips[modality]
@@ -206,7 +206,7 @@ def _encoded(encoder: Encoder, clips: pd.DataFrame) -> Iterator[dict[str, np.nda
 def _encode(encoder: Encoder, items: list[Any]) -> list[np.ndarray | MediaError]:
     """Each item's features (D,), or what is wrong with it; items that are errors stay.
 
-    Raises ValueError where the encoder returns another shape than (B, D).
+    Raises ValueError if the encoder returns another shape than (B, D).
     """
     readable = [item for item in items if not isinstance(item, MediaError)]
     if not readable:

@@ -18,9 +18,9 @@ def no_failures() -> pd.DataFrame:
 class Features:
     """One modality's features of N clips.
 
-    `values` is float32 (N, D). Rows where `present` is False hold zeros and mean nothing;
-    `failures` says why they are absent. `fingerprint` names whatever made the numbers. Raises
-    ValueError where shapes disagree or a name is repeated.
+    `values` is float32 (N, D). Rows that are not `present` hold zeros and mean nothing;
+    `failures` says why they are absent. `fingerprint` is a hash of what made the numbers. Raises
+    ValueError if shapes disagree or a name is repeated.
     """
 
     modality: str

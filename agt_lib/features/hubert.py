@@ -29,9 +29,9 @@ class HubertEncoder:
     A clip's feature is the sum of the hidden states `layers` (the last four by default; 0 is the
     input of the first layer), averaged over the clip's frames.
 
-    `model` is a folder or a name on the hub. Clips of different length share a batch where a mask
-    keeps padding out of the numbers, which a test holds; where it can't, only clips of equal
-    length do. `precision`: auto (bfloat16 where it is native), float32 or bfloat16.
+    `model` is a folder or a name on the hub. Clips of different length share a batch if a mask
+    keeps padding out of the numbers (see `sees_padding`); else only clips of equal length do.
+    `precision`: auto (bfloat16 on hardware that has it), float32 or bfloat16.
 
     Raises CheckpointError (missing, damaged or another architecture; the weights are read at the
     first `encode`) and ValueError (layers that the model does not have).
@@ -85,7 +85,7 @@ class HubertEncoder:
 
     def encode(self, items: list[np.ndarray]) -> np.ndarray:
         """Features of each waveform, float32 (B, D)."""
-        return in_batches(self._means, items, BATCH_SAMPLES, equal_length=self._equal_length)
+        return in_batches(self._means, items, BATCH_SAMPLES, self._equal_length)
 
     @cached_property
     def _network(self) -> PreTrainedModel:
@@ -107,8 +107,8 @@ class HubertEncoder:
 def sees_padding(config: PreTrainedConfig) -> bool:
     """Whether padding changes a clip's features in this architecture, mask or not.
 
-    It does where a norm runs over time before the mask applies ("group" norm of the first
-    convolution), and where layers that shift zeros (a norm, a bias) stand between the mask and a
+    It does if a norm runs over time before the mask applies ("group" norm of the first
+    convolution), or if layers that shift zeros (a norm, a bias) stand between the mask and a
     convolution over time (data2vec's stacked position layers, a batch norm before HuBERT's).
     """
     return (

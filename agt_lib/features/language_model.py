@@ -24,8 +24,9 @@ from agt_lib.features.encoder import LAST_FOUR, CheckpointError, in_batches
 from agt_lib.workspace.machine import pick_device, pick_precision
 
 STREAMED_TEXTS, STREAMED_TOKENS = 2_000, 100_000
-"""At most, in one pass over a streamed model's weights: 26 GB are read in less time than 13 billion
-parameters compute on so many texts, and their states take 1 GB. What is done is kept after it."""
+"""The most texts and tokens in one pass over a streamed model's weights. Reading 26 GB takes less
+time than 13 billion parameters compute on so many texts, and their states take 1 GB. `extract`
+keeps the features after each pass."""
 BATCH_TOKENS = 1024
 """Padded tokens in one forward pass: larger ones leave a CPU's caches and are padded more."""
 
@@ -36,17 +37,18 @@ class CausalLMEncoder:
     The paper's text feature T (section 2.1) with Baichuan-13B. `layers`: which hidden states are
     summed (the last four by default; 0 is the embedding; the last is after the final norm).
 
-    A causal model's first token gathers attention whatever it is, and its hidden state dwarfs the
-    others. With `sink` the BOS token (else EOS) stands in front and is left out of the mean;
-    without it the sentence stands alone and its first token is in the mean, as in MERTools.
+    The first token of a causal model gathers attention, whichever it is: its hidden state is far
+    larger than the others. With `sink` the BOS token (else EOS) stands in front and is left out of
+    the mean. Without it the sentence stands alone and its first token is in the mean, as in
+    MERTools.
 
     `model` is a folder, a GGUF file, or a name on the hub. Texts longer than the model's context
-    are cut with a warning and counted in `cut`. `precision`: auto (bfloat16 where it is native),
-    float32 or bfloat16.
+    are cut with a warning and counted in `cut`. `precision`: auto (bfloat16 on hardware that has
+    it), float32 or bfloat16.
 
     `stream`: whether layers are read one by one, each for all texts of a call of `encode` (see
-    `layerwise`); by default where the weights don't fit into the memory that is free. The features
-    are the same to rounding. Give `encode` as many texts as `shard_size` says then.
+    `layerwise`). By default they are if the weights don't fit into the free memory. The features
+    are the same to rounding. `shard_size` says how many texts to give `encode` then.
 
     Raises CheckpointError (missing, damaged or another architecture; the weights are read at the
     first `encode`) and ValueError (layers that the model does not have, or can't be streamed).
@@ -94,7 +96,7 @@ class CausalLMEncoder:
     def load(self, clip: pd.Series) -> np.ndarray:
         """The token ids of the clip's text, int64 (T,), without special tokens.
 
-        Raises MediaError where the clip has no words.
+        Raises MediaError if the clip has no words.
         """
         text = "" if pd.isna(clip["text"]) else clip["text"].strip()
         ids = self._tokenizer.encode(text, add_special_tokens=False, verbose=False)
@@ -151,7 +153,7 @@ class CausalLMEncoder:
     @torch.inference_mode()
     def _means(self, texts: list[np.ndarray]) -> np.ndarray:
         """The summed layers, averaged over each text's own tokens without sink: float32 (B, D)."""
-        # Padded on the right, where no earlier token of a causal model can see it.
+        # Padded on the right: a causal model's earlier tokens do not see it.
         ids, mask = padded(texts)  # (B, T) both
         output = self._network(
             input_ids=ids.to(self._device),

@@ -66,7 +66,7 @@ def find_tensors(model: str | Path, **where: Any) -> Places:
     """The tensors of a folder or of a model's name on the hub, from safetensors, else `.bin`.
 
     What the checkpoint of a whole causal language model calls "model.layers..." is "layers..." in
-    its base model, and found under that. Raises FileNotFoundError where there are no weights, and
+    its base model, and found under that. Raises FileNotFoundError if there are no weights, and
     what `find_weights` raises.
     """
     files, shards = find_weights(model, **where)
@@ -101,7 +101,7 @@ class StreamedModel:
 
     Stage 0 is the embedding, stage i layer i, counted from 1 as hidden states are. The last one
     ends with the final norm. `config` is the checkpoint's, of a model that `can_stream`. Raises
-    CheckpointError where weights are missing, damaged or another model's.
+    CheckpointError if weights are missing, damaged or another model's.
     """
 
     def __init__(

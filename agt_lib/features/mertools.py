@@ -17,13 +17,14 @@ from agt_lib.workspace.kept import digest
 def read_features(root: str | Path, folder: str, modality: str, names: Sequence[str]) -> Features:
     """Read the features `folder` of the clips `names`: (N, D); frames (T, D) are averaged.
 
-    A clip without a file, or whose features are all zero (which is what MERTools writes where it
-    could read nothing), is absent and listed in `failures`. The fingerprint hashes what was read:
-    read all clips at once and `select` from them, so that parts keep the same one.
+    A clip without a file is absent and listed in `failures`. So is a clip whose features are all
+    zero: MERTools writes zeros if it could read nothing. The fingerprint hashes what was read. Read
+    all clips at once and `select` from them, so that parts keep the same one.
 
-    Raises CorpusError for an unknown folder, names that are unfit, no file at all, and, listing
-    every file at fault, for files that are no numeric .npy, or hold NaN, infinity, another number
-    of dimensions than the folder's name says, or another width than most files.
+    Raises CorpusError for an unknown folder, for names that are unfit, and if there is no file at
+    all. Raises it too, listing every file at fault, for files that are no numeric .npy, or hold
+    NaN, infinity, another number of dimensions than the folder's name says, or another width than
+    most files.
     """
     root, names = Path(root).absolute(), list(names)
     source = f"features {folder!r} at {root}"
@@ -89,7 +90,7 @@ def _read(path: Path, n_dims: int) -> np.ndarray:
     if array.ndim != n_dims or not array.size:
         expected = "(D,), one vector" if n_dims == 1 else "(T, D), one vector for each frame"
         raise ValueError(f"shape {array.shape}; expected {expected}")
-    with np.errstate(over="ignore"):  # what overflows becomes infinite and is told below
+    with np.errstate(over="ignore"):  # what overflows becomes infinite and is refused below
         array = np.ascontiguousarray(array, dtype=np.float32)
     if not np.isfinite(array).all():
         kinds = [("NaN", np.isnan(array).sum()), ("infinity", np.isinf(array).sum())]

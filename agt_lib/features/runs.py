@@ -19,7 +19,7 @@ MOST_POINTS = 2000
 
 
 def of_run(run: Run, corpus: Corpus) -> dict[str, Features]:
-    """The features of each modality of `run`: what is kept, else extracted; told to `run`.
+    """The features of each modality of `run`: what is kept, else extracted. `run` records which.
 
     Of a corpus whose features MERTools made they are read from the folders that the run names.
     Raises what `extract` and `mertools.read_features` raise.
@@ -56,7 +56,7 @@ def in_two_dimensions(
 ) -> pd.DataFrame:
     """t-SNE of each modality's standardised features: columns modality, name, emotion, x, y.
 
-    Of the labelled clips, or of all where none is labelled; of 2000 at most, drawn by `seed`.
+    Of the labelled clips, or of all if none is labelled. At most 2000, drawn by `seed`.
     """
     clips = corpus.clips if corpus.labelled.empty else corpus.labelled
     clips = clips.sample(min(len(clips), MOST_POINTS), random_state=seed)

