@@ -158,8 +158,7 @@ class Checkpoint:
             return str(config._commit_hash)
         if self.gguf_file:
             return file_digest(self.folder / self.gguf_file)
-        weights, _ = find_weights(self.folder)
-        files = [*weights.values(), *(self.folder / name for name in PREPROCESSING)]
+        files = [*find_weights(self.folder), *(self.folder / name for name in PREPROCESSING)]
         return digest({file.name: file_digest(file) for file in files if file.is_file()})
 
     def _ask_hub(self) -> None:
@@ -198,33 +197,30 @@ class Checkpoint:
         )
 
 
-def find_weights(
-    model: str | Path, *, local_files_only: bool = False, **_: Any
-) -> tuple[dict[str, Path], dict[str, str]]:
-    """The files of weights by name (none, one or several), and each tensor's file from the index.
+def find_weights(model: str | Path, *, local_files_only: bool = False, **_: Any) -> list[Path]:
+    """The files of weights of a folder or of a name on the hub: none, one or several.
 
-    `model` is a folder or a name on the hub. Without an index the second dict is empty. Raises
-    ValueError for a damaged index, and FileNotFoundError if a file that it names is missing.
+    Raises ValueError for a damaged index, and FileNotFoundError if a file that it names is missing.
     """
 
-    def file(name: str) -> Path | None:
+    def find(name: str) -> Path | None:
         missing_is_none = {"_raise_exceptions_for_missing_entries": False}
         found = cached_file(model, name, local_files_only=local_files_only, **missing_is_none)
         return None if found is None else Path(found)
 
-    first = next((found for name in WEIGHTS if (found := file(name))), None)
+    first = next((found for name in WEIGHTS if (found := find(name))), None)
     if first is None or first.suffix != ".json":
-        return {first.name: first} if first else {}, {}
+        return [first] if first else []
     try:
-        shards = dict(json.loads(first.read_bytes())["weight_map"])
+        names = sorted(set(dict(json.loads(first.read_bytes())["weight_map"]).values()))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{first.name} is damaged: no weight_map in it can be read") from error
-    files = {shard: file(shard) for shard in sorted(set(shards.values()))}
-    if missing := [shard for shard, path in files.items() if path is None]:
+    files = {name: find(name) for name in names}
+    if missing := [name for name, file in files.items() if file is None]:
         raise FileNotFoundError(
             f"missing {', '.join(missing)}, of the {len(files)} files that {first.name} names"
         )
-    return files, shards
+    return list(files.values())
 
 
 def check_layers(layers: Sequence[int], config: PreTrainedConfig) -> tuple[int, ...]:

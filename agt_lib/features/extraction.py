@@ -36,8 +36,8 @@ RETRIED = (ACCESS, "length")
 """Failures that are tried again: the disk may work again, or `max_seconds` may be another."""
 
 SHARD_SIZES = {"audio": 64, "video": 64, "text": 512}
-"""Clips of a shard. Batches of texts of similar length need less padding if they are drawn from more
-texts: with 64 a third would be padding."""
+"""Clips of a shard. Texts of similar length share a batch: with 64 to choose from, a third would be
+padding."""
 
 
 Clip = str | Path | Mapping[str, Any]

@@ -69,14 +69,14 @@ def find_tensors(model: str | Path, **where: Any) -> Places:
     its base model, and found under that. Raises FileNotFoundError if there are no weights, and
     what `find_weights` raises.
     """
-    files, shards = find_weights(model, **where)
+    files = find_weights(model, **where)
     if not files:
         raise FileNotFoundError(f"no weights there; expected {WEIGHTS[0]} or {WEIGHTS[2]}")
-    if not shards:
-        [whole] = files
-        with _opened(files[whole]) as (names, _read):
-            shards = dict.fromkeys(names, whole)
-    return {name.removeprefix("model."): (files[shard], name) for name, shard in shards.items()}
+    places = {}
+    for file in files:
+        with _opened(file) as (names, _):
+            places |= {name.removeprefix("model."): (file, name) for name in names}
+    return places
 
 
 def read_tensors(places: Places, names: Iterable[str], dtype: torch.dtype) -> dict[str, Tensor]:
