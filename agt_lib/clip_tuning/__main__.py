@@ -33,15 +33,13 @@ def main() -> None:
     parser.add_argument("--model", default="", help="as ClipEncoder's; default: the small CLIP")
     parser.add_argument("--which", nargs="*", help="numbers of folds, or all; default: every one")
     parser.add_argument("--n-folds", type=int, default=5)
-    parser.add_argument("--fold-seed", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
     chosen = parser.add_argument_group("configuration (default: that of the model)")
     for field in fields(TuneConfig):
-        kind = {"type": field.type}
-        if field.type is bool:
-            kind = {"action": argparse.BooleanOptionalAction}
-        chosen.add_argument(f"--{field.name.replace('_', '-')}", default=None, **kind)
+        flag = {"action": argparse.BooleanOptionalAction}
+        kind = flag if field.type is bool else {"type": field.type}
+        chosen.add_argument(f"--{field.name.replace('_', '-')}", **kind)
     given = parser.parse_args()
     model, config = clip_to_tune(f"clip:{given.model}")
     changes = {field.name: getattr(given, field.name) for field in fields(TuneConfig)}
@@ -50,10 +48,10 @@ def main() -> None:
     state = PartialState(cpu=given.device == "cpu")
     with state.main_process_first():  # renders or decodes once; the others find it
         corpus = corpora.load(given.corpus, given.root)
-        folds = folds_of(corpus, given.n_folds, given.fold_seed)
-        which = [ALL if w == "all" else int(w) for w in given.which or []]
+        folds = folds_of(corpus, given.n_folds)
+        which = given.which or [*range(int(folds.max()) + 1), "all"]
         planned = jobs(
-            corpus, folds, model, config, which=which or [*range(int(folds.max()) + 1), ALL],
+            corpus, folds, model, config, which=[ALL if w == "all" else int(w) for w in which],
             seed=given.seed, device=given.device, progress=state.is_main_process,
         )  # fmt: skip
     folders = tuned_models(planned, workers=1, progress=state.is_main_process)

@@ -54,14 +54,8 @@ class TuneConfig:
         below, which 504 clips do not distinguish. `benchmarks/clip_tuning.py` says what tuning
         brings; with `--search` it compares neighbouring settings.
         """
-        small = {
-            "learning_rate": 3e-4,
-            "text_rate": 3.0,
-            "batch_size": 16,
-            "n_frames": 2,
-            "colour": 0.5,
-        }
-        return cls(**(small | changes))
+        small = cls(learning_rate=3e-4, text_rate=3.0, batch_size=16, n_frames=2, colour=0.5)
+        return replace(small, **changes)
 
     def prompts(self, labels: Sequence[str]) -> list[str]:
         """The prompt of each label."""

@@ -106,16 +106,19 @@ class TunedSpaces:
                 stacklevel=2,
             )
         labelled = self.folds.index
-        tuned_on = {k: labelled[self.folds != k] for k in range(len(self.by_fold))}
-        parts = dict(enumerate(self.by_fold))
+        spaces = [
+            self.turned(part, labelled[self.folds != fold]) if align else part.values
+            for fold, part in enumerate(self.by_fold)
+        ]
+        every = [self.raw, *self.by_fold]
         if rest == "all":
-            parts[ALL], tuned_on[ALL] = self.on_all, labelled
-        spaces = {k: self.turned(p, tuned_on[k]) if align else p.values for k, p in parts.items()}
-        values = spaces.pop(ALL).copy() if rest == "all" else np.mean([*spaces.values()], axis=0)
-        fold = self.folds.reindex(list(self.raw.names)).fillna(-1).to_numpy()
-        for number, space in spaces.items():
-            values[fold == number] = space[fold == number]
-        every = (self.raw, *parts.values())
+            every.append(self.on_all)
+            spaces.append(self.turned(self.on_all, labelled) if align else self.on_all.values)
+        else:
+            spaces.append(np.mean(spaces, axis=0))
+        # (K + 1, N, D) -> (N, D): each clip's own fold, and for fold -1 the last space.
+        fold = self.folds.reindex(list(self.raw.names), fill_value=-1).to_numpy()
+        values = np.stack(spaces)[fold, np.arange(len(fold))]
         made_from = {
             "version": VERSION,
             "parts": [part.fingerprint for part in every],
@@ -176,27 +179,22 @@ def tuned_spaces(
     config: TuneConfig,
     *,
     with_all: bool = False,
-    n_frames: int = 8,
     seed: int = 0,
-    device: str = "auto",
-    workers: int | None = None,
     max_failures: float = 0.05,
-    progress: bool = True,
 ) -> TunedSpaces:
     """Tune a CLIP for each fold (`with_all`: and one on all) and extract all clips with each.
 
-    A feature is `ClipEncoder`'s: the mean over `n_frames` frames at segment centres, projected, not
-    scaled. `cross_fitted` makes the tuned features V* of the paper of them, `on_all` are the
-    paper's own way: their out-of-fold scores are optimistic, their test scores are not. What was
-    made before is read. Raises as `models.jobs` and `extraction.extract` do.
+    A feature is `ClipEncoder`'s: the mean over frames at segment centres, projected, not scaled.
+    `cross_fitted` makes the tuned features V* of the paper of them. `on_all` are the paper's own
+    way: their out-of-fold scores are optimistic, their test scores are not. What was made before is
+    read. Raises as `models.jobs` and `extraction.extract` do.
     """
-    how = {"max_failures": max_failures, "progress": progress}
+    how = {"max_failures": max_failures}
     which = [*range(int(folds.max()) + 1), *([ALL] if with_all else [])]
-    planned = jobs(corpus, folds, model, config, which=which, seed=seed, device=device, **how)
-    models = tuned_models(planned, workers=workers, progress=progress)
-    options = {"n_frames": n_frames, "device": device}
-    raw = extract(corpus, ClipEncoder(model, **options), **how)
-    encoders = [ClipEncoder(f"{LOCAL}{folder}", **options) for folder in models]
+    planned = jobs(corpus, folds, model, config, which=which, seed=seed, **how)
+    models = tuned_models(planned)
+    raw = extract(corpus, ClipEncoder(model), **how)
+    encoders = [ClipEncoder(f"{LOCAL}{folder}") for folder in models]
     on_all = extract(corpus, encoders.pop(), **how) if with_all else None
     together = extract(corpus, TogetherEncoder(encoders), **how)
     values = np.split(together.values, len(encoders), axis=1)

@@ -30,11 +30,10 @@ from agt_lib.corpora.labels import to_numbers
 from agt_lib.corpora.media import ACCESS, MediaError, decode_frames
 from agt_lib.features.clip import Source
 from agt_lib.features.extraction import key_of
-from agt_lib.workspace import paths
 from agt_lib.workspace.kept import digest, file_digest, folder_of, is_whole, kept, read_manifest
 from agt_lib.workspace.machine import pick_device, pick_precision
 from agt_lib.workspace.progress import bar
-from agt_lib.workspace.shards import LEDGER, Shards, check_share
+from agt_lib.workspace.shards import Shards
 
 KIND = "tuned_clip"
 ALL = None
@@ -64,10 +63,7 @@ def jobs(
     that a training fold lacks.
     """
     source, target = Source.find(model), pick_device(device)
-    clips = corpus.clips.loc[folds.index]
-    clips = clips[clips["emotion"].notna()]
-    if clips.empty:
-        raise ValueError(f"corpus {corpus.name!r} has no labelled clips: nothing to tune CLIP on")
+    clips = corpus.clips.loc[folds.index].dropna(subset="emotion")
     frames, keys = keep_frames(clips, source.preprocessing, config, max_failures, progress)
     if keys.empty:
         raise ValueError(
@@ -87,24 +83,16 @@ def jobs(
     }
     planned = []
     for fold in which:
-        names = keys.index if fold is ALL else keys.index[held_out != fold]
-        labels = to_numbers(emotions[names], corpus.labels)
+        seen = keys if fold is ALL else keys[held_out != fold]
+        labels = to_numbers(emotions[seen.index], corpus.labels)
         _check_classes(labels, corpus.labels, fold)
-        seen = {"clips": digest(list(zip(keys[names], emotions[names], strict=True)))}
-        planned.append(
-            Job(
-                "all clips" if fold is ALL else f"fold {fold}",
-                source,
-                config,
-                frames,
-                tuple(keys[names]),
-                labels,
-                corpus.labels,
-                seed,
-                target.type == "cpu",
-                made_from | seen,
-            )  # fmt: skip
-        )
+        of_fold = {"clips": digest(list(zip(seen, emotions[seen.index], strict=True)))}
+        job = Job(
+            name="all clips" if fold is ALL else f"fold {fold}", source=source, config=config,
+            frames=frames, keys=tuple(seen), labels=labels, label_set=corpus.labels, seed=seed,
+            cpu=target.type == "cpu", made_from=made_from | of_fold,
+        )  # fmt: skip
+        planned.append(job)
     return planned
 
 
@@ -178,29 +166,25 @@ def keep_frames(
     }
     frames = Shards(folder_of("frames", made_from))
     videos = clips["video"].dropna()
-    keys = pd.Series(
-        {name: key_of(name, video, "video") for name, video in videos.items()}, dtype="str"
-    )
+    keys = {name: key_of(name, video, "video") for name, video in videos.items()}
+    keys = pd.Series(keys, dtype="str")
     # Without its last two steps, to a tensor and to mean 0: pictures stay bytes.
     steps = image_transform_v2(larger, is_train=False).transforms[:-2]
     with frames.locked(), ThreadPoolExecutor(os.cpu_count()) as pool:
         ledger = frames.failures()
         known = frames.keys() | set(ledger["key"][ledger["stage"] != ACCESS])
         todo = keys[~keys.isin(known)]
+        load = partial(_pictures, n_frames=n_frames, steps=steps)
         with bar(len(todo), "frames for tuning", "clip", shown=progress and len(todo)) as shown:
             for start in range(0, len(todo), SHARD):
                 part = todo[start : start + SHARD]
-                load = partial(_pictures, n_frames=n_frames, steps=steps)
-                made = dict(zip(part, pool.map(load, videos[part.index]), strict=True))
-                bad = {key: made.pop(key) for key in part if isinstance(made[key], MediaError)}
-                frames.append(made)
-                names = dict(zip(part, part.index, strict=True))
-                frames.record([(k, names[k], e.stage, e.reason) for k, e in bad.items()])
+                made = dict(zip(part.index, pool.map(load, videos[part.index]), strict=True))
+                bad = {name: x for name, x in made.items() if isinstance(x, MediaError)}
+                frames.append({part[n]: x for n, x in made.items() if n not in bad})
+                frames.record([(part[n], n, e.stage, e.reason) for n, e in bad.items()])
                 shown.update(len(part))
-    ledger = frames.failures()
     missing = keys[~keys.isin(frames.keys())]
-    where = paths.relative(frames.folder / LEDGER)
-    check_share(ledger[ledger["key"].isin(missing)], len(clips), max_failures, "video", where)
+    frames.check_share(missing, len(clips), max_failures, "video")
     return frames, keys.drop(missing.index)
 
 

@@ -5,7 +5,7 @@ N clips, B clips of a step, b of them in a part, T frames.
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,6 @@ from agt_lib.clip_tuning.network import (
     tuned_parameters,
 )
 from agt_lib.features.clip import CONFIG, WEIGHTS, Source
-from agt_lib.workspace.kept import write_atomic
 from agt_lib.workspace.machine import pick_precision
 from agt_lib.workspace.progress import bar
 from agt_lib.workspace.shards import Shards
@@ -90,9 +89,7 @@ def tune(
     dtype = pick_precision(config.precision, accelerator.device)
     network = prepare(job.source, job.label_set, config, dtype).to(accelerator.device)
     parameters = tuned_parameters(network)
-    optimiser = torch.optim.AdamW(
-        groups(network, config), lr=config.learning_rate, betas=BETAS, fused=True
-    )
+    optimiser = torch.optim.AdamW(groups(network, config), betas=BETAS, fused=True)
     history = load_state(folder, parameters, optimiser)
     wrapped, stopped = accelerator.prepare_model(network), None
     bar_of = {"shown": progress and accelerator.is_main_process, "done": len(history) * steps}
@@ -206,11 +203,9 @@ def export(model: nn.Module, source: Source, folder: Path) -> None:
         if key in ("mean", "std", "interpolation", "resize_mode", "fill_color")
     }
     content = {"model_cfg": source.config, "preprocess_cfg": preprocessing}
-    weights = {
-        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
-    }
-    _whole(folder / WEIGHTS[0], lambda path: save_file(weights, path))
-    write_atomic(folder / CONFIG, json.dumps(content, indent=1) + "\n")
+    weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
+    save_file(weights, folder / WEIGHTS[0])
+    (folder / CONFIG).write_text(json.dumps(content, indent=1) + "\n")
 
 
 def save_state(
@@ -219,10 +214,12 @@ def save_state(
     optimiser: torch.optim.Optimizer,
     history: list[dict[str, float]],
 ) -> None:
-    """Write all that the epochs so far have changed: weights, moments and the losses."""
+    """Write all that the epochs so far have changed, whole or not at all."""
     weights = {name: parameter.detach() for name, parameter in parameters.items()}
     state = {"weights": weights, "optimiser": optimiser.state_dict(), "history": history}
-    _whole(folder / STATE, lambda path: torch.save(state, path))
+    partial = folder / f"{STATE}.partial"
+    torch.save(state, partial)
+    partial.replace(folder / STATE)
 
 
 def load_state(
@@ -238,10 +235,3 @@ def load_state(
             parameter.copy_(state["weights"][name])
     optimiser.load_state_dict(state["optimiser"])
     return state["history"]
-
-
-def _whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` write a file that appears whole or not at all, with no copy of it in memory."""
-    partial = path.with_suffix(".partial")
-    write(partial)
-    partial.replace(path)

@@ -48,12 +48,11 @@ def zero_shot_predictions(
     the model of the fold that holds it out. A test clip's is the mean of the fold models'
     probabilities; None if there are no test clips. Clips without video get equal probabilities.
     """
-    tuned = np.stack(
-        [
-            _probabilities(part, f"{LOCAL}{folder}", corpus.labels, config)
-            for part, folder in zip(spaces.by_fold, spaces.models, strict=False)
-        ]
-    )  # (K, N, C)
+    by_fold = [
+        _probabilities(part, f"{LOCAL}{folder}", corpus.labels, config)
+        for part, folder in zip(spaces.by_fold, spaces.models, strict=False)
+    ]
+    tuned = np.stack(by_fold)  # (K, N, C)
     raw = _probabilities(spaces.raw, model, corpus.labels, config)  # (N, C)
     places, held_out = pd.Index(spaces.raw.names), spaces.folds[spaces.folds >= 0]
     rows = places.get_indexer(held_out.index)
@@ -66,11 +65,7 @@ def zero_shot_predictions(
 
 
 def prompts_over_time(
-    corpus: Corpus,
-    names: Sequence[str],
-    spaces: TunedSpaces,
-    model: str,
-    config: TuneConfig,
+    corpus: Corpus, names: Sequence[str], spaces: TunedSpaces, model: str, config: TuneConfig
 ) -> pd.DataFrame:
     """Each frame's cosine with each prompt: columns name, model, time, label, cosine.
 

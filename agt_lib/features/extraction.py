@@ -21,7 +21,7 @@ from agt_lib.features.features import FAILURE_COLUMNS, Features
 from agt_lib.workspace import paths
 from agt_lib.workspace.kept import digest
 from agt_lib.workspace.progress import bar as progress_bar
-from agt_lib.workspace.shards import ABSENT, LEDGER, Shards, check_share
+from agt_lib.workspace.shards import ABSENT, Shards
 
 SOURCES = {"audio": ("audio", "video"), "video": ("video",), "text": ("text",)}
 """The columns of a clip that may hold a modality; the first that is filled counts."""
@@ -100,7 +100,6 @@ def extract(
     fingerprint = fingerprint_of(encoder)
     shards = Shards(paths.features() / f"{modality}-{fingerprint}")
     found = shards.read(list(keys.values()))
-    ledger_at = paths.relative(shards.folder / LEDGER)
 
     def failures() -> pd.DataFrame:
         """The ledger's rows about these clips as they are now."""
@@ -108,7 +107,8 @@ def extract(
         return ledger[ledger["key"].isin(set(keys.values()) - found.keys())]
 
     def check() -> None:
-        check_share(failures(), len(keys), max_failures, modality, ledger_at)
+        lacking = set(keys.values()) - found.keys()
+        shards.check_share(lacking, len(keys), max_failures, modality)
 
     def missing() -> list[str]:
         ledger = failures()

@@ -47,7 +47,7 @@ def of_run(run: Run, corpus: Corpus, *, tuned: bool = False) -> RunData:
     What is missing is extracted or tuned first. A modality that no labelled clip has is left out,
     and said. Raises ValueError if none is left.
     """
-    folds = folds_of(corpus, run.profile.n_folds, run.profile.fold_seed)
+    folds = folds_of(corpus, run.profile.n_folds)
     features, found = raw_features(run, corpus), {}
     if tuned and corpus.features_at is not None:
         print("features that MERTools made can't be tuned: there are no clips here; raw ones")

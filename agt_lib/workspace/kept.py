@@ -57,28 +57,27 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of a finished artefact, or None where it is missing.
+    """The manifest of a finished folder, or None if there is none.
 
-    Raises ValueError where the file is there but is no manifest of this schema.
+    Raises ValueError if the file is there but is no manifest of this schema.
     """
     path = Path(folder) / MANIFEST
     if not path.is_file():
         return None
     try:
         manifest = json.loads(path.read_bytes())
-    except ValueError as error:
+        whole = manifest["schema"] == SCHEMA
+    except (ValueError, TypeError, KeyError):
+        whole = False
+    if not whole:
         raise ValueError(
-            f"{path} is damaged ({error}); delete its folder to make it again"
-        ) from error
-    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
-        raise ValueError(
-            f"{path} is no manifest of schema {SCHEMA}; delete its folder to make it again"
+            f"{path} is damaged, or not of schema {SCHEMA}; delete its folder to make it again"
         )
     return manifest
 
 
 def write_manifest(folder: Path, content: Mapping[str, Any], started: float) -> dict[str, Any]:
-    """Finish an artefact: add schema, versions, wall time and peak memory, and write it.
+    """Finish a folder: add schema, versions, wall time and peak memory, and write them.
 
     `started` is `time.monotonic()` from when the work began.
     """
@@ -95,7 +94,7 @@ def write_manifest(folder: Path, content: Mapping[str, Any], started: float) -> 
 
 
 def folder_of(kind: str, made_from: Mapping[str, Any]) -> Path:
-    """Where the artefact that `made_from` names lies, made or not."""
+    """The folder of what `made_from` names, whether it is made or not."""
     return paths.derived() / f"{kind}-{digest(dict(made_from))}"
 
 
@@ -112,27 +111,29 @@ def is_whole(folder: Path) -> bool:
 def kept(
     kind: str, made_from: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]]
 ) -> Path:
-    """The folder of what `made_from` names; made first where it is not there, or not whole.
+    """The folder of what `made_from` names; made first if it is not there or not whole.
 
     `made_from` is JSON-able: inputs' hashes, configuration, and the room's `VERSION`. `make` gets
-    the folder, writes its files there and returns what else the manifest should say. It is called
-    again on the same folder where it was stopped before, so it can go on with what lies there. What
-    is damaged (files cut short or gone) is deleted, said on stderr, and made anew. A second process
-    waits for the first.
+    the folder, writes its files there and returns what else the manifest should say. After a stop
+    it is called again on the same folder, so it can go on with what lies there. What is damaged
+    (files cut short or gone) is deleted, said on stderr, and made anew. A second process waits for
+    the first.
     """
     folder = folder_of(kind, made_from)
-    if not is_whole(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / LOCK):
-            if (folder / MANIFEST).is_file() and not is_whole(folder):
-                discard(folder, "is damaged: files are missing or cut short")
-            if not is_whole(folder):
-                started = time.monotonic()
-                content = dict(make(folder))
-                found = [p for p in folder.rglob("*") if p.is_file() and p.name != LOCK]
-                names = [p.relative_to(folder).as_posix() for p in found]
-                about = {"kind": kind, "made_from": made_from, "files": _sizes(folder, names)}
-                write_manifest(folder, about | content, started)
+    if is_whole(folder):
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / LOCK):
+        if is_whole(folder):  # made by the process that was waited for
+            return folder
+        if (folder / MANIFEST).is_file():
+            discard(folder, "is damaged: files are missing or cut short")
+        started = time.monotonic()
+        content = dict(make(folder))
+        found = [p for p in folder.rglob("*") if p.is_file() and p.name != LOCK]
+        names = [p.relative_to(folder).as_posix() for p in found]
+        about = {"kind": kind, "made_from": made_from, "files": _sizes(folder, names)}
+        write_manifest(folder, about | content, started)
     return folder
 
 
@@ -153,32 +154,23 @@ def _sizes(folder: Path, names: Iterable[str]) -> dict[str, int]:
     return {name: path.stat().st_size for name, path in files.items() if path.is_file()}
 
 
+@cache
 def room_versions() -> dict[str, int]:
     """The `VERSION` of each room of the library and of the rendered corpus: what decides numbers.
 
     A room raises it when its numbers change, so a comment in a plot makes nothing anew.
     """
-    return dict(_room_versions())
-
-
-@cache
-def _room_versions() -> dict[str, int]:
     rooms = sorted(path.parent.name for path in paths.LIBRARY.glob("*/__init__.py"))
     modules = [f"agt_lib.{room}" for room in rooms] + ["mini_corpus"]
     found = {name: importlib.import_module(name) for name in modules}
     return {name: module.VERSION for name, module in found.items() if hasattr(module, "VERSION")}
 
 
+@cache
 def versions() -> dict[str, str]:
     """The versions of Python and of the packages whose code changes numbers."""
-    return dict(_versions())
-
-
-@cache
-def _versions() -> dict[str, str]:
-    return {"python": platform.python_version()} | {
-        name: importlib.metadata.version(name) for name in PACKAGES
-    }
+    packages = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version()} | packages
 
 
 def peak_memory_mb() -> int:

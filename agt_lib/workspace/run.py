@@ -14,15 +14,62 @@ import torch
 from matplotlib.figure import Figure
 
 import agt_lib
-from agt_lib.workspace import kept, machine, paths, profiles, times
+from agt_lib.workspace import kept, machine, paths, times
 
 AUTO = "auto"
 ENCODERS = ("audio", "video", "text")
-SHARED = (
-    "profile", "corpus", "root", *ENCODERS, "labels", "n_folds", "n_seeds", "max_failures", "seed",
-)  # fmt: skip
-"""The parameters that several notebooks have. All others are a notebook's own."""
+SHARED = {
+    "profile": "mini", "corpus": AUTO, "root": "", **dict.fromkeys(ENCODERS, ""), "labels": "",
+    "n_folds": 0, "n_seeds": 0, "max_failures": 0.05, "seed": 0,
+}  # fmt: skip
+"""The parameters that several notebooks have, with their values in a notebook that has them not.
+
+All other parameters are a notebook's own.
+"""
 SYNTHETIC = " (synthetic: rendered clips, no evidence about people)"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a notebook runs on if it is told nothing else, and how much is repeated.
+
+    Encoders are specifications for `features.build`. An empty `corpus` is the user's to name.
+    """
+
+    name: str
+    corpus: str
+    audio: str
+    video: str
+    text: str
+    n_seeds: int = 3  # the peer toolkit averages six; three give the spread
+    n_folds: int = 5  # the peer toolkit's cross-validation
+    n_ablation_seeds: int = 1
+    max_epochs: int | None = None  # None: the trainer's default
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile("smoke", "smoke", "opensmile", "clip", "smollm2", n_seeds=1, max_epochs=8),
+        Profile("mini", "mini", "opensmile", "clip", "smollm2", n_seeds=2),
+        Profile(
+            "base",
+            "",
+            "hubert:TencentGameMate/chinese-hubert-base",
+            "clip:ViT-B-32/openai",
+            "smollm2",
+        ),
+        Profile(  # section 2.1 of the paper
+            "paper",
+            "",
+            "hubert:TencentGameMate/chinese-hubert-large",
+            "clip:ViT-L-14/openai",
+            "causal_lm:baichuan-inc/Baichuan-13B-Base",
+            n_seeds=6,
+            n_ablation_seeds=3,
+        ),
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -35,14 +82,14 @@ class Run:
     """
 
     notebook: str
-    profile: profiles.Profile
+    profile: Profile
     source: str
     root: str | None
     encoders: Mapping[str, str]
     labels: tuple[str, ...]
     seed: int
     max_failures: float
-    own: Mapping[str, Any] = field(default_factory=dict)
+    own: Mapping[str, Any]
     started: float = field(default_factory=time.monotonic)
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -55,52 +102,52 @@ class Run:
         """The seeds of a table's rows."""
         return [self.seed + i for i in range(self.profile.n_seeds)]
 
-    @cached_property
-    def folder(self) -> Path:
-        """Where this run's tables and figures go, named by what they are made from.
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The `SHARED` parameters as resolved, ready to be given to another notebook."""
+        return {
+            "profile": self.profile.name,
+            "corpus": self.source,
+            "root": self.root or "",
+            **{modality: self.encoders.get(modality, "") for modality in ENCODERS},
+            "labels": ",".join(self.labels),
+            "n_folds": self.profile.n_folds,
+            "n_seeds": self.profile.n_seeds,
+            "max_failures": self.max_failures,
+            "seed": self.seed,
+        }
 
-        Raises ValueError where no corpus was told: results of two corpora would share a folder.
-        """
-        made_from = {"settings": self.settings} | self.inputs(self.notebook)
-        name = f"{self.notebook}-{self.profile.name}-{kept.digest(made_from, 8)}"
-        folder = paths.runs() / name
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / kept.MANIFEST).unlink(missing_ok=True)  # not whole until this run is
-        return folder
+    def made_from(self, notebook: str) -> dict[str, Any]:
+        """What the results of `notebook` come from on the inputs of this run.
 
-    def inputs(self, notebook: str) -> dict[str, Any]:
-        """What `notebook`'s results come from beside the settings.
-
-        These are the corpus with its answers, each room's version, the packages, and the code in
-        the notebook.
+        These are the shared parameters, the corpus with its answers, each room's version, the
+        packages and the code in the notebook. The notebook's own parameters are not among them.
+        Raises ValueError if no corpus was told: results of two corpora would share a folder.
         """
         if "corpus" not in self.facts:
             raise ValueError("this run was told no corpus: load it by corpora.of_run(run) first")
         return {
+            "notebook": notebook,
+            "code": _code_digest(notebook),
+            "parameters": self.parameters,
+            "profile": asdict(self.profile),
             "corpus": self.facts["corpus"],
             "rooms": kept.room_versions(),
             "versions": kept.versions(),
-            "notebook": _source_digest(notebook),
         }
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The resolved parameters, as plain data."""
-        return {
-            "notebook": self.notebook,
-            "profile": asdict(self.profile),
-            "corpus": self.source,
-            "root": self.root,
-            "encoders": dict(self.encoders),
-            "labels": list(self.labels),
-            "seed": self.seed,
-            "max_failures": self.max_failures,
-            "own": dict(self.own),
-        }
+    @cached_property
+    def folder(self) -> Path:
+        """Where this run's tables and figures go, named by what they are made from."""
+        content = kept.digest([self.made_from(self.notebook), self.own], 8)
+        folder = paths.runs() / f"{self.notebook}-{self.profile.name}-{content}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / kept.MANIFEST).unlink(missing_ok=True)  # not whole until this run is
+        return folder
 
     @property
     def caption(self) -> str:
-        """The corpus' name, and that it is synthetic where it is."""
+        """The name of the corpus, and that it is synthetic if it is."""
         corpus = self.facts["corpus"]
         return f"corpus {corpus['name']}{SYNTHETIC * corpus['synthetic']}"
 
@@ -112,7 +159,7 @@ class Run:
         return table
 
     def figure(self, figure: Figure, name: str, data: pd.DataFrame, source: str = "") -> None:
-        """Say on a figure what it is from; save it beside the CSV it was drawn from.
+        """Save a figure beside the CSV it was drawn from; both say what they are from.
 
         That is the run's corpus, or the `source` given.
         """
@@ -121,14 +168,13 @@ class Run:
         save_figure(figure, self.folder / "figures", name, data.assign(corpus=said))
 
     def finish(self, **content: Any) -> None:
-        """Write the run's manifest (settings, inputs, facts, `content`) and say where it is."""
-        made_of = {
-            "settings": self.settings,
-            "inputs": self.inputs(self.notebook),
-            "synthetic": self.facts["corpus"]["synthetic"],
+        """Write the run's manifest, `content` included, and print where the results are."""
+        about = {
+            "made_from": self.made_from(self.notebook),
+            "own": self.own,
             "facts": self.facts,
         }
-        manifest = kept.write_manifest(self.folder, made_of | content, self.started)
+        manifest = kept.write_manifest(self.folder, about | content, self.started)
         if self.source == self.profile.corpus:
             times.record(self.notebook, self.profile.name, manifest["seconds"])
         print(
@@ -140,63 +186,56 @@ class Run:
 def start(notebook: str, parameters: Mapping[str, Any]) -> Run:
     """Resolve a notebook's parameters and print them in one line with versions and device.
 
-    `parameters` are the notebook's names after its parameters cell: `locals()`. Of `SHARED`,
-    "auto" takes the profile's value. An empty encoder leaves its modality out, as does one
-    that the notebook has no parameter for. `labels` names
-    another label set than the six emotions, separated by commas. 0 folds or seeds are the
-    profile's. `max_failures` is the share of unreadable clips that stops an extraction. All other
-    literals are the notebook's own: they stand in its record and name its folder, as do the
+    `parameters` are the notebook's names after its parameters cell: `locals()`. For corpus and
+    encoders "auto" is the profile's value. An empty encoder leaves its modality out. 0 folds or
+    seeds are the profile's. `labels` names another label set than the six emotions, separated by
+    commas. `max_failures` is the share of unreadable clips that stops an extraction. All other
+    literals are the notebook's own. They are on record and name the run's folder, as do the
     contents of files that they name.
 
-    Raises ValueError where the profile names no corpus and none is given, or no modality is left.
+    Raises ValueError if there is no such profile, if neither profile nor parameters name a corpus,
+    or if no modality is left.
     """
     literals = (str, int, float, bool, type(None))
-    given = {k: v for k, v in parameters.items() if k[0] != "_" and isinstance(v, literals)}
-    own = {name: value for name, value in given.items() if name not in SHARED}
-    files = [path for path in own.values() if isinstance(path, str) and _is_file(path)]
+    told = {k: v for k, v in parameters.items() if k[0] != "_" and isinstance(v, literals)}
+    own = {name: value for name, value in told.items() if name not in SHARED}
+    files = [value for value in own.values() if isinstance(value, str) and _is_file(value)]
     own["contents"] = [kept.file_digest(path) for path in files]
-    preset = profiles.get(given["profile"])
-    preset = replace(
-        preset,
-        n_folds=given.get("n_folds") or preset.n_folds,
-        n_seeds=given.get("n_seeds") or preset.n_seeds,
-    )
-    corpus, root = given.get("corpus", AUTO), given.get("root", "")
-    source = preset.corpus if corpus == AUTO else corpus
+    told = SHARED | told
+    if told["profile"] not in PROFILES:
+        raise ValueError(f"no profile {told['profile']!r}; there are {', '.join(PROFILES)}")
+    preset = PROFILES[told["profile"]]
+    inputs = {
+        name: getattr(preset, name) if told[name] == AUTO else told[name]
+        for name in ("corpus", *ENCODERS)
+    }
+    source = inputs.pop("corpus")
     if not source:
         raise ValueError(
             f"profile {preset.name!r} runs on your own corpus: give the parameters corpus (see "
             "agt_lib.corpora.SOURCES) and root"
         )
-    asked = {modality: given.get(modality, "") for modality in ENCODERS}
-    encoders = {m: getattr(preset, m) if spec == AUTO else spec for m, spec in asked.items()}
-    used = {modality: spec for modality, spec in encoders.items() if spec}
-    if not used:
+    if not any(inputs.values()):
         raise ValueError("every modality was left out; give at least one of audio, video, text")
-    seed = int(given.get("seed", 0))
-    machine.seed_everything(seed)
+    machine.seed_everything(told["seed"])
+    labels = [label.strip().lower() for label in told["labels"].split(",")]
     run = Run(
         notebook=notebook,
-        profile=preset,
-        source=source,
-        root=str(Path(root).expanduser().resolve()) if root else None,
-        encoders=used,
-        labels=tuple(
-            filter(None, (label.strip().lower() for label in given.get("labels", "").split(",")))
+        profile=replace(
+            preset,
+            n_folds=told["n_folds"] or preset.n_folds,
+            n_seeds=told["n_seeds"] or preset.n_seeds,
         ),
-        seed=seed,
-        max_failures=given.get("max_failures", 0.05),
+        source=source,
+        root=str(Path(told["root"]).expanduser().resolve()) if told["root"] else None,
+        encoders={modality: spec for modality, spec in inputs.items() if spec},
+        labels=tuple(label for label in labels if label),
+        seed=told["seed"],
+        max_failures=told["max_failures"],
         own=own,
     )
     print(_line(run))
     return run
-
-
-def _is_file(text: str) -> bool:
-    try:
-        return bool(text) and Path(text).expanduser().is_file()
-    except OSError:  # longer than a path can be
-        return False
 
 
 def save_figure(figure: Figure, folder: Path, name: str, data: pd.DataFrame) -> None:
@@ -207,13 +246,18 @@ def save_figure(figure: Figure, folder: Path, name: str, data: pd.DataFrame) -> 
         figure.savefig(folder / f"{name}.{ending}", bbox_inches="tight")
 
 
-def _source_digest(notebook: str) -> str | None:
-    """A hash of a notebook's code; its parameters are left out, for their values are settings."""
+def _is_file(text: str) -> bool:
+    # Not by pathlib, which raises for a text that is longer than a path can be.
+    return os.path.isfile(os.path.expanduser(text))  # noqa: PTH111, PTH113
+
+
+def _code_digest(notebook: str) -> str | None:
+    """A hash of a notebook's code without its parameters cell; None if there is no such file."""
     path = paths.ROOT / "notebooks" / f"{notebook}.ipynb"
     if not path.is_file():
         return None
     cells = json.loads(path.read_bytes())["cells"]
-    code = [c for c in cells if c["cell_type"] == "code"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
     return kept.digest(
         [c["source"] for c in code if "parameters" not in c["metadata"].get("tags", [])]
     )

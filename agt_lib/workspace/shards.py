@@ -9,7 +9,7 @@ items are made again.
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,20 +42,17 @@ class Shards:
 
     def __init__(self, folder: Path):
         self.folder = Path(folder)
-        self._places: dict[str, Path] = {}
-        self._scanned: set[Path] = set()
+        self._keys: dict[Path, list[str]] = {}  # of each whole shard
 
     def keys(self) -> set[str]:
         """The keys in whole shards, those of other processes included."""
-        for path in sorted(set(self.folder.glob("shard-*.safetensors")) - self._scanned):
+        for path in sorted(set(self.folder.glob("shard-*.safetensors")) - self._keys.keys()):
             try:
                 with safe_open(path, framework="numpy") as shard:
-                    self._places |= dict.fromkeys(shard.keys(), path)
+                    self._keys[path] = list(shard.keys())
             except (SafetensorError, OSError) as error:
                 self._discard(path, error)
-            else:
-                self._scanned.add(path)
-        return set(self._places)
+        return set().union(*self._keys.values())
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -92,19 +89,18 @@ class Shards:
         self._write(name, save({key: np.ascontiguousarray(x) for key, x in arrays.items()}))
 
     def read(self, keys: Sequence[str]) -> dict[str, np.ndarray]:
-        """The arrays under those of `keys` that are there, each shard opened once.
+        """The arrays under those of `keys` that are there, in the order of `keys`.
 
-        Those of a shard that turns out to be damaged are not there any more.
+        Each shard is opened once. A shard that turns out to be damaged is not there any more.
         """
-        there, found = self.keys(), {}
-        wanted: dict[Path, list[str]] = {}
-        for key in keys:
-            if key in there:
-                wanted.setdefault(self._places[key], []).append(key)
-        for path, inside in wanted.items():
+        wanted, found = self.keys().intersection(keys), {}
+        for path, inside in list(self._keys.items()):
+            here = wanted.intersection(inside)
+            if not here:
+                continue
             try:
                 with safe_open(path, framework="numpy") as shard:
-                    arrays = {key: shard.get_tensor(key) for key in inside}
+                    arrays = {key: shard.get_tensor(key) for key in here}
             except (SafetensorError, OSError) as error:
                 self._discard(path, error)
                 continue
@@ -112,16 +108,16 @@ class Shards:
                 found |= arrays
             else:
                 self._discard(path, "it holds NaN or infinity")
-        return found
+        return {key: found[key] for key in keys if key in found}
 
     def merge(self) -> None:
         """Make one shard of all, under the lock: for arrays that came one by one."""
-        arrays, parts = self.read(sorted(self.keys())), set(self._places.values())
+        arrays, parts = self.read(list(self.keys())), list(self._keys)
         if len(parts) > 1:
             self.append(arrays)
             for path in parts:
-                path.unlink(missing_ok=True)
-            self._places, self._scanned = {}, set()
+                path.unlink()
+                del self._keys[path]
 
     def failures(self) -> pd.DataFrame:
         """The ledger: key, name, stage and reason of each item that could not be made."""
@@ -144,11 +140,39 @@ class Shards:
         if len(still) < len(ledger):
             self._write(LEDGER, still.to_csv(index=False))
 
+    def check_share(
+        self, keys: Collection[str], n_clips: int, max_failures: float, modality: str
+    ) -> None:
+        """Raise ExtractionError if more than the share `max_failures` of `n_clips` failed.
+
+        The ledger's rows of `keys` count, but for clips that lack the modality. The message groups
+        equal reasons, the most frequent first, and names the ledger.
+        """
+        ledger = self.failures()
+        failed = ledger[ledger["key"].isin(keys) & (ledger["stage"] != ABSENT)]
+        if len(failed) <= max_failures * n_clips:
+            return
+        lines = [
+            f"{modality}: {len(failed)} of {n_clips} clips could not be read "
+            f"({len(failed) / n_clips:.1%}; max_failures allows {max_failures:.1%}):"
+        ]
+        # Numbers differ from clip to clip where the reason is the same.
+        alike = failed["stage"] + failed["reason"].str.replace(r"\d+(\.\d+)?", "#", regex=True)
+        for _, group in sorted(failed.groupby(alike), key=lambda pair: -len(pair[1])):
+            examples = ", ".join(group["name"].head(3)) + ", ..." * (len(group) > 3)
+            first = group.iloc[0]
+            lines.append(f"  {len(group)} x {first['stage']}: {first['reason']} ({examples})")
+        lines.append(
+            f"All of them: {paths.relative(self.folder / LEDGER)}. Mend these files (a file that "
+            "changed is read anew), take the clips out of the corpus, or raise max_failures. What "
+            "was extracted is kept."
+        )
+        raise ExtractionError("\n".join(lines))
+
     def _discard(self, path: Path, error: Exception | str) -> None:
         print(f"{paths.relative(path)} is damaged ({error}); it is made again", file=sys.stderr)
         path.unlink(missing_ok=True)
-        self._scanned.discard(path)
-        self._places = {key: place for key, place in self._places.items() if place != path}
+        self._keys.pop(path, None)
 
     def _write(self, name: str, content: str | bytes) -> None:
         path = self.folder / name
@@ -164,32 +188,3 @@ class Shards:
 
 def _finite(array: np.ndarray) -> bool:
     return array.dtype.kind != "f" or bool(np.isfinite(array).all())
-
-
-def check_share(
-    ledger: pd.DataFrame, n_clips: int, max_failures: float, modality: str, where: str
-) -> None:
-    """Raise ExtractionError when more than the share `max_failures` of `n_clips` failed.
-
-    `ledger` has a row of name, stage and reason for each; clips that lack the modality don't
-    count. The message groups equal reasons, the most frequent first, and names the file `where`
-    all of them stand.
-    """
-    failed = ledger[ledger["stage"] != ABSENT]
-    if len(failed) <= max_failures * n_clips:
-        return
-    lines = [
-        f"{modality}: {len(failed)} of {n_clips} clips could not be read "
-        f"({len(failed) / n_clips:.1%}; max_failures allows {max_failures:.1%}):"
-    ]
-    # Numbers differ from clip to clip where the reason is the same.
-    alike = failed["stage"] + failed["reason"].str.replace(r"\d+(\.\d+)?", "#", regex=True)
-    for _, group in sorted(failed.groupby(alike), key=lambda pair: -len(pair[1])):
-        examples = ", ".join(group["name"].head(3)) + ", ..." * (len(group) > 3)
-        first = group.iloc[0]
-        lines.append(f"  {len(group)} x {first['stage']}: {first['reason']} ({examples})")
-    lines.append(
-        f"All of them: {where}. Mend these files (a file that changed is read anew), take the "
-        "clips out of the corpus, or raise max_failures. What was extracted is kept."
-    )
-    raise ExtractionError("\n".join(lines))

@@ -6,7 +6,6 @@ parameters), with the names of the results it left. While these stay it is not r
 
 import argparse
 import ast
-import json
 import shutil
 import sys
 import time
@@ -16,14 +15,8 @@ from pathlib import Path
 import nbformat
 import papermill
 
-from agt_lib.workspace import kept, paths, profiles
-from agt_lib.workspace.run import ENCODERS, Run
-
-RESULT_TAG = "result"
-QUIET = ["--log-level=ERROR"]
-"""For the kernels: each warns that it talks by TCP, as every kernel does."""
-SHARED_SETTINGS = ("profile", "corpus", "root", "encoders", "labels", "seed", "max_failures")
-"""What two notebooks' runs must agree on for one to use the other's results."""
+from agt_lib.workspace import kept, paths
+from agt_lib.workspace.run import PROFILES, Run
 
 
 class NotebookError(RuntimeError):
@@ -35,45 +28,20 @@ def notebooks() -> list[Path]:
     return sorted((paths.ROOT / "notebooks").glob("[0-9][0-9]*_*.ipynb"))
 
 
-def run_notebook(
-    source: Path, output: Path, parameters: Mapping[str, object], *, again: bool = False
-) -> bool:
-    """Execute `source` into `output` unless that was done from the same inputs; True if it ran.
+def execute(
+    source: Path, output: Path, parameters: Mapping[str, object], *, bar: bool = False
+) -> None:
+    """Execute the notebook `source` headless into `output`.
 
-    It runs again where the results that it left in `paths.runs()` are gone, and where `again`: then
-    a bar shows how far it is.
-    Raises NotebookError for a parameter the notebook does not have, for a cell that raises and for
-    a kernel that dies; what was executed until then lies in `output` with `.failed` in its name.
+    Raises NotebookError for a parameter that the notebook does not have, for a cell that raises
+    and for a kernel that dies. What was executed until then lies in `output` with `.failed` in its
+    name.
     """
     known = papermill.inspect_notebook(source)
     if unknown := sorted(set(parameters) - set(known)):
         raise NotebookError(f"{source.name} has no parameters {unknown}; it has {sorted(known)}")
-    made_from = {
-        "notebook": kept.file_digest(source),
-        "parameters": dict(parameters),
-        "rooms": kept.room_versions(),
-        "versions": kept.versions(),
-    }
-    folder = kept.folder_of("notebook", made_from)
-    done = kept.read_manifest(folder) if kept.is_whole(folder) else None
-    left = [] if done is None else [paths.runs() / name for name in done["results"]]
-    if done is not None and (again or not all(map(kept.is_whole, left))):
-        kept.discard(folder, "is asked for again" if again else "has lost its results")
-        done = None
     failed = output.with_suffix(".failed.ipynb")
     failed.parent.mkdir(parents=True, exist_ok=True)
-    folder = kept.kept(
-        "notebook", made_from, lambda it: _execute(source, it, failed, parameters, bar=again)
-    )
-    shutil.copy(folder / source.name, output)
-    return done is None
-
-
-def _execute(
-    source: Path, folder: Path, failed: Path, parameters: Mapping[str, object], *, bar: bool
-) -> dict[str, list[str]]:
-    """Execute `source` as `failed`, move it into `folder`, and name the results that it left."""
-    began = time.time()
     try:
         papermill.execute_notebook(
             source,
@@ -81,7 +49,7 @@ def _execute(
             dict(parameters),
             kernel_name="python3",
             progress_bar=bar,
-            extra_arguments=list(QUIET),
+            extra_arguments=["--log-level=ERROR"],  # else each kernel warns that it talks by TCP
         )
     except Exception as error:
         raise NotebookError(
@@ -90,51 +58,63 @@ def _execute(
     cells = [cell for cell in nbformat.read(failed, 4).cells if cell.cell_type == "code"]
     if any(cell.execution_count is None for cell in cells):
         raise NotebookError(f"{source.name}: not all cells ran; see {paths.relative(failed)}")
-    shutil.move(failed, folder / source.name)
-    manifests = paths.runs().glob(f"{source.stem}-*/{kept.MANIFEST}")
-    return {"results": sorted(p.parent.name for p in manifests if p.stat().st_mtime > began)}
+    failed.replace(output)
+
+
+def run_notebook(source: Path, output: Path, parameters: Mapping[str, object]) -> bool:
+    """`execute`, unless that was done from the same inputs; True if it was executed now.
+
+    It is executed again if the results that it left in `paths.runs()` are gone.
+    """
+    made_from = {
+        "notebook": kept.file_digest(source),
+        "parameters": dict(parameters),
+        "rooms": kept.room_versions(),
+        "versions": kept.versions(),
+    }
+    folder = kept.folder_of("notebook", made_from)
+    if done := kept.is_whole(folder):
+        left = [paths.runs() / name for name in kept.read_manifest(folder)["results"]]
+        if done := all(map(kept.is_whole, left)):
+            output.parent.mkdir(parents=True, exist_ok=True)
+        else:
+            kept.discard(folder, "has lost its results")
+
+    def make(folder: Path) -> dict[str, list[str]]:
+        began = time.time()
+        execute(source, output, parameters)
+        shutil.copy(output, folder / source.name)
+        manifests = paths.runs().glob(f"{source.stem}-*/{kept.MANIFEST}")
+        return {"results": sorted(p.parent.name for p in manifests if p.stat().st_mtime > began)}
+
+    shutil.copy(kept.kept("notebook", made_from, make) / source.name, output)
+    return not done
 
 
 def finished(run: Run, notebook: str) -> Path | None:
-    """The newest finished results of `notebook` from its inputs (`Run.inputs`) and the settings of
-    `run`, or None."""
-    shared = {key: run.settings[key] for key in SHARED_SETTINGS} | {"notebook": notebook}
-    wanted = json.loads(json.dumps([shared, run.inputs(notebook)]))
-    found = []
+    """The newest finished results of `notebook` on the inputs of `run`, or None."""
+    wanted, found = kept.digest(run.made_from(notebook)), []
     for folder in paths.runs().glob(f"{notebook}-{run.profile.name}-*"):
         manifest = kept.read_manifest(folder) or {}
-        settings = manifest.get("settings", {})
-        if [{key: settings.get(key) for key in shared}, manifest.get("inputs")] == wanted:
+        if kept.digest(manifest.get("made_from")) == wanted:
             found.append(folder)
     return max(found, key=lambda f: (f / kept.MANIFEST).stat().st_mtime, default=None)
 
 
 def results(run: Run, notebook: str) -> Path:
-    """The folder of `notebook`'s results on the corpus and settings of `run`.
+    """The folder of `notebook`'s results on the inputs of `run`.
 
-    Where there are none of this state of library and notebook it is run first, headless; its
-    executed copy lies in the folder of `run`. Raises NotebookError as `run_notebook` does.
+    If there are none of this state of library and notebook, it is executed first, with a bar. Its
+    executed copy lies in the folder of `run`. Raises NotebookError as `execute` does.
     """
     if (found := finished(run, notebook)) is not None:
         return found
     source = paths.ROOT / "notebooks" / f"{notebook}.ipynb"
-    settings = run.settings
-    parameters = {
-        "profile": run.profile.name,
-        "corpus": run.source,
-        "root": run.root or "",
-        "labels": ",".join(run.labels),
-        "n_folds": run.profile.n_folds,
-        "n_seeds": run.profile.n_seeds,
-        "max_failures": run.max_failures,
-        "seed": run.seed,
-        **{modality: settings["encoders"].get(modality, "") for modality in ENCODERS},
-    }
     known = papermill.inspect_notebook(source)
+    given = {name: value for name, value in run.parameters.items() if name in known}
     output = run.folder / "notebooks" / source.name
     print(f"{notebook} has no results of this corpus, library and notebook yet: running it")
-    given = {name: value for name, value in parameters.items() if name in known}
-    run_notebook(source, output, given, again=True)
+    execute(source, output, given, bar=True)
     found = finished(run, notebook)
     if found is None:
         raise NotebookError(f"{source.name} left no finished results; see {paths.relative(output)}")
@@ -142,29 +122,28 @@ def results(run: Run, notebook: str) -> Path:
 
 
 def departures(folders: Mapping[str, Path]) -> str:
-    """In a sentence, which of their own parameters notebooks were given other values than theirs.
+    """In a sentence, which notebooks were given other values of their own parameters, and which.
 
-    `folders` hold the results by notebook. Empty where all kept their defaults.
+    `folders` hold the results by notebook. Empty if all kept their defaults.
     """
     said = []
     for notebook, folder in folders.items():
         known = papermill.inspect_notebook(paths.ROOT / "notebooks" / f"{notebook}.ipynb")
-        own = kept.read_manifest(folder)["settings"]["own"]
         changed = [
             f"{key}={value!r}"
-            for key, value in own.items()
+            for key, value in kept.read_manifest(folder)["own"].items()
             if key in known and ast.literal_eval(known[key]["default"]) != value
         ]
-        said += [f"{notebook} with {', '.join(changed)}"] if changed else []
+        if changed:
+            said.append(f"{notebook} with {', '.join(changed)}")
     return f"Parameters other than the notebooks' own: {'; '.join(said)}." if said else ""
 
 
 def result(notebook: Path) -> str | None:
-    """The text of an executed notebook's cell tagged "result", or None where there is none."""
+    """What an executed notebook's cell tagged "result" shows, or None if there is none."""
     for cell in nbformat.read(notebook, 4).cells:
-        if RESULT_TAG in cell.metadata.get("tags", []) and cell.cell_type == "code":
-            texts = [_text(output) for output in cell.outputs]
-            return "\n".join(text for text in texts if text)
+        if "result" in cell.metadata.get("tags", []):
+            return "\n".join(filter(None, map(_text, cell.outputs)))
     return None
 
 
@@ -178,7 +157,7 @@ def _text(output: nbformat.NotebookNode) -> str:
 def main() -> int:
     """Run all notebooks with one profile and print the last result; 1 when one fails."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--profile", default="mini", choices=list(profiles.PROFILES))
+    parser.add_argument("--profile", default="mini", choices=list(PROFILES))
     profile = parser.parse_args().profile
     folder = paths.runs() / "notebooks" / profile
     started, last = time.monotonic(), None
@@ -192,11 +171,9 @@ def main() -> int:
             return 1
         print(f"{time.monotonic() - began:.0f} s" if ran else "done before, unchanged")
         last = result(folder / source.name) or last
-    width = shutil.get_terminal_size().columns
-    print(f"\n{last or ''}\n{'-' * min(width, 60)}")
-    print(
-        f"{time.monotonic() - started:.0f} s in all. Executed notebooks: {paths.relative(folder)}"
-    )
+    seconds = f"{time.monotonic() - started:.0f} s"
+    print(f"\n{last or ''}\n{'-' * 60}")
+    print(f"{seconds} in all. Executed notebooks: {paths.relative(folder)}")
     print("Tables, predictions and figures lie where each notebook's last line says.")
     return 0
 

@@ -35,16 +35,11 @@ def read() -> pd.DataFrame:
 
 def as_text(table: pd.DataFrame) -> str:
     """Seconds by notebook and profile, in Markdown, and what they were measured on."""
-    wide = table.pivot(index="notebook", columns="profile", values="seconds")
-    wide = wide.reindex(columns=[name for name in ("smoke", "mini") if name in wide])
-    lines = ["| notebook | " + " | ".join(f"{name}, s" for name in wide) + " |"]
-    lines.append("| --- |" + " ---: |" * wide.shape[1])
-    for notebook, row in wide.iterrows():
-        cells = ["" if pd.isna(value) else f"{value:.0f}" for value in row]
-        lines.append(f"| {notebook} | " + " | ".join(cells) + " |")
+    wide = table.pivot(index="notebook", columns="profile", values="seconds").add_suffix(", s")
+    shown = wide.map(lambda seconds: "" if pd.isna(seconds) else f"{seconds:.0f}")
     machines = table[["cores", "processor"]].drop_duplicates().itertuples(index=False)
     measured = "; ".join(f"{cores} cores, {processor}" for cores, processor in machines)
-    return "\n".join([*lines, "", f"Measured on {measured}, no GPU."]) + "\n"
+    return f"{shown.to_markdown()}\n\nMeasured on {measured}, no GPU.\n"
 
 
 def main() -> None:

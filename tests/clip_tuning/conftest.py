@@ -66,6 +66,12 @@ def table(tmp_path_factory, write_clip):
     return pd.DataFrame(rows, columns=["name", "split", "emotion", "video"])
 
 
+@pytest.fixture(autouse=True)
+def one_worker(monkeypatch):
+    """Models are tuned in this process: others would load torch for a second of work."""
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+
+
 @pytest.fixture
 def corpus(table):
     return build("colours", table, source="test", labels=LABELS)

@@ -11,11 +11,9 @@ from agt_lib.clip_tuning.features import TogetherEncoder, linear_cka
 from agt_lib.features.clip import ClipEncoder
 from agt_lib.features.features import Features
 
-OPTIONS = {"device": "cpu", "n_frames": 2, "workers": 1, "progress": False}
-
 
 def encoded(corpus, folder, names):
-    encoder = ClipEncoder(f"local-dir:{folder}", n_frames=2, device="cpu")
+    encoder = ClipEncoder(f"local-dir:{folder}")
     return encoder.encode([encoder.load(corpus.clips.loc[name]) for name in names])
 
 
@@ -23,7 +21,7 @@ def test_each_clips_feature_is_its_own_folds_and_test_clips_have_the_mean(
     corpus, folds, model, config
 ):
     config = replace(config, epochs=1)
-    spaces = tuned_spaces(corpus, folds, model, config, with_all=True, **OPTIONS)
+    spaces = tuned_spaces(corpus, folds, model, config, with_all=True)
     found = spaces.cross_fitted(align=False)
     assert found.modality == "video" and found.present.all()
     assert found.names == tuple(corpus.clips.index)
@@ -153,7 +151,7 @@ def test_labels_permuted_before_everything_score_at_chance_through_tuning(
     train = corpus.labelled.index
     corpus.clips.loc[train, "emotion"] = rng.permutation(corpus.clips.loc[train, "emotion"])
     config = replace(config, epochs=6)
-    spaces = tuned_spaces(corpus.only("train"), folds, model, config, **OPTIONS)
+    spaces = tuned_spaces(corpus.only("train"), folds, model, config)
     found, test = zero_shot_predictions(corpus, spaces, model, config)
     assert test is None
     right = found.chosen("tuned, zero-shot")[0] == found.numbers(corpus.clips["emotion"])

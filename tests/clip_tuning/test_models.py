@@ -128,7 +128,7 @@ def test_a_folds_labels_have_no_part_in_its_model(one_job, corpus, config):
 
 def test_a_corpus_without_labels_says_so(corpus, folds, model, config):
     corpus.clips["emotion"] = None
-    with pytest.raises(ValueError, match="no labelled clips"):
+    with pytest.raises(ValueError, match="no labelled clip"):
         jobs(corpus, folds, model, config, which=[ALL], progress=False)
 
 

@@ -19,8 +19,6 @@ from agt_lib.clip_tuning.zero_shot import prompt_embeddings, similarities
 from agt_lib.corpora.media import decode_frames
 from agt_lib.features.features import Features
 
-OPTIONS = {"device": "cpu", "n_frames": 2, "workers": 1, "progress": False}
-
 
 def by_open_clip(folder, clip, labels, n_frames):
     """Frame embeddings, prompt embeddings and scale by open_clip's own path."""
@@ -34,11 +32,11 @@ def by_open_clip(folder, clip, labels, n_frames):
 
 
 def test_probabilities_are_open_clips_own(corpus, folds, model, config):
-    spaces = tuned_spaces(corpus, folds, model, config, **OPTIONS)
+    spaces = tuned_spaces(corpus, folds, model, config)
     found, test = zero_shot_predictions(corpus, spaces, model, config)
     clip = corpus.clips.loc["clip4"]  # held out by fold 1
     for name, folder in (("raw", model), ("tuned", f"local-dir:{spaces.models[1]}")):
-        frames, text, scale = by_open_clip(folder, clip, corpus.labels, 2)
+        frames, text, scale = by_open_clip(folder, clip, corpus.labels, 8)
         video = torch.nn.functional.normalize(frames.mean(0), dim=0)
         expected = (scale * text @ video).softmax(0)
         np.testing.assert_allclose(
@@ -48,7 +46,7 @@ def test_probabilities_are_open_clips_own(corpus, folds, model, config):
 
 
 def test_a_test_clip_has_the_mean_of_the_folds_models(corpus, folds, model, config):
-    spaces = tuned_spaces(corpus, folds, model, replace(config, epochs=1), **OPTIONS)
+    spaces = tuned_spaces(corpus, folds, model, replace(config, epochs=1))
     _, test = zero_shot_predictions(corpus, spaces, model, config)
     single = [
         zero_shot_predictions(
@@ -64,7 +62,7 @@ def test_a_test_clip_has_the_mean_of_the_folds_models(corpus, folds, model, conf
 
 def test_tuned_prompts_are_found_where_raw_ones_are_not(corpus, folds, model, config):
     config = replace(config, epochs=12)
-    spaces = tuned_spaces(corpus, folds, model, config, **OPTIONS)
+    spaces = tuned_spaces(corpus, folds, model, config)
     _, test = zero_shot_predictions(corpus, spaces, model, config)
     right = {
         name: (test.chosen(f"{name}, zero-shot")[0] == np.arange(24, 30) % 3).mean()

@@ -182,4 +182,4 @@ def test_a_notebooks_own_parameters_are_on_record_and_make_another_folder(tmp_pa
     strict, lax = (resolve(**mine, threshold=t) for t in (0.9, 0.5))
     assert strict.folder != lax.folder
     lax.finish()
-    assert kept.read_manifest(lax.folder)["settings"]["own"]["threshold"] == 0.5
+    assert kept.read_manifest(lax.folder)["own"]["threshold"] == 0.5

@@ -80,11 +80,7 @@ def test_results_that_were_deleted_are_made_again(write, tmp_path, monkeypatch):
     source.rename(tmp_path / "notebooks" / source.name)
     monkeypatch.setattr(story.paths, "ROOT", tmp_path)
     monkeypatch.setattr(story, "finished", lambda *_: made if made.exists() else None)
-    run = SimpleNamespace(
-        folder=tmp_path / "run",
-        settings={"encoders": {}}, profile=SimpleNamespace(name="smoke", n_folds=2, n_seeds=1),
-        source="mini", root=None, labels=(), max_failures=0.05, seed=0,
-    )  # fmt: skip
+    run = SimpleNamespace(folder=tmp_path / "run", parameters={"profile": "smoke", "x": 2})
     assert story.results(run, "01_test") == made
     made.rmdir()  # its executed notebook still lies in the run's folder
     assert story.results(run, "01_test") == made
@@ -100,7 +96,7 @@ def test_parameters_that_a_notebook_was_given_are_said_and_its_own_are_not(
     folders = {}
     for x in (1, 3):
         folders[x] = tmp_path / f"run{x}"
-        kept.write_manifest(folders[x], {"settings": {"own": {"x": x}}}, 0.0)
+        kept.write_manifest(folders[x], {"own": {"x": x}}, 0.0)
     assert story.departures({"01_test": folders[1]}) == ""
     assert "01_test with x=3" in story.departures({"01_test": folders[3]})
 
