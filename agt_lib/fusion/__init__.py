@@ -8,20 +8,19 @@ VERSION = 1
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "arrays": ["ArrayModels", "cross_validate"],
-        "config": ["NETWORKS", "FusionConfig", "ablation", "capped"],
+        "arrays": ["cross_validate"],
+        "config": ["FusionConfig", "ablation", "capped"],
         "crossval": [
-            "CrossValidated", "fit_folds", "gate_against_truth", "histories", "predict_mean",
-            "robustness",
+            "CrossValidated", "fit_folds", "gate_against_truth", "histories", "robustness",
         ],
-        "data": ["FusionData", "assemble", "from_corpus", "visible"],
-        "model": ["FingerprintError", "FittedModel"],
+        "data": ["from_corpus"],
+        "model": ["FittedModel"],
         "reference": ["logistic_regression"],
         "rows": [
-            "AGT", "BASELINE", "OUT_OF_FOLD", "REFERENCE", "TEST", "UNIMODAL", "class_scores",
-            "configurations", "differences", "display", "features_name", "references",
-            "same_features", "scores", "tuned_and_raw", "tuned_configurations",
+            "AGT", "BASELINE", "OUT_OF_FOLD", "TEST", "UNIMODAL", "class_scores", "configurations",
+            "differences", "display", "features_name", "references", "same_features", "scores",
+            "tuned_and_raw",
         ],
-        "runs": ["RunData", "of_run"],
+        "runs": ["of_run"],
     },
 )  # fmt: skip

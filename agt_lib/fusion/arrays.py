@@ -57,20 +57,18 @@ class ArrayModels:
         none of them gets the same probabilities as every other such clip. Raises ValueError saying
         what was given and what the models were trained on.
         """
-        dims = self.data.dims
         values, index = _checked(features)
-        if set(values) != set(dims):
+        given, expected = (
+            ", ".join(f"{m} ({x.shape[1]} columns)" for m, x in clips.items())
+            for clips in (values, self.data.features)
+        )
+        if given != expected:
             raise ValueError(
-                f"features of {', '.join(values)} were given; the models were trained on "
-                f"{', '.join(dims)} (a modality that no clip has is rows of NaN)"
+                f"features of {given} were given; the models were trained on {expected} (a "
+                "modality that no clip has is rows of NaN)"
             )
-        for modality, x in values.items():
-            if x.shape[1] != dims[modality]:
-                raise ValueError(
-                    f"{modality}: {x.shape[1]} columns; the models were trained on {dims[modality]}"
-                )
         data = _data(values, np.full(len(index), MISSING), self.data.label_set, None)
-        ((by_seed),) = self.result.models.values()
+        (by_seed,) = self.result.models.values()
         models = [model for of_seed in by_seed for model in of_seed]
         return pd.DataFrame(predict_mean(models, data), index, list(self.labels))
 
@@ -110,14 +108,17 @@ def cross_validate(
         raise ValueError(f"{n_folds} folds were asked for; expected 2 or more, and there are {few}")
     data = _data(values, numbers, tuple(map(str, order)), groups)
     folds = pd.Series(assign_folds(numbers, groups, n_folds, 0), index=list(data.names))
-    config = model
-    if isinstance(model, str):
-        config = FusionConfig.default(model, data.modalities)
+    config = FusionConfig.default(model, data.modalities) if isinstance(model, str) else model
     result = fit_folds(data, folds, {config.model: config}, seeds, keep=False, progress=False)
-    models = ArrayModels(result, data, index, tuple(order))
+    made = ArrayModels(result, data, index, tuple(order))
     if folder is not None:
-        _write(models, Path(folder), started)
-    return models
+        for seed, of_seed in zip(seeds, result.models[config.model], strict=True):
+            for fold, fitted in enumerate(of_seed):
+                place = Path(folder) / f"seed{seed}-fold{fold}"
+                place.mkdir(parents=True, exist_ok=True)
+                write_manifest(place, fitted.write(place), started)
+        made.out_of_fold.to_csv(Path(folder) / "out_of_fold.csv")
+    return made
 
 
 def _checked(features: Arrays) -> tuple[dict[str, np.ndarray], pd.Index]:
@@ -173,13 +174,3 @@ def _data(
     names = tuple(map(str, range(len(labels))))
     fingerprints = dict.fromkeys(values, "arrays")
     return FusionData(names, filled, present, labels, label_set, fingerprints, groups)
-
-
-def _write(models: ArrayModels, folder: Path, started: float) -> None:
-    for by_seed in models.result.models.values():
-        for seed, of_seed in zip(models.result.out_of_fold.seeds, by_seed, strict=True):
-            for fold, model in enumerate(of_seed):
-                place = folder / f"seed{seed}-fold{fold}"
-                place.mkdir(parents=True, exist_ok=True)
-                write_manifest(place, model.write(place), started)
-    models.out_of_fold.to_csv(folder / "out_of_fold.csv")

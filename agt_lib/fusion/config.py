@@ -3,7 +3,7 @@
 Every network is built from plain data, `Network(dims, n_classes, **options)` with `dims` from
 modality to feature width, and called as `network(inputs, present)` with inputs (B, D) by modality
 and `present` (B, M) in the order audio, video, text; it returns logits (B, C). A network of your
-own is one more class, and a line in each of `NETWORKS` and `DEFAULTS`.
+own is one more class, and a line in `NETWORKS`.
 """
 
 import inspect
@@ -24,12 +24,10 @@ SCHEDULES = ("cosine", "constant")
 
 
 def build(name: str, dims: Mapping[str, int], n_classes: int, **options: Any) -> nn.Module:
-    """Build the network `name` for features of widths `dims`.
+    """Build the network `name` of `NETWORKS` for features of widths `dims`.
 
-    Raises ValueError for a name, a modality or an option that does not exist.
+    Raises ValueError for a modality or an option that does not exist.
     """
-    if name not in NETWORKS:
-        raise ValueError(f"no fusion network {name!r}; there are {', '.join(NETWORKS)}")
     known = list(inspect.signature(NETWORKS[name].__init__).parameters)[3:]
     if unknown := sorted(set(options) - set(known)):
         raise ValueError(f"{name} has no option {unknown}; it has {', '.join(known)}")
@@ -89,15 +87,10 @@ class FusionConfig:
     def default(
         cls, model: str, modalities: Sequence[str] = MODALITIES, **changes: Any
     ) -> "FusionConfig":
-        """The fixed configuration of `model`, with `changes`; `network` changes single options.
-
-        Raises ValueError for a model that has none.
-        """
-        if model not in DEFAULTS:
-            raise ValueError(f"model is one of {', '.join(DEFAULTS)}; got {model!r}")
-        settings = DEFAULTS[model] | changes
-        settings["network"] = DEFAULTS[model]["network"] | dict(changes.get("network", {}))
-        return cls(model=model, modalities=tuple(modalities), **settings)
+        """The fixed configuration of `model`, with `changes`; `network` changes single options."""
+        own = DEFAULTS.get(model, {})
+        network = {**own.get("network", {}), **changes.get("network", {})}
+        return cls(model, tuple(modalities), **own | changes | {"network": network})
 
     def plain(self) -> dict[str, Any]:
         """The same as JSON-able data; `FusionConfig(**plain)` restores it."""

@@ -40,6 +40,11 @@ class CrossValidated:
     folds: pd.Series
     models: dict[Hashable, tuple[tuple[FittedModel, ...], ...]] = field(default_factory=dict)
 
+    def labelled(self, data: FusionData) -> tuple[np.ndarray, np.ndarray]:
+        """The labels (n,) and folds (n,) of the clips of `data` that a fold holds out."""
+        names = list(self.out_of_fold.names)
+        return self.out_of_fold.numbers(data.truth), self.folds.loc[names].to_numpy()
+
     def __or__(self, other: "CrossValidated") -> "CrossValidated":
         """The models of both, on the same clips. Raises ValueError if clips or seeds differ."""
         return replace(
@@ -91,34 +96,50 @@ def fit_folds(
     models = {
         name: tuple(tuple(next(fitted) for _ in range(n_folds)) for _ in seeds) for name in configs
     }
-    own = pd.Series(numbers, index=list(data.names), name="fold")
-    held_out = {
-        name: np.stack([out_of_fold(data, own, of_seed) for of_seed in by_seed])
+    return assembled(data, numbers, models, seeds, test)
+
+
+def assembled(
+    data: FusionData,
+    numbers: np.ndarray,
+    models: Mapping[Hashable, Sequence[Sequence]],
+    seeds: Sequence[int],
+    test: FusionData | None,
+) -> CrossValidated:
+    """What `models`, by configuration, seed and fold, predict of the clips of `data` and `test`.
+
+    A model is anything with the method `predict` of `FittedModel`. `numbers` (N,) are the folds.
+    """
+    names = tuple(np.array(data.names, dtype=object)[numbers >= 0])
+    own = {
+        name: np.stack([out_of_fold(data, numbers, of_seed) for of_seed in by_seed])
         for name, by_seed in models.items()
     }
-    tested = None
-    if test is not None:
-        means = {
-            name: np.stack([predict_mean(of_seed, test) for of_seed in by_seed])
-            for name, by_seed in models.items()
-        }
-        tested = Predictions(test.names, test.label_set, means, tuple(seeds))
-    names = tuple(own.index[numbers >= 0])
-    held_out = Predictions(names, data.label_set, held_out, tuple(seeds))
-    return CrossValidated(held_out, tested, own, models)
+    tested = None if test is None else predicted(models, test, seeds)
+    folds = pd.Series(numbers, index=list(data.names), name="fold")
+    held_out = Predictions(names, data.label_set, own, tuple(seeds))
+    return CrossValidated(held_out, tested, folds, dict(models))
 
 
-def out_of_fold(data: FusionData, folds: pd.Series, models: Sequence[FittedModel]) -> np.ndarray:
+def out_of_fold(data: FusionData, numbers: np.ndarray, models: Sequence) -> np.ndarray:
     """Probabilities (n, C) of the clips that a fold holds out, by the model of that fold."""
-    numbers = fold_numbers(data.names, folds)
-    probabilities = np.zeros((len(numbers), len(data.label_set)), np.float32)
-    for fold, model in enumerate(models):
-        rows = np.flatnonzero(numbers == fold)
-        probabilities[rows] = model.predict(data.rows(rows))
-    return probabilities[numbers >= 0]
+    rows = [np.flatnonzero(numbers == fold) for fold in range(len(models))]
+    parts = [model.predict(data.rows(mine)) for model, mine in zip(models, rows, strict=True)]
+    return np.concatenate(parts)[np.argsort(np.concatenate(rows))]
 
 
-def predict_mean(models: Sequence[FittedModel], data: FusionData) -> np.ndarray:
+def predicted(
+    models: Mapping[Hashable, Sequence[Sequence]], data: FusionData, seeds: Sequence[int]
+) -> Predictions:
+    """Predictions of clips that no model was trained on: each seed's mean over the fold models."""
+    means = {
+        name: np.stack([predict_mean(of_seed, data) for of_seed in by_seed])
+        for name, by_seed in models.items()
+    }
+    return Predictions(data.names, data.label_set, means, tuple(seeds))
+
+
+def predict_mean(models: Sequence, data: FusionData) -> np.ndarray:
     """The mean of the models' probabilities, (N, C)."""
     return np.mean([model.predict(data) for model in models], axis=0)
 
@@ -153,14 +174,15 @@ def robustness(result: CrossValidated, data: FusionData, seed: int = 0) -> pd.Da
         conditions.append((m, "absent", np.nan, data.without(m)))
         others = [other for other in data.modalities if other != m]
         conditions.append((m, "alone", np.nan, data.without(*others)))
-    held_out = fold_numbers(data.names, result.folds) >= 0
+    numbers = fold_numbers(data.names, result.folds)
+    held_out = numbers >= 0
     lines = []
     for model, by_seed in result.models.items():
         for modality, condition, noise, changed in conditions:
             left = changed.present.any(1)
             if not left[held_out].any():
                 continue
-            again = np.stack([out_of_fold(changed, result.folds, models) for models in by_seed])
+            again = np.stack([out_of_fold(changed, numbers, models) for models in by_seed])
             rows = held_out & left
             groups = None if data.groups is None else data.groups[rows]
             sample = Sample.of(data.labels[rows], groups, n_bootstrap=N_BOOTSTRAP)

@@ -65,10 +65,8 @@ def _made_from(
 
     for task in tasks:
         joined, modalities = task.joined, task.config.modalities
-        if joined is not None and len(joined.index):
+        if joined is not None:
             joined = [of(pool, modalities), _bytes_digest([joined.index, joined.targets])]
-        else:
-            joined = None
         yield {
             "version": VERSION,
             "versions": kept.versions(),

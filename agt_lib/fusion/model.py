@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -144,10 +143,7 @@ class FittedModel:
                 f"{folder / WEIGHTS} is not the file that {MANIFEST} beside it describes: it was "
                 "changed or cut short"
             )
-        try:
-            tensors = load_file(folder / WEIGHTS)
-        except SafetensorError as error:
-            raise ValueError(f"{folder / WEIGHTS} is no safetensors file: {error}") from error
+        tensors = load_file(folder / WEIGHTS)
         config = FusionConfig(**manifest["config"])
         history = pd.DataFrame(manifest["history"], columns=HISTORY, dtype=float)
         history.index = pd.RangeIndex(1, len(history) + 1, name="epoch")

@@ -4,6 +4,7 @@ Letters: S seeds, K folds, N clips, C classes.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from agt_lib.corpora.folds import fold_numbers
-from agt_lib.evaluation.predictions import Predictions
-from agt_lib.fusion.crossval import CrossValidated
+from agt_lib.fusion.crossval import CrossValidated, assembled
 from agt_lib.fusion.data import FusionData, fit_scalers
 
 STRENGTH = 0.01
@@ -36,50 +36,35 @@ def logistic_regression(
     thread: on matrices this small more of them wait for one another.
     """
     numbers = fold_numbers(data.names, folds)
-    out_of_fold, tests = {}, {}
+    models = {}
     for name, modalities in configs.items():
         chosen = data.only(modalities)
-        of_test = None if test is None else test.only(modalities)
-        out_of_fold[name], tests[name] = _fit(chosen, numbers, of_test, strength)
-    held_out = numbers >= 0
-    names = tuple(np.array(data.names, dtype=object)[held_out])
-    own = {name: p[None, held_out] for name, p in out_of_fold.items()}
-    return CrossValidated(
-        Predictions(names, data.label_set, own),
-        None if test is None else Predictions(test.names, data.label_set, tests),
-        pd.Series(numbers, index=list(data.names), name="fold"),
-    )
+        trained_on = [np.flatnonzero(numbers != fold) for fold in range(numbers.max() + 1)]
+        models[name] = [[_Regression(chosen, rows, strength) for rows in trained_on]]
+    return replace(assembled(data, numbers, models, (0,), test), models={})
 
 
-def _fit(
-    data: FusionData, numbers: np.ndarray, test: FusionData | None, strength: float
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Out-of-fold probabilities (N, C) and the fold models' mean on the test clips (1, N, C)."""
-    n_classes = len(data.label_set)
-    out_of_fold, tests = np.zeros((len(data.names), n_classes)), []
-    for fold in range(numbers.max() + 1):
-        train, held_out = np.flatnonzero(numbers != fold), np.flatnonzero(numbers == fold)
-        scalers = fit_scalers(data, train)
-        model = LogisticRegression(C=strength, max_iter=2000)
-        model.fit(_matrix(data.rows(train), scalers), data.labels[train])
-        out_of_fold[held_out] = _predict(model, _matrix(data.rows(held_out), scalers), n_classes)
-        if test is not None:
-            tests.append(_predict(model, _matrix(test, scalers), n_classes))
-    return out_of_fold, np.mean(tests, axis=0)[None] if tests else None
+class _Regression:
+    """Logistic regression fitted on the clips `rows` of `data`, on all modalities of it."""
 
+    def __init__(self, data: FusionData, rows: np.ndarray, strength: float):
+        self.modalities, self.n_classes = data.modalities, len(data.label_set)
+        self.scalers = fit_scalers(data, rows)
+        self.model = LogisticRegression(C=strength, max_iter=2000)
+        self.model.fit(self._matrix(data.rows(rows)), data.labels[rows])
 
-def _matrix(data: FusionData, scalers: dict) -> np.ndarray:
-    """Standardised features side by side, (N, sum of D), zero if absent."""
-    parts = []
-    for modality, values in data.features.items():
-        scaled = scalers[modality](values)
-        parts.append(np.where(data.is_present(modality)[:, None], scaled, 0))
-    return np.concatenate(parts, axis=1)
+    def predict(self, data: FusionData) -> np.ndarray:
+        """Probabilities (N, C); zero for a class that the training fold does not have."""
+        probabilities = np.zeros((len(data.names), self.n_classes))
+        if len(data.names):
+            given = self.model.predict_proba(self._matrix(data))
+            probabilities[:, self.model.classes_] = given
+        return probabilities
 
-
-def _predict(model: LogisticRegression, matrix: np.ndarray, n_classes: int) -> np.ndarray:
-    """Probabilities (N, C); zero for a class that the training fold does not have."""
-    probabilities = np.zeros((len(matrix), n_classes))
-    if len(matrix):
-        probabilities[:, model.classes_] = model.predict_proba(matrix)
-    return probabilities
+    def _matrix(self, data: FusionData) -> np.ndarray:
+        """Standardised features side by side, (N, sum of D), zero if absent."""
+        parts = []
+        for modality, values in data.only(self.modalities).features.items():
+            scaled = self.scalers[modality](values)
+            parts.append(np.where(data.is_present(modality)[:, None], scaled, 0))
+        return np.concatenate(parts, axis=1)

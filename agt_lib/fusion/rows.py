@@ -4,8 +4,9 @@ Rows are named by their features, as the paper's: A voice, V face, T words. A+T 
 and so are the single modalities and logistic regression. S seeds, N clips, C classes.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
 
 import pandas as pd
@@ -13,7 +14,6 @@ import pandas as pd
 from agt_lib.corpora.labels import LETTERS, MODALITIES
 from agt_lib.evaluation import tables
 from agt_lib.evaluation.paper import AGT, BASELINE
-from agt_lib.evaluation.predictions import Predictions
 from agt_lib.evaluation.scores import per_class_f1
 from agt_lib.evaluation.tables import OUT_OF_FOLD, REFERENCE, TEST
 from agt_lib.fusion.config import FusionConfig, capped
@@ -54,47 +54,32 @@ def feature_sets(modalities: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def configurations(
-    modalities: Sequence[str], max_epochs: int | None = None
+    modalities: Sequence[str], max_epochs: int | None = None, tuned: Collection[str] = ()
 ) -> dict[Row, FusionConfig]:
     """One fixed configuration per fused row and single modality.
 
     The baseline trains as MER2024's toolkit trains it, with features scaled. On all `modalities`
     together it trains on unscaled ones too, and as AGT does: two controls, so that neither scaling
-    nor training passes for the merit of AGT's network.
+    nor training passes for the merit of AGT's network. With `tuned`, the modalities of which tuned
+    features are given, only the rows that have one of them, each configured as its raw row, without
+    the controls.
     """
     configs: dict[Row, FusionConfig] = {}
     for chosen in feature_sets(modalities):
-        name = features_name(chosen)
+        if tuned and len(chosen) == 1:
+            continue
+        name = features_name(chosen, tuned)
         baseline = FusionConfig.default("attention", chosen)
         agt = FusionConfig.default("agt", chosen)
         configs[name, BASELINE], configs[name, AGT] = baseline, agt
-        if len(chosen) == len(modalities):
+        if len(chosen) == len(modalities) and not tuned:
             configs[name, UNSCALED] = replace(baseline, scale=False)
             configs[name, RETRAINED] = replace(agt, model="attention", network=baseline.network)
-    for modality in MODALITIES:
-        if modality in modalities:
-            configs[LETTERS[modality], UNIMODAL] = FusionConfig.default("unimodal", (modality,))
-    return {row: capped(config, max_epochs) for row, config in configs.items()}
-
-
-def tuned_configurations(
-    modalities: Sequence[str], tuned: Collection[str], max_epochs: int | None = None
-) -> dict[Row, FusionConfig]:
-    """The rows of `configurations` that have a `tuned` modality: AGT, the baseline and it alone.
-
-    Each is configured as its raw row is; they are for data whose `tuned` features were tuned.
-    """
-    configs: dict[Row, FusionConfig] = {}
-    for chosen in feature_sets(modalities):
-        if len(chosen) > 1 and set(chosen) & set(tuned):
-            name = features_name(chosen, tuned)
-            configs[name, BASELINE] = FusionConfig.default("attention", chosen)
-            configs[name, AGT] = FusionConfig.default("agt", chosen)
-    for modality in MODALITIES:
-        if modality in modalities and modality in tuned:
-            name = features_name((modality,), tuned)
-            configs[name, UNIMODAL] = FusionConfig.default("unimodal", (modality,))
-    return {row: capped(config, max_epochs) for row, config in configs.items()}
+    for modality in (m for m in MODALITIES if m in modalities):
+        one = FusionConfig.default("unimodal", (modality,))
+        configs[features_name(one.modalities, tuned), UNIMODAL] = one
+    wanted = [row for row in configs if TUNED in row[0] or not tuned]
+    return {row: capped(configs[row], max_epochs) for row in wanted}
 
 
 def references(
@@ -124,11 +109,7 @@ def scores(
     average on the test clips that `answers` (labels by clip name) knows. Intervals are over the
     speakers of `data` and `test` if they have them.
     """
-    parts = [
-        tables.scores(predictions, truth, speakers).assign(set=place)
-        for place, predictions, truth, speakers in _sets(result, data, answers, test)
-    ]
-    return pd.concat(parts).sort_index(kind="stable").reset_index(drop=True)
+    return _on_both_sets(tables.scores, result, data, answers, test)
 
 
 def differences(
@@ -139,20 +120,23 @@ def differences(
     test: FusionData | None = None,
 ) -> pd.DataFrame:
     """Paired differences on both sets: set and the columns of `evaluation.tables.differences`."""
-    parts = [
-        tables.differences(predictions, truth, pairs, speakers).assign(set=place)
-        for place, predictions, truth, speakers in _sets(result, data, answers, test)
-    ]
-    return pd.concat(parts).sort_index(kind="stable").reset_index(drop=True)
+    return _on_both_sets(partial(tables.differences, pairs=pairs), result, data, answers, test)
 
 
-def _sets(
-    result: CrossValidated, data: FusionData, answers: pd.Series, test: FusionData | None
-) -> Iterator[tuple[str, Predictions, pd.Series, pd.Series | None]]:
-    """Each set's name, predictions, labels and speakers."""
-    yield OUT_OF_FOLD, result.out_of_fold, data.truth, data.speakers
+def _on_both_sets(
+    table_of: Callable[..., pd.DataFrame],
+    result: CrossValidated,
+    data: FusionData,
+    answers: pd.Series,
+    test: FusionData | None,
+) -> pd.DataFrame:
+    """`table_of` the out-of-fold and, if answers are known, of the test predictions."""
+    found = table_of(result.out_of_fold, data.truth, groups=data.speakers)
+    parts = [found.assign(set=OUT_OF_FOLD)]
     if result.test is not None and answers.index.isin(result.test.names).any():
-        yield TEST, result.test, answers, None if test is None else test.speakers
+        speakers = None if test is None else test.speakers
+        parts.append(table_of(result.test, answers, groups=speakers).assign(set=TEST))
+    return pd.concat(parts).sort_index(kind="stable").reset_index(drop=True)
 
 
 def display(table: pd.DataFrame) -> pd.DataFrame:

@@ -52,11 +52,7 @@ def of_run(run: Run, corpus: Corpus, *, tuned: bool = False) -> RunData:
     if tuned and corpus.features_at is not None:
         print("features that MERTools made can't be tuned: there are no clips here; raw ones")
     elif tuned:
-        ranker = "llm" if run.profile.name == "paper" else "classifier"  # GPT-4, section 2.1
-        found = tuned_features(
-            corpus, folds, run.encoders, ranker=ranker, seed=run.seed,
-            max_failures=run.max_failures, max_epochs=run.profile.max_epochs,
-        )  # fmt: skip
+        found = tuned_features(run, corpus, folds)
     features |= found
     data = from_corpus(corpus, features, ("train", "dev"))
     there = [m for m in data.modalities if data.is_present(m).any()]
@@ -75,39 +71,32 @@ def of_run(run: Run, corpus: Corpus, *, tuned: bool = False) -> RunData:
     )
 
 
-def tuned_features(
-    corpus: Corpus,
-    folds: pd.Series,
-    specs: Mapping[str, str],
-    *,
-    ranker: str = "classifier",
-    max_failures: float = 0.05,
-    max_epochs: int | None = None,
-    seed: int = 0,
-) -> dict[str, Features]:
-    """Cross-fitted tuned features of the modalities among `specs` that can be tuned.
+def tuned_features(run: Run, corpus: Corpus, folds: pd.Series) -> dict[str, Features]:
+    """Cross-fitted tuned features of the modalities of `run` that can be tuned.
 
-    The face if its encoder is a CLIP; the words, with emotions ranked by `ranker` (see
-    `prompts.build`). Each labelled clip's come from a model that was not trained on its label; what
-    none of them has is not tuned. What was made before (by notebooks 02 and 03, for one) is read.
+    The face if its encoder is a CLIP; the words, with emotions ranked by GPT-4 in the profile paper
+    (section 2.1) and by a classifier in the others. Each labelled clip's come from a model that was
+    not trained on its label. A modality that no labelled clip has is not tuned. What was made
+    before (by notebooks 02 and 03, for one) is read.
     """
     # Imported here: they bring heavy libraries that a notebook on raw features does without.
     from agt_lib import clip_tuning, prompts
 
-    found = {}
+    found, specs = {}, run.encoders
     there = corpus.clips.loc[folds.index, ["video", "text"]].notna().any()
     if there["video"] and clip_tuning.is_clip(specs.get("video", "")):
-        model, config = clip_tuning.clip_to_tune(specs["video"], max_epochs)
+        model, config = clip_tuning.clip_to_tune(specs["video"], run.profile.max_epochs)
         inner = tuning_folds(corpus, folds)
         spaces = clip_tuning.tuned_spaces(
-            corpus, inner, model, config, seed=seed, max_failures=max_failures
+            corpus, inner, model, config, seed=run.seed, max_failures=run.max_failures
         )
         found["video"] = spaces.cross_fitted()
     if there["text"] and "text" in specs:
-        asked = prompts.build(
-            ranker, language=prompts.language_of(corpus), budget=LLM_BUDGET, prices=LLM_PRICES
-        )
+        ranker = prompts.build(
+            "llm" if run.profile.name == "paper" else "classifier",
+            language=prompts.language_of(corpus), budget=LLM_BUDGET, prices=LLM_PRICES,
+        )  # fmt: skip
         found["text"] = prompts.tuned_text(
-            corpus, folds, build(specs["text"]), ranker=asked, max_failures=max_failures
+            corpus, folds, build(specs["text"]), ranker=ranker, max_failures=run.max_failures
         )
     return found

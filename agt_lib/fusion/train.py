@@ -118,7 +118,7 @@ def _fit_one(
         network = build(config.model, data.dims, len(data.label_set), **config.network).to(device)
         training, choosing = (Clips.of(data.rows(r), scalers, device) for r in (train, inner))
         targets = one_hot(training.labels, len(data.label_set)).float()
-        if task.joined is not None and len(task.joined.index):
+        if task.joined is not None:
             chosen = Clips.of(pool.rows(task.joined.index).only(config.modalities), scalers, device)
             training = Clips(
                 {m: torch.cat([x, chosen.inputs[m]]) for m, x in training.inputs.items()},

@@ -38,8 +38,14 @@ def test_the_baseline_trains_as_the_toolkit_does():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"model": "x"}, {"optimizer": "x"}, {"schedule": "x"}, {"modalities": ("smell",)}]
+    ("wrong", "expected"),
+    [
+        ({"model": "tfn"}, "model is one of agt, attention, unimodal; got 'tfn'"),
+        ({"optimizer": "x"}, "optimizer is one of adamw, adam; got 'x'"),
+        ({"schedule": "x"}, "schedule is one of cosine, constant; got 'x'"),
+        ({"modalities": ("smell",)}, "modalities are one to three of"),
+    ],
 )
-def test_an_unknown_name_is_refused_with_those_there_are(wrong):
-    with pytest.raises(ValueError, match="one"):
+def test_an_unknown_name_is_refused_with_those_there_are(wrong, expected):
+    with pytest.raises(ValueError, match=expected):
         FusionConfig(**wrong)

@@ -67,14 +67,6 @@ def test_another_modality_beside_those_of_the_fit_changes_nothing(data_of, small
     assert fits_done == [1, 0]
 
 
-def test_none_that_join_share_the_fit_without_a_pool(data_of, small, fits_done):
-    data = data_of()
-    none = Joined(np.array([], int), np.zeros((0, 3), np.float32))
-    models(data, FitTask(small(), ROWS))
-    models(data, FitTask(small(), ROWS, joined=none), pool=data_of(30, seed=9))
-    assert fits_done == [1, 0]
-
-
 def relabelled(data):
     return replace(data, labels=np.roll(data.labels, 1))
 

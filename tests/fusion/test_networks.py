@@ -126,7 +126,6 @@ def test_dropout_acts_in_training_only(name):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: build("tfn", DIMS, 6), "no fusion network 'tfn'.*agt, attention, unimodal"),
         (lambda: build("agt", DIMS, 6, widht=3), "no option .*widht.*width"),
         (lambda: build("agt", {"smell": 3}, 6), "smell"),
         (lambda: build("agt", {}, 6), "one to three"),

@@ -99,7 +99,7 @@ def test_the_baseline_is_shown_with_agts_training_too():
 
 def test_tuned_rows_are_those_with_a_tuned_modality_configured_as_the_raw_ones():
     modalities = ("audio", "video", "text")
-    tuned = rows.tuned_configurations(modalities, ("video", "text"))
+    tuned = rows.configurations(modalities, tuned=("video", "text"))
     assert list(tuned) == [
         ("A+V*", "baseline"), ("A+V*", "AGT"), ("A+T*", "baseline"), ("A+T*", "AGT"),
         ("A+V*+T*", "baseline"), ("A+V*+T*", "AGT"), ("V*", "one modality"), ("T*", "one modality"),
@@ -107,7 +107,7 @@ def test_tuned_rows_are_those_with_a_tuned_modality_configured_as_the_raw_ones()
     raw = rows.configurations(modalities)
     for (features, model), config in tuned.items():
         assert config == raw[features.replace("*", ""), model]
-    assert ("A+T", "AGT") not in rows.tuned_configurations(modalities, ("video",))
+    assert ("A+T", "AGT") not in rows.configurations(modalities, tuned=("video",))
 
 
 def starred(fitted):

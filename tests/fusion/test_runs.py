@@ -20,6 +20,12 @@ def corpus():
     return build("x", pd.DataFrame(rows), source="x")
 
 
+def run_of(encoders, profile="mini"):
+    """What `tuned_features` reads of a run."""
+    profile = SimpleNamespace(name=profile, max_epochs=None)
+    return SimpleNamespace(encoders=encoders, profile=profile, seed=0, max_failures=0.05)
+
+
 @pytest.mark.parametrize("model", ["", "a-model-of-ones-own"])
 def test_a_language_model_of_unknown_price_ranks_within_a_budget_too(corpus, monkeypatch, model):
     monkeypatch.setenv("OPENAI_MODEL", model)
@@ -27,7 +33,7 @@ def test_a_language_model_of_unknown_price_ranks_within_a_budget_too(corpus, mon
     monkeypatch.setattr(runs, "build", lambda spec: spec)
     monkeypatch.setattr(prompts, "tuned_text", lambda *_, ranker, **__: asked.append(ranker))
     folds = pd.Series([0, 0, 1, 1], index=corpus.clips.index)
-    runs.tuned_features(corpus, folds, {"text": "an encoder"}, ranker="llm")
+    runs.tuned_features(run_of({"text": "an encoder"}, profile="paper"), corpus, folds)
     assert asked[0].model == (model or "gpt-4")
     assert asked[0].budget == runs.LLM_BUDGET
     assert asked[0].prices[0] > 0
@@ -38,8 +44,8 @@ def test_what_no_labelled_clip_has_is_not_tuned(corpus):
     clips.loc["test", ["split", "video", "text"]] = "test", "test.mp4", "so"
     clips.loc[corpus.clips.index, "text"] = None
     folds = pd.Series([0, 0, 1, 1], index=corpus.clips.index)
-    specs = {"video": "clip", "text": "an encoder"}
-    assert runs.tuned_features(replace(corpus, clips=clips), folds, specs) == {}
+    run = run_of({"video": "clip", "text": "an encoder"})
+    assert runs.tuned_features(run, replace(corpus, clips=clips), folds) == {}
 
 
 def test_with_a_dev_split_clip_is_tuned_on_folds_of_the_training_clips(corpus, monkeypatch):
@@ -55,8 +61,9 @@ def test_with_a_dev_split_clip_is_tuned_on_folds_of_the_training_clips(corpus, m
         return SimpleNamespace(cross_fitted=lambda: None)
 
     monkeypatch.setattr(clip_tuning, "tuned_spaces", spaces)
-    runs.tuned_features(own, dev, {"video": "clip"})
+    run = run_of({"video": "clip"})
+    runs.tuned_features(run, own, dev)
     assert asked[0].index.tolist() == corpus.clips.index.tolist()  # no dev clip is tuned on
     assert sorted(asked[0]) == [0, 0, 1, 1]
-    runs.tuned_features(own, pd.Series([0, 0, 1, 1], index=corpus.clips.index), {"video": "clip"})
+    runs.tuned_features(run, own, pd.Series([0, 0, 1, 1], index=corpus.clips.index))
     assert asked[1].tolist() == [0, 0, 1, 1]
