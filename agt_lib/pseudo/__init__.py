@@ -8,14 +8,12 @@ VERSION = 1
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "ballot": ["Voters", "voters"],
         "config": ["MODELS", "PseudoConfig", "configurations"],
         "report": [
-            "display", "elsewhere", "judged_labelled", "kept", "last_round", "moved", "quality",
-            "rule", "scores", "thresholds", "verdict",
+            "display", "elsewhere", "kept", "last_round", "moved", "quality", "rule", "scores",
         ],
-        "rounds": ["PseudoRounds", "Round", "train"],
-        "selection": ["may_join", "outside_part", "select"],
-        "stages": ["before_and_after", "estimated_prior", "held_out", "on_pool", "trained_on"],
+        "rounds": ["PseudoRounds", "Round", "judged_labelled", "thresholds", "train"],
+        "selection": ["outside_part", "select"],
+        "stages": ["Voters", "voters"],
     },
 )  # fmt: skip

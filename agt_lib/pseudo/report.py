@@ -10,43 +10,16 @@ import pandas as pd
 
 from agt_lib.corpora.labels import to_numbers
 from agt_lib.evaluation import tables
-from agt_lib.evaluation.calibration import calibrated_out_of_fold
 from agt_lib.evaluation.predictions import Predictions
-from agt_lib.evaluation.scores import Sample, votes
+from agt_lib.evaluation.scores import votes
 from agt_lib.evaluation.tables import OUT_OF_FOLD, TEST
 from agt_lib.fusion.data import FusionData
-from agt_lib.pseudo.config import PseudoConfig
-from agt_lib.pseudo.rounds import PseudoRounds, Round, fold_models, thresholds_of
+from agt_lib.pseudo.rounds import PseudoRounds, judged_pool, thresholds
 from agt_lib.pseudo.selection import agreement
 
 ALL = "all agree"
 INSIDE, OUTSIDE = f"{TEST}, inside the pool", f"{TEST}, outside the pool"
 ELSEWHERE = "second test set"
-
-
-def judged_pool(done: PseudoRounds, stage: Round, data: FusionData) -> dict[str, np.ndarray]:
-    """The fold models of `stage` on the clips that may join, as the rule saw them (S x K, P, C)."""
-    true, folds = stage.labelled(data)
-    found = {}
-    for model, given in stage.results.out_of_fold.probabilities.items():
-        seeds = zip(given, stage.by_fold[model], strict=True)
-        scaled = [fold_models(true, folds, held, p, done.config) for held, p in seeds]
-        found[model] = np.concatenate(scaled)[:, done.may_join]
-    return found
-
-
-def judged_labelled(
-    stage: Round, data: FusionData, *, calibrate: bool = False
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """True labels (N,) and out-of-fold probabilities (S, N, C) by model, calibrated if asked."""
-    true, folds = stage.labelled(data)
-    found = stage.results.out_of_fold.probabilities
-    if calibrate:
-        found = {
-            model: np.stack([calibrated_out_of_fold(true, folds, p) for p in given])
-            for model, given in found.items()
-        }
-    return true, found
 
 
 def rule(
@@ -86,7 +59,9 @@ def quality(done: PseudoRounds, data: FusionData, truth: pd.Series) -> pd.DataFr
     true = pool_truth(done, truth)
     parts = []
     for stage in done.rounds:
-        judged, threshold = judged_pool(done, stage, data), thresholds(stage, data, done.config)
+        threshold = thresholds(stage, data, done.config)
+        pool = judged_pool(stage, data, done.config)
+        judged = {model: p[:, done.may_join] for model, p in pool.items()}
         agree = rule(true, judged, (0.0,)).set_index("who")["coverage"]
         part = rule(true, judged, (threshold,)).drop(columns="threshold")
         part.insert(0, "round", stage.number)
@@ -94,16 +69,6 @@ def quality(done: PseudoRounds, data: FusionData, truth: pd.Series) -> pd.DataFr
         part.insert(4, "clips", part["coverage"] * len(true))
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
-
-
-def thresholds(stage: Round, data: FusionData, config: PseudoConfig) -> np.ndarray:
-    """What `config` asks of the models of `stage`, by seed and fold: (S x K,)."""
-    true, folds = stage.labelled(data)
-    given = stage.results.out_of_fold
-    of_seeds = [
-        {model: p[i] for model, p in given.probabilities.items()} for i in range(len(given.seeds))
-    ]
-    return np.concatenate([thresholds_of(true, folds, p, config) for p in of_seeds])
 
 
 def pool_truth(done: PseudoRounds, truth: pd.Series) -> np.ndarray:
@@ -155,7 +120,7 @@ def moved(done: PseudoRounds) -> pd.DataFrame:
 def scores(
     done: PseudoRounds,
     data: FusionData,
-    answers: pd.Series | None = None,
+    answers: pd.Series,
     pool: FusionData | None = None,
 ) -> pd.DataFrame:
     """WAF of each round and model in per cent, and its paired difference to round 0 in points.
@@ -166,12 +131,11 @@ def scores(
     those of `tables.score_line` and of `tables.difference_line`.
     """
     sets = {OUT_OF_FOLD: (data.truth, data.speakers)}
-    if answers is not None:
-        predicted = answers[answers.index.isin(done.pool_names)]
-        inside, speakers = done.is_inside(predicted.index), None if pool is None else pool.speakers
-        for name, known in ((INSIDE, predicted[inside]), (OUTSIDE, predicted[~inside])):
-            if len(known):
-                sets[name] = known, speakers
+    predicted = answers[answers.index.isin(done.pool_names)]
+    inside, speakers = done.is_inside(predicted.index), None if pool is None else pool.speakers
+    for name, known in ((INSIDE, predicted[inside]), (OUTSIDE, predicted[~inside])):
+        if len(known):
+            sets[name] = known, speakers
     lines = []
     for stage in done.rounds:
         for name, about in sets.items():
@@ -197,8 +161,7 @@ def _lines(
 ) -> list[dict]:
     """One line a model: its score and its paired difference to the predictions `before`."""
     before, after = before.known(truth), after.known(truth)
-    groups = None if speakers is None else speakers.reindex(list(after.names)).to_numpy()
-    sample, lines = Sample.of(after.numbers(truth), groups), []
+    sample, lines = tables.sample_of(after, truth, speakers), []
     for model, given in after.probabilities.items():
         own, first = votes(given), votes(before.probabilities[model])
         score = tables.score_line(sample, own) | tables.difference_line(sample, first, own)
@@ -217,8 +180,3 @@ def display(table: pd.DataFrame) -> pd.DataFrame:
 def last_round(table: pd.DataFrame) -> pd.DataFrame:
     """The lines of `scores` of the last round."""
     return table[table["round"] == table["round"].max()]
-
-
-def verdict(table: pd.DataFrame) -> str:
-    """What the last round brought each model on each set, in a line each."""
-    return tables.verdict(last_round(table), ["set", "model"])

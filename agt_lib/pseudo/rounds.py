@@ -8,6 +8,7 @@ S seeds, K folds, N labelled clips, P clips of the pool, n clips that join, C cl
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from agt_lib.evaluation.calibration import (
 )
 from agt_lib.evaluation.predictions import Predictions
 from agt_lib.fusion.config import FusionConfig
-from agt_lib.fusion.crossval import CrossValidated, fit_folds, predict_mean
+from agt_lib.fusion.crossval import CrossValidated, fit_folds, predicted
 from agt_lib.fusion.data import FusionData
 from agt_lib.fusion.train import Joined
 from agt_lib.pseudo.config import PseudoConfig
@@ -49,27 +50,18 @@ class Round:
         """S x K: the trainings of each of the three."""
         return int(np.prod(next(iter(self.by_fold.values())).shape[:2]))
 
-    def labelled(self, data: FusionData) -> tuple[np.ndarray, np.ndarray]:
-        """The labels (n,) and folds (n,) of the clips of `data` that a fold holds out."""
-        held_out = self.results.out_of_fold
-        return held_out.numbers(data.truth), self.results.folds.loc[list(held_out.names)].to_numpy()
-
     def predict(self, data: FusionData) -> Predictions:
         """Predictions of other clips, the mean of the K fold models of each seed."""
-        means = {
-            model: np.stack([predict_mean(of_seed, data) for of_seed in by_seed])
-            for model, by_seed in self.results.models.items()
-        }
-        return Predictions(data.names, data.label_set, means, self.results.out_of_fold.seeds)
+        return predicted(self.results.models, data, self.results.out_of_fold.seeds)
 
-    def summary(self, truth: pd.Series | None = None) -> pd.DataFrame:
-        """By label: `kept`, the clips that joined (mean over folds and seeds), and how many of them
-        are `right`, of those whose `truth` (labels by clip name) is known (NaN: of none)."""
+    def summary(self, truth: pd.Series) -> pd.DataFrame:
+        """By label: `kept`, the clips that joined (mean over folds and seeds), and the share of
+        them that is `right`, of those whose `truth` (labels by clip name) is known (NaN: of none).
+        """
         label_set = list(self.results.out_of_fold.label_set)
-        table = self.selected[["label"]]
-        known = None if truth is None else self.selected["name"].map(truth)
-        right = np.nan if known is None else (known == table["label"]).where(known.notna())
-        by_label = table.assign(right=right).groupby("label")["right"]
+        known = self.selected["name"].map(truth)
+        right = (known == self.selected["label"]).where(known.notna())
+        by_label = right.groupby(self.selected["label"])
         kept = by_label.size().reindex(label_set, fill_value=0) / self.n_models
         return pd.DataFrame({"kept": kept, "right": by_label.mean().reindex(label_set)})
 
@@ -133,49 +125,41 @@ def train(
         allowed &= pool.only(model.modalities).present.any(1)
     if not allowed.any():
         raise ValueError("no clip of the pool has what every model needs: leave a modality out")
-    rounds, selected = [], None
+    rounds, selected = [], pd.DataFrame(columns=["seed", *WHO, "confidence", *data.label_set])
     while True:
-        fitted = _fit(len(rounds), data, folds, pool, config, configs, seeds, selected, options)
-        rounds.append(fitted)
-        following = _selection(fitted, data, pool, config, allowed)
-        settled = [seed for seed in seeds if _who(following, seed) == _who(fitted.selected, seed)]
+        joined = _joined(selected, pool, config.target)
+        results = fit_folds(data, folds, configs, seeds, pool=pool, joined=joined, **options)
+        rounds.append(_round(len(rounds), results, pool, selected))
+        following = _selection(rounds[-1], data, pool, config, allowed)
+        settled = [seed for seed in seeds if _who(following, seed) == _who(selected, seed)]
         if len(settled) == len(seeds) or len(rounds) > config.rounds:
             break
-        kept = fitted.selected[fitted.selected["seed"].isin(settled)]  # to the last probability
+        kept = selected[selected["seed"].isin(settled)]  # to the last probability
         selected = _stacked([following[~following["seed"].isin(settled)], kept])
     notes = _notes(config, rounds, len(settled) == len(seeds), allowed)
     return PseudoRounds(config, tuple(rounds), following, allowed, notes)
 
 
-def _fit(
-    number: int,
-    data: FusionData,
-    folds: pd.Series,
-    pool: FusionData,
-    config: PseudoConfig,
-    configs: Mapping[str, FusionConfig],
-    seeds: Sequence[int],
-    selected: pd.DataFrame | None,
-    options: Mapping[str, Any],
-) -> Round:
-    """The models of all seeds and folds, with the clips `selected` for each."""
-    labels = list(data.label_set)
-    if selected is None:
-        selected = pd.DataFrame(columns=["seed", *WHO, "confidence", *labels])
+def _joined(selected: pd.DataFrame, pool: FusionData, target: str) -> dict[tuple[int, int], Joined]:
+    """The clips `selected` with their targets, by seed and fold."""
+    labels = list(pool.label_set)
     targets = selected[labels].to_numpy(np.float32)
-    if config.target == "hard":
+    if target == "hard":
         chosen = pd.Index(labels).get_indexer(selected["label"])
         targets = np.eye(len(labels), dtype=np.float32)[chosen]
     rows = pd.Index(pool.names).get_indexer(selected["name"])
     places = selected.reset_index(drop=True).groupby(["seed", "fold"]).indices
-    joined = {place: Joined(rows[mine], targets[mine]) for place, mine in places.items()}
-    results = fit_folds(data, folds, configs, seeds, pool=pool, joined=joined, **options)
+    return {place: Joined(rows[mine], targets[mine]) for place, mine in places.items()}
+
+
+def _round(number: int, results: CrossValidated, pool: FusionData, selected: pd.DataFrame) -> Round:
+    """The round of the fitted models `results`, with their predictions of the pool."""
     by_fold = {
         name: np.stack([[model.predict(pool) for model in of_seed] for of_seed in by_seed])
         for name, by_seed in results.models.items()
     }
     means = {name: p.mean(1) for name, p in by_fold.items()}  # (S, K, P, C) -> (S, P, C)
-    on_pool = Predictions(pool.names, pool.label_set, means, tuple(seeds))
+    on_pool = Predictions(pool.names, pool.label_set, means, results.out_of_fold.seeds)
     return Round(number, replace(results, test=on_pool), by_fold, selected)
 
 
@@ -183,47 +167,54 @@ def _selection(
     before: Round, data: FusionData, pool: FusionData, config: PseudoConfig, allowed: np.ndarray
 ) -> pd.DataFrame:
     """What the models of each seed and fold select for it: columns seed, fold and `select`'s."""
-    true, folds = before.labelled(data)
-    held_out, parts = before.results.out_of_fold, []
-    for i, seed in enumerate(held_out.seeds):
-        out_of_fold = {model: p[i] for model, p in held_out.probabilities.items()}
-        on_pool = {
-            model: fold_models(true, folds, out_of_fold[model], p[i], config)
-            for model, p in before.by_fold.items()
-        }
-        for fold, threshold in enumerate(thresholds_of(true, folds, out_of_fold, config)):
-            of_fold = {model: p[fold][None] for model, p in on_pool.items()}
-            predictions = Predictions(pool.names, pool.label_set, of_fold)
-            found = select(predictions, replace(config, threshold=threshold), allowed)
-            parts.append(found.assign(seed=seed, fold=fold)[["seed", "fold", *found]])
+    judged, asked = judged_pool(before, data, config), thresholds(before, data, config)
+    seeds, parts = before.results.out_of_fold.seeds, []
+    places = product(seeds, range(before.n_models // len(seeds)))
+    for number, ((seed, fold), threshold) in enumerate(zip(places, asked, strict=True)):
+        own = {model: p[[number]] for model, p in judged.items()}
+        predictions = Predictions(pool.names, pool.label_set, own)
+        found = select(predictions, replace(config, threshold=threshold), allowed)
+        parts.append(found.assign(seed=seed, fold=fold)[["seed", "fold", *found]])
     return _stacked(parts)
 
 
-def fold_models(
-    true: np.ndarray,
-    folds: np.ndarray,
-    out_of_fold: np.ndarray,
-    pool: np.ndarray,
-    config: PseudoConfig,
-) -> np.ndarray:
-    """One seed's fold models on the pool, (K, P, C), calibrated if `config` asks for it.
+def judged_pool(stage: Round, data: FusionData, config: PseudoConfig) -> dict[str, np.ndarray]:
+    """The fold models of `stage` on the pool as the rule sees them, (S x K, P, C) by model.
 
-    `out_of_fold` (n, C) are the same models' on the clips that each holds out, of labels `true`.
+    Calibrated if `config` asks for it, on the clips of `data` that the other folds hold out.
     """
-    if not config.calibrate:
-        return pool
-    return with_temperature(pool, fold_temperatures(true, folds, out_of_fold)[:, None, None])
+    (true, folds), found = stage.results.labelled(data), {}
+    for model, by_fold in stage.by_fold.items():  # (S, K, P, C)
+        if config.calibrate:
+            own = stage.results.out_of_fold.probabilities[model]
+            of_fold = np.stack([fold_temperatures(true, folds, p) for p in own])  # (S, K)
+            by_fold = with_temperature(by_fold, of_fold[..., None, None])
+        found[model] = np.concatenate(by_fold)
+    return found
 
 
-def thresholds_of(
-    true: np.ndarray, folds: np.ndarray, out_of_fold: Mapping[str, np.ndarray], config: PseudoConfig
-) -> np.ndarray:
-    """One seed's threshold in each fold, (K,); `out_of_fold` are (n, C) by model, uncalibrated."""
+def judged_labelled(
+    results: CrossValidated, data: FusionData, *, calibrate: bool = False
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """True labels (n,) and out-of-fold probabilities (S, n, C) by model, calibrated if asked."""
+    true, folds = results.labelled(data)
+    found = results.out_of_fold.probabilities
+    if calibrate:
+        found = {
+            model: np.stack([calibrated_out_of_fold(true, folds, p) for p in given])
+            for model, given in found.items()
+        }
+    return true, found
+
+
+def thresholds(stage: Round, data: FusionData, config: PseudoConfig) -> np.ndarray:
+    """What `config` asks of the models of `stage`, by seed and fold: (S x K,)."""
     if config.precision is None:
-        return np.full(int(folds.max()) + 1, config.threshold)
-    if config.calibrate:
-        out_of_fold = {m: calibrated_out_of_fold(true, folds, p) for m, p in out_of_fold.items()}
-    return fold_thresholds(true, folds, out_of_fold, config.precision)
+        return np.full(stage.n_models, config.threshold)
+    true, found = judged_labelled(stage.results, data, calibrate=config.calibrate)
+    folds = stage.results.labelled(data)[1]
+    by_seed = [{m: p[i] for m, p in found.items()} for i in range(len(next(iter(found.values()))))]
+    return np.concatenate([fold_thresholds(true, folds, p, config.precision) for p in by_seed])
 
 
 def _who(selected: pd.DataFrame, seed: int) -> list[list]:

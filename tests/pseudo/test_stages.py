@@ -1,6 +1,7 @@
 """What a stage brings to a vote: predictions, calibrated ones, and the prior it learnt from."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,16 +13,8 @@ from agt_lib.fusion.config import FusionConfig
 from agt_lib.fusion.crossval import CrossValidated
 from agt_lib.fusion.data import FusionData, visible
 from agt_lib.probing.estimates import estimate
-from agt_lib.pseudo import (
-    PseudoConfig,
-    PseudoRounds,
-    Round,
-    before_and_after,
-    estimated_prior,
-    held_out,
-    on_pool,
-    trained_on,
-)
+from agt_lib.pseudo import PseudoConfig, PseudoRounds, Round, Voters
+from agt_lib.pseudo.stages import held_out, on_pool, trained_on
 
 LABELS = ("a", "b", "c")
 TRUE = np.arange(60) % 3
@@ -62,6 +55,15 @@ def fitted(data):
         by_fold[model] = softmax(scale * rng.standard_normal((2, 2, 3, 3)))
     selected = pd.DataFrame({"seed": [4], "fold": [0], "name": ["p"], "label": ["b"]})
     return Round(1, results_of(data, out_of_fold, by_fold, POOL), by_fold, selected)
+
+
+def voters_of(data, rounds, seen=None):
+    """Voters whose pool is `POOL`; all models see all clips unless `seen` says otherwise."""
+    if seen is None:
+        seen = pd.DataFrame(index=[*data.names, *POOL])
+    trained = {"raw": PseudoRounds(PseudoConfig(), rounds, np.ones(3, bool), (), ())}
+    given = SimpleNamespace(data=data)
+    return Voters(given, {}, (4, 5), trained, "raw", seen)
 
 
 def test_fold_models_are_calibrated_one_by_one_before_their_mean(data, fitted):
@@ -129,13 +131,13 @@ def test_a_stage_is_selected_and_averaged_as_a_whole(data, fitted):
 
 def test_the_first_and_the_last_round_are_the_stages_of_table_2(data, fitted):
     plain = Round(0, fitted.results, fitted.by_fold, fitted.selected.head(0))
-    rounds = PseudoRounds(PseudoConfig(), (plain, plain, fitted), np.ones(3, bool), (), ())
-    on_test = before_and_after(rounds, data, ["q"])
+    voters = voters_of(data, (plain, plain, fitted))
+    on_test = voters.stages(["q"])
     assert list(on_test) == ["none", "P"]
     assert on_test["P"].predictions.names == ("q",)
     np.testing.assert_allclose(on_test["none"].trained_on, 1 / 3)
     np.testing.assert_allclose(on_test["P"].trained_on, on_pool(fitted, data).trained_on)
-    out_of_fold = before_and_after(rounds, data)
+    out_of_fold = voters.stages()
     assert out_of_fold["P"].predictions.names == data.names
     np.testing.assert_allclose(out_of_fold["P"].trained_on, on_pool(fitted, data).trained_on)
 
@@ -148,8 +150,7 @@ def test_a_clip_without_a_models_modalities_is_not_seen_by_it(data, fitted):
     configs = {"voice": FusionConfig("attention", ("audio",)), "AGT": FusionConfig("agt", both)}
     seen = visible(configs, pool)
     assert seen.loc[list(POOL)].to_numpy().tolist() == [[True, True], [False, True], [False, False]]
-    rounds = PseudoRounds(PseudoConfig(), (fitted, fitted), np.ones(3, bool), (), ())
-    stage = before_and_after(rounds, data, ["q", "p"], seen=seen)["P"]
+    stage = voters_of(data, (fitted, fitted), seen).stages(["q", "p"])["P"]
     for predictions in (stage.predictions, stage.calibrated):
         np.testing.assert_array_equal(predictions.sees("voice"), [False, True])
         np.testing.assert_array_equal(predictions.sees("baseline"), [True, True])
@@ -169,8 +170,5 @@ def test_the_pools_prior_is_estimated_from_posteriors_alone(data, fitted):
     by_fold = {"AGT": by_fold}
     results = results_of(data, {"AGT": own}, by_fold, names)
     made = Round(0, results, by_fold, fitted.selected.head(0))
-    np.testing.assert_allclose(
-        estimated_prior(made, data, partial(estimate, "em")), [0.6, 0.3, 0.1], atol=0.07
-    )
-    with pytest.raises(ValueError, match="round 1 was trained on 1 pseudo-labels"):
-        estimated_prior(fitted, data, partial(estimate, "em"))
+    found = voters_of(data, (made, fitted)).estimated_prior(partial(estimate, "em"))
+    np.testing.assert_allclose(found, [0.6, 0.3, 0.1], atol=0.07)
