@@ -95,10 +95,8 @@ def name_problem(name: object) -> str | None:
     if normalise(name) is None:
         return "the clip name is empty"
     text = str(name)
-    if re.search(r"[/\\\x00-\x1f\x7f]", text) or text.strip() == "." or ".." in text:
-        return f"{text!r} is not a clip name: no '/', '\\', '..' or control characters"
-    if text != text.strip():
-        return f"{text!r} is not a clip name: no outer spaces"
+    if re.search(r"[/\\\x00-\x1f\x7f]|\.\.|^\.$|^\s|\s$", text):
+        return f"{text!r} is not a clip name: no '/', '\\', '..', control character or outer space"
     return None
 
 

@@ -86,7 +86,6 @@ def stamps(root: str | Path, folders: Mapping[str, str]) -> dict[str, str]:
         )
     found = {}
     for modality, name in folders.items():
-        files = sorted(there[name].glob("*.npy"))
-        status = [(path.name, path.stat()) for path in files]
+        status = [(path.name, path.stat()) for path in sorted(there[name].glob("*.npy"))]
         found[modality] = digest([name, [(n, s.st_size, s.st_mtime_ns) for n, s in status]])
     return found

@@ -148,19 +148,16 @@ def probe(
     return Probed(labels, metric, given, *bounds, n, least, most, solutions)
 
 
-def probe_leaderboard(
-    board: Leaderboard, names: Sequence[str], n: int | None = None, remaining: str | None = None
-) -> Probed:
+def probe_leaderboard(board: Leaderboard, names: Sequence[str], n: int | None = None) -> Probed:
     """Submit each label of `board` for all clips `names` and invert the scores (see `probe`).
 
-    `n` is the number of scored clips, if known. The label `remaining` is not submitted.
+    `n` is the number of scored clips, if known.
     """
     scores = {}
     for label in board.labels:
-        if label != remaining:
-            printed = board.submit(pd.Series(label, index=pd.Index(names), dtype="str"))
-            scores[label] = printed if isinstance(printed, PrintedScore) else printed[label]
-    return probe(scores, n, board.labels, metric=board.metric, remaining=remaining)
+        printed = board.submit(pd.Series(label, index=pd.Index(names), dtype="str"))
+        scores[label] = printed if isinstance(printed, PrintedScore) else printed[label]
+    return probe(scores, n, board.labels, metric=board.metric)
 
 
 def paper_scores() -> dict[str, PrintedScore]:

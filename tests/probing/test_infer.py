@@ -163,7 +163,8 @@ def test_a_label_that_no_clip_has_gets_a_count_of_none():
 def test_what_is_not_submitted_costs_nothing():
     answers = as_answers([30, 20, 5, 25, 15, 5], EMOTIONS)
     board = Leaderboard(answers)
-    found = probe_leaderboard(board, answers.index, remaining="surprise", n=100)
+    scores = {k: board.submit(pd.Series(k, answers.index)) for k in EMOTIONS if k != "surprise"}
+    found = probe(scores, n=100, remaining="surprise")
     assert board.submissions == found.submissions == 5
     assert found.table().loc["surprise", "score"] == "from the sum"
     assert found.count_low.tolist() == [30, 20, 5, 25, 15, 5]
