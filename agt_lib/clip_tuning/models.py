@@ -56,10 +56,12 @@ def jobs(
 ) -> list[Job]:
     """What is to be tuned for each of `which`; decodes the labelled clips' frames first.
 
-    `folds` numbers the fold that holds out each labelled clip, -1 if none does; `which` are folds
-    that a model shall not see, or `ALL`; `model` is `ClipEncoder`'s. Clips that can't be read are
-    left out. Raises ValueError if no labelled clip has a video or a training fold has one class
-    alone, ExtractionError if more than the share `max_failures` can't be read; warns of a class
+    `folds` numbers the fold that holds out each labelled clip, -1 if none does. `which` are folds
+    that a model shall not see, or `ALL`. `model` is `ClipEncoder`'s. Clips that can't be read are
+    left out.
+
+    Raises ValueError if no labelled clip has a video or if a training fold has one class alone.
+    Raises ExtractionError if more than the share `max_failures` can't be read. Warns of a class
     that a training fold lacks.
     """
     source, target = Source.find(model), pick_device(device)
@@ -153,9 +155,9 @@ def keep_frames(
 
     Under each key stand uint8 (F, P, P, 3), F = `n_frames` x `frames_per_segment` at segment
     centres, resized as CLIP's preprocessing does but larger by `CROP`. Clips that can't be read
-    have no key; raises ExtractionError if they are more than the share `max_failures`. Stopped, it
-    goes on at the last whole shard of 64 clips. Takes N F P^2 3 bytes of disk: 190 MB for 504 clips
-    at 72 pixels, 45 GB for 5030 clips of 48 frames at 252.
+    have no key. Raises ExtractionError if they are more than the share `max_failures`. After a stop
+    it goes on at the last whole shard of 64 clips. Takes N F P^2 3 bytes of disk: 190 MB for 504
+    clips at 72 pixels, 45 GB for 5030 clips of 48 frames at 252.
     """
     larger = replace(preprocessing, size=round(side(preprocessing) * (1 + CROP)))
     n_frames = config.n_frames * config.frames_per_segment

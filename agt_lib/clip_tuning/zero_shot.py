@@ -46,7 +46,8 @@ def zero_shot_predictions(
 
     The models are "raw, zero-shot" and "tuned, zero-shot". A held-out clip's prediction comes from
     the model of the fold that holds it out. A test clip's is the mean of the fold models'
-    probabilities; None if there are no test clips. Clips without video get equal probabilities.
+    probabilities. The second is None if there are no test clips. Clips without video get equal
+    probabilities.
     """
     by_fold = [
         _probabilities(part, f"{LOCAL}{folder}", corpus.labels, config)

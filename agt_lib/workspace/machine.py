@@ -9,9 +9,9 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def pick_device(requested: str = "auto") -> torch.device:
-    """The device named, or for "auto" a GPU (CUDA, then Apple's) where there is one, else the CPU.
+    """The device named. "auto" is a GPU (CUDA, then Apple's) if there is one, else the CPU.
 
-    Raises ValueError when the device named is unknown or not there.
+    Raises ValueError if the device named is unknown or not there.
     """
     if requested == "auto":
         if torch.cuda.is_available():
@@ -36,8 +36,8 @@ def pick_device(requested: str = "auto") -> torch.device:
 def has_bfloat16(device: torch.device) -> bool:
     """Whether `device` multiplies bfloat16 matrices natively and gains speed by it.
 
-    A CPU does with AMX tiles; with avx512_bf16 alone it has the instruction but float32 is faster
-    (154 against 82 GFLOP/s on one core of a Xeon without AMX).
+    A CPU with AMX tiles does. With avx512_bf16 alone a CPU has the instruction, but float32 is
+    faster (154 against 82 GFLOP/s on one core of a Xeon without AMX).
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -47,7 +47,7 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def pick_precision(requested: str, device: torch.device) -> torch.dtype:
-    """The precision named, or for "auto" bfloat16 where it is native and float32 elsewhere.
+    """The precision named. "auto" is bfloat16 if the device computes it natively, else float32.
 
     Raises ValueError for a name other than auto, float32 or bfloat16.
     """

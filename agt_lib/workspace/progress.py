@@ -1,4 +1,4 @@
-"""Progress bars: fluent where somebody watches, a line every 20 seconds in a log."""
+"""Progress bars: fluent on a screen, a line every 20 seconds in a log."""
 
 import os
 import sys

@@ -22,7 +22,7 @@ SHARED = {
     "profile": "mini", "corpus": AUTO, "root": "", **dict.fromkeys(ENCODERS, ""), "labels": "",
     "n_folds": 0, "n_seeds": 0, "max_failures": 0.05, "seed": 0,
 }  # fmt: skip
-"""The parameters that several notebooks have, with their values in a notebook that has them not.
+"""The parameters that several notebooks have, and their values in a notebook that lacks them.
 
 All other parameters are a notebook's own.
 """
@@ -169,11 +169,7 @@ class Run:
 
     def finish(self, **content: Any) -> None:
         """Write the run's manifest, `content` included, and print where the results are."""
-        about = {
-            "made_from": self.made_from(self.notebook),
-            "own": self.own,
-            "facts": self.facts,
-        }
+        about = {"made_from": self.made_from(self.notebook), "own": self.own, "facts": self.facts}
         manifest = kept.write_manifest(self.folder, about | content, self.started)
         if self.source == self.profile.corpus:
             times.record(self.notebook, self.profile.name, manifest["seconds"])

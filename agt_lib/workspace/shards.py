@@ -4,8 +4,8 @@
 - `failures.csv`: key, name, stage and reason of each item that could not be made.
 
 Every file appears whole or not at all: a process killed at any moment loses at most the shard it
-was working on. A shard that is damaged, or holds NaN or infinity, is deleted, and said: its
-items are made again.
+was working on. A shard that is damaged, or holds NaN or infinity, is deleted with a message. Its
+items are then made again.
 """
 
 import sys
@@ -30,7 +30,7 @@ ABSENT = "absent"
 
 
 class StoreError(RuntimeError):
-    """A shard that the disk does not take."""
+    """A file that the disk does not take."""
 
 
 class ExtractionError(RuntimeError):
@@ -56,9 +56,9 @@ class Shards:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the right to write; waits, saying so, while another process has it.
+        """Hold the right to write. Waits, and says so, while another process has it.
 
-        The operating system holds the lock: it ends with its process, however that ends.
+        The lock belongs to the operating system: it ends with its process, however that ends.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / LOCK)
@@ -78,7 +78,7 @@ class Shards:
     def append(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Write `arrays` by key as one shard, under the lock: all of it or nothing.
 
-        Raises StoreError where the disk does not take it, ValueError for NaN or infinity.
+        Raises StoreError if the disk does not take it, ValueError for NaN or infinity.
         """
         if not arrays:
             return
@@ -134,7 +134,7 @@ class Shards:
             self._write(LEDGER, ledger.to_csv(index=False))
 
     def forget(self, keys: Sequence[str]) -> None:
-        """Take what the ledger says of `keys` back, under the lock: they are tried again."""
+        """Delete the rows of `keys` from the ledger, under the lock: they are tried again."""
         ledger = self.failures()
         still = ledger[~ledger["key"].isin(keys)]
         if len(still) < len(ledger):
@@ -145,8 +145,8 @@ class Shards:
     ) -> None:
         """Raise ExtractionError if more than the share `max_failures` of `n_clips` failed.
 
-        The ledger's rows of `keys` count, but for clips that lack the modality. The message groups
-        equal reasons, the most frequent first, and names the ledger.
+        The ledger's rows of `keys` count, except those of clips that lack the modality. The message
+        groups equal reasons, the most frequent first, and names the ledger.
         """
         ledger = self.failures()
         failed = ledger[ledger["key"].isin(keys) & (ledger["stage"] != ABSENT)]

@@ -28,7 +28,7 @@ def record(notebook: str, profile: str, seconds: float) -> None:
 
 
 def read() -> pd.DataFrame:
-    """The table: a row a notebook and profile, empty where no run was finished."""
+    """The table: a row a notebook and profile, empty if no run was finished."""
     path = paths.data() / "run_times.csv"
     return pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=COLUMNS)
 
@@ -43,7 +43,7 @@ def as_text(table: pd.DataFrame) -> str:
 
 
 def main() -> None:
-    """Put the table into README. Raises ValueError where no run was finished here."""
+    """Put the table into README. Raises ValueError if no run was finished here."""
     table = read()
     if table.empty:
         raise ValueError(f"no run was finished in {paths.data()}: make reproduce")
