@@ -345,6 +345,19 @@ def test_a_playlist_opens_no_other_file(playlist, tmp_path, write_clip, tone):
     assert failure(decode_audio, path).stage == "open"
 
 
+def test_a_disk_that_fails_while_a_clip_is_read_may_be_tried_again(
+    tmp_path, write_clip, tone, monkeypatch
+):
+    def fail(*_):
+        raise OSError(5, "Input/output error")
+        yield
+
+    path = write_clip(tmp_path / "clip.wav", waveform=tone(), audio_codec="pcm_s16le")
+    monkeypatch.setattr("agt_lib.corpora.media._packets", fail)
+    error = failure(decode_audio, path)
+    assert (error.stage, error.reason) == ("access", "can't be read now: Input/output error")
+
+
 def test_the_error_survives_the_way_back_from_another_process():
     error = pickle.loads(pickle.dumps(MediaError("open", "no such file", "/clips/a.mp4")))
     assert str(error) == "/clips/a.mp4: open: no such file"
