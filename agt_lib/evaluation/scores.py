@@ -86,10 +86,13 @@ def check_probabilities(
     return probabilities
 
 
-def interval(values: np.ndarray) -> tuple[float, float]:
-    """The ends of the 95 % interval of values (1 + B,) on a sample and its draws."""
+def with_interval(name: str, values: np.ndarray) -> dict[str, float]:
+    """The first of `values` (1 + B,), that of the sample, as column `name`.
+
+    In `name`_low and `name`_high stand the ends of the 95 % interval of the others, the draws.
+    """
     low, high = np.quantile(values[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+    return {name: float(values[0]), f"{name}_low": float(low), f"{name}_high": float(high)}
 
 
 def weighted_waf(true: np.ndarray, votes: np.ndarray, weights: np.ndarray) -> np.ndarray:

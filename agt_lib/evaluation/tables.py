@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from agt_lib.evaluation.predictions import Model, Predictions, key
-from agt_lib.evaluation.scores import Sample, fixed_and_broken, interval, votes
+from agt_lib.evaluation.scores import Sample, fixed_and_broken, votes, with_interval
 
 OUT_OF_FOLD, TEST = "out-of-fold", "test"
 """What a line of table 1 is scored on, in its column set."""
@@ -80,14 +80,9 @@ def score_line(sample: Sample, votes: np.ndarray, **before: np.ndarray) -> dict[
     step, step_low and step_high.
     """
     wafs = sample.wafs(votes).reshape(len(votes), -1, len(sample.weights)).mean(1)  # (S, 1 + B)
-    low, high = interval(wafs.mean(0))
-    of_seed = wafs[:, 0]
     right = votes[..., np.arange(len(sample.true)), sample.true]
-    line = {
-        "waf": float(of_seed.mean()),
-        "waf_low": low,
-        "waf_high": high,
-        "seed_sd": float(of_seed.std(ddof=1)) if len(of_seed) > 1 else float("nan"),
+    line = with_interval("waf", wafs.mean(0)) | {
+        "seed_sd": float(wafs[:, 0].std(ddof=1)) if len(wafs) > 1 else float("nan"),
         "accuracy": 100 * float(right.mean()),
         "clips": len(sample.true),
         "seeds": len(votes),
@@ -116,9 +111,7 @@ def paired(name: str, before: np.ndarray, after: np.ndarray) -> dict[str, float]
         raise ValueError(
             f"a paired comparison needs the same seeds; got {len(before)} and {len(after)}"
         )
-    points = (after - before).mean(0)  # (1 + B,)
-    low, high = interval(points)
-    return {name: float(points[0]), f"{name}_low": low, f"{name}_high": high}
+    return with_interval(name, (after - before).mean(0))
 
 
 def cell(line: pd.Series | dict, value: str = "waf") -> str:

@@ -56,7 +56,7 @@ class Rankings:
                 )
         rows = [[None] * len(labels) if order is None else list(order) for order in found.values()]
         table = pd.DataFrame(
-            np.array(rows, dtype=object).reshape(len(rows), len(labels)),
+            rows,
             index=pd.Index(list(found), name="name", dtype="str"),
             columns=[f"rank{i}" for i in range(1, len(labels) + 1)],
             dtype="str",

@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from agt_lib import evaluation
-from agt_lib.evaluation.scores import Sample, interval, weighted_waf
+from agt_lib.evaluation.scores import Sample, weighted_waf, with_interval
 from agt_lib.evaluation.tables import difference_line, score_line
 
 
@@ -103,7 +103,9 @@ def test_whole_speakers_are_drawn_as_many_as_there_are(monkeypatch):
 def test_the_interval_of_a_share_of_the_clips_is_the_binomial_one():
     right = np.arange(300) % 3 == 0
     weights = Sample.of(np.zeros(300, int), n_bootstrap=4000).weights
-    low, high = interval(weights @ right / 300)
+    found = with_interval("share", weights @ right / 300)
+    low, high = found["share_low"], found["share_high"]
+    assert found["share"] == pytest.approx(1 / 3)
     assert (high - low) / 2 == pytest.approx(1.96 * np.sqrt(2 / 9 / 300), rel=0.08)
 
 
