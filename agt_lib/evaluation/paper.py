@@ -26,8 +26,8 @@ BASELINE, AGT = "baseline", "AGT"
 class Table1Cell(NamedTuple):
     """One number of table 1. V* and T* are tuned features.
 
-    `printed` is the row's name in print, where the feature numbers were damaged; `features` is how
-    we read it (every digit above 1 printed one too low).
+    `printed` is the row's name in print; its feature numbers were damaged. `features` is how we
+    read it (every digit above 1 was printed one too low).
     """
 
     features: str
@@ -84,4 +84,4 @@ PROBE_SCORES = {
 }
 """WAF of the six constant submissions (section 2.3), as printed, and how the rest was cut. These
 are scores, not the labels' shares. That angry's is truncated is our reading: with the others as
-shares of 1169 clips it can't be rounded."""
+shares of 1169 clips it cannot be rounded."""

@@ -31,7 +31,7 @@ def key(model: Model) -> dict[str, Hashable]:
 class Predictions:
     """Probabilities (S, N, C) of each model for the clips `names`, in the order of `label_set`.
 
-    A model in which nothing is drawn (logistic regression) may have one seed, (1, N, C), where the
+    A model in which nothing is drawn (logistic regression) may have one seed, (1, N, C), while the
     others have all of `seeds`. `seen` (N,) bool by model: the clips that have a modality which the
     model reads; all clips for a model without an entry. For the other clips a model predicts a
     constant, which is no vote. Raises ValueError naming the model and the first clip if shapes

@@ -196,7 +196,7 @@ def table2(scores: pd.DataFrame, run: "Run", corpus: Corpus, note: str = "") -> 
 
 
 def _caption(scores: pd.DataFrame, run: "Run", corpus: Corpus, note: str) -> str:
-    """What the numbers are, and whether ours may be held against the paper's."""
+    """What the numbers are, and whether ours may be compared with the paper's."""
     compared = "The paper's are of MER2024: not comparable, unless this corpus is it."
     if corpus.synthetic:
         compared = "The paper's are of MER2024, ours of rendered clips: not comparable."

@@ -50,7 +50,8 @@ TEMPLATES = {
     "en": "{text}\nEmotions: {labels}",
 }
 """Reconstructions: the paper says that text and labels are concatenated, not how. The labels come
-last, where a causal model has read the words; short, since each token is computed for each clip."""
+last, because a causal model has then read the words. Each token costs time for each clip, so they
+are short."""
 
 _SEPARATOR = {"zh": "、", "en": ", "}
 

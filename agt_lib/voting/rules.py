@@ -77,7 +77,7 @@ class VoteConfig:
 
     @property
     def tie(self) -> str:
-        """The model that decides where three models predict three labels: a single partner."""
+        """The model that decides a tie of the majority: the partner, or the guide if any may be."""
         return self.guide if self.partner == EITHER else self.partner
 
 
@@ -203,7 +203,7 @@ def triggered(predictions: Predictions, config: VoteConfig = PAPER) -> np.ndarra
 
 
 def vote_shares(predictions: Predictions, config: VoteConfig = PAPER) -> np.ndarray:
-    """The paper's vote (section 2.3): majority, and the guide's say where a trigger label appears.
+    """The paper's vote (section 2.3): the majority, or the guide if a trigger label appears.
 
     A three-way tie goes to the partner, or to the guide if the partner is "either". Raises
     ValueError as `VoteConfig.partners` does.

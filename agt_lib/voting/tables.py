@@ -44,8 +44,8 @@ def compare_rules(
 ) -> pd.DataFrame:
     """One line a rule (vote shares by name): its score and its difference to the rule `against`.
 
-    `like_guide` is the share of clips, %, where the rule's label is the model `guide`'s;
-    `submissions` how many looks at a leaderboard went into a rule. Columns rule and those of
+    `like_guide` is the share of clips, %, to which the rule gives the label of the model `guide`;
+    `submissions` is how many submissions to a leaderboard a rule used. Columns rule and those of
     `rule_line`.
     """
     lines = []
@@ -73,7 +73,7 @@ def fixed_and_broken(
 def disagreements(
     predictions: Predictions, true: np.ndarray, config: VoteConfig = PAPER
 ) -> pd.DataFrame:
-    """Who is right if the guide and its partner disagree, where the vote triggers and elsewhere.
+    """Who is right if the guide and its partner disagree, on clips that trigger and on others.
 
     The vote can help only if the guide is right more often than the partner. Columns clips,
     disagree, guide_right, partner_right, both_wrong (means over seeds, and over partners).
