@@ -56,22 +56,19 @@ def _read(folder: Path) -> FittedModel | None:
 def _made_from(
     data: FusionData, tasks: Sequence[FitTask], pool: FusionData | None, device: str
 ) -> Iterator[dict[str, Any]]:
-    known: dict[tuple[int, tuple[str, ...]], str] = {}
-
-    def of(clips: FusionData, modalities: tuple[str, ...]) -> str:
-        if (id(clips), modalities) not in known:
-            known[id(clips), modalities] = _data_digest(clips.only(modalities))
-        return known[id(clips), modalities]
-
+    read = {task.config.modalities for task in tasks}
+    own = {modalities: _data_digest(data.only(modalities)) for modalities in read}
+    joining = {task.config.modalities for task in tasks if task.joined is not None}
+    pools = {modalities: _data_digest(pool.only(modalities)) for modalities in joining}
     for task in tasks:
         joined, modalities = task.joined, task.config.modalities
         if joined is not None:
-            joined = [of(pool, modalities), _bytes_digest([joined.index, joined.targets])]
+            joined = [pools[modalities], _bytes_digest([joined.index, joined.targets])]
         yield {
             "version": VERSION,
             "versions": kept.versions(),
             "device": device,
-            "data": of(data, modalities),
+            "data": own[modalities],
             "rows": _bytes_digest([np.asarray(task.train_index)]),
             "config": task.config.plain(),
             "seed": task.seed,

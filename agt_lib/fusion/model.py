@@ -72,40 +72,39 @@ class FittedModel:
         return network.eval()
 
     @one_thread()
+    @torch.no_grad()
     def predict(self, data: FusionData) -> np.ndarray:
         """Class probabilities (N, C) in the order of `label_set`.
 
         Raises ValueError if a modality is missing and FingerprintError if features were
         made in another way than those of the fit.
         """
-        logits = [output for output, _ in self._run(data)]
+        logits = [self.network(*batch) for batch in self._batches(data)]
         return torch.cat(logits).softmax(-1).numpy()
 
     @one_thread()
+    @torch.no_grad()
     def gate(self, data: FusionData) -> Gate:
         """What AMF saw and gated in each clip. Raises TypeError for a network without AMF."""
         if not isinstance(self.network, AGT):
             raise TypeError(f"{self.config.model} has no gate; only agt has")
-        gates = [gate for _, gate in self._run(data, return_gate=True)]
+        gates = [self.network(*batch, return_gate=True)[1] for batch in self._batches(data)]
         parts = {
             name: torch.cat([getattr(gate, name) for gate in gates])
             for name in ("valid", "similarity", "kept")
         }
         return Gate(tokens=gates[0].tokens, **parts)
 
-    @torch.no_grad()
-    def _run(self, data: FusionData, **options: bool) -> list[tuple[Tensor, Gate | None]]:
+    def _batches(self, data: FusionData) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
+        """Standardised inputs and `present`, at most `AT_ONCE` clips at once."""
         data = data.only(tuple(self.dims))
         check_fingerprints(self.fingerprints, data.fingerprints)
-        results = []
         for start in range(0, max(len(data.names), 1), AT_ONCE):
             rows = slice(start, start + AT_ONCE)
             inputs = {
                 m: torch.from_numpy(self.scalers[m](x[rows])) for m, x in data.features.items()
             }
-            output = self.network(inputs, torch.from_numpy(data.present[rows]), **options)
-            results.append(output if options else (output, None))
-        return results
+            yield inputs, torch.from_numpy(data.present[rows])
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Write weights and scalers into `folder`; return what its manifest must say."""

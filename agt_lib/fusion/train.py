@@ -6,7 +6,6 @@ Letters: N clips, n clips that join them, C classes.
 import math
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import joblib
@@ -99,14 +98,6 @@ def fit_each(
             yield model
 
 
-@contextmanager
-def _alone(seed: int, device: torch.device) -> Iterator[None]:
-    """One thread and generators seeded by `seed`, and all as before afterwards."""
-    with one_thread(), torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
-
-
 def _fit_one(
     data: FusionData, task: FitTask, device: torch.device, pool: FusionData | None
 ) -> FittedModel:
@@ -114,7 +105,9 @@ def _fit_one(
     data = data.only(config.modalities)
     train, inner = _divide(data, task.train_index)
     scalers = fit_scalers(data, train, config.scale)
-    with _alone(task.seed, device):
+    forked = [device] if device.type == "cuda" else []  # the caller's generators stay as they are
+    with one_thread(), torch.random.fork_rng(forked):
+        torch.manual_seed(task.seed)
         network = build(config.model, data.dims, len(data.label_set), **config.network).to(device)
         training, choosing = (Clips.of(data.rows(r), scalers, device) for r in (train, inner))
         targets = one_hot(training.labels, len(data.label_set)).float()

@@ -86,10 +86,10 @@ class Voters:
         if len(set(true)) < len(data.label_set):
             return None
         found = []
-        for seed, temperature in enumerate(_temperatures(first, data)["AGT"]):
-            own = with_temperature(out_of_fold["AGT"][seed], temperature)
-            pool = with_temperature(first.by_fold["AGT"][seed], temperature)  # (K, P, C)
-            found.append(estimate(pool.reshape(-1, own.shape[-1]), own, true))
+        for own, by_fold in zip(out_of_fold["AGT"], first.by_fold["AGT"], strict=True):
+            temperature = fit_temperature(true, own)
+            pool = with_temperature(np.concatenate(by_fold), temperature)  # (K P, C)
+            found.append(estimate(pool, with_temperature(own, temperature), true))
         return np.mean(found, axis=0)
 
 
@@ -137,13 +137,15 @@ def on_pool(fitted: Round, data: FusionData) -> Stage:
     A model's temperature is fitted on its out-of-fold predictions of the labelled clips `data` and
     acts on each fold model before the mean is taken: single models are surer than their mean.
     """
-    predictions, found = fitted.results.test, _temperatures(fitted, data)
-    scaled = {
-        model: with_temperature(by_fold, found[model][:, None, None, None]).mean(1)
-        for model, by_fold in fitted.by_fold.items()
-    }  # (S, K, N, C) -> (S, N, C)
+    true, out_of_fold = judged_labelled(fitted.results, data)
+    temperatures, scaled = {}, {}
+    for model, by_fold in fitted.by_fold.items():
+        of_seed = np.array([fit_temperature(true, own) for own in out_of_fold[model]])
+        each = with_temperature(by_fold, of_seed[:, None, None, None])
+        temperatures[model], scaled[model] = of_seed, each.mean(1)  # (S, K, P, C) -> (S, P, C)
+    calibrated = replace(fitted.results.test, probabilities=scaled)
     prior = trained_on(fitted.results, data, fitted.selected)
-    return Stage(predictions, replace(predictions, probabilities=scaled), prior, found)
+    return Stage(fitted.results.test, calibrated, prior, temperatures)
 
 
 def held_out(
@@ -159,15 +161,6 @@ def held_out(
         _, scaled = judged_labelled(results, data, calibrate=True)
         calibrated = replace(predictions, probabilities=scaled)
     return Stage(predictions, calibrated, trained_on(results, data, selected))
-
-
-def _temperatures(fitted: Round, data: FusionData) -> dict[str, np.ndarray]:
-    """Each model's temperatures (S,), fitted on clips that it was not trained on."""
-    true, out_of_fold = judged_labelled(fitted.results, data)
-    return {
-        model: np.array([fit_temperature(true, p) for p in given])
-        for model, given in out_of_fold.items()
-    }
 
 
 def trained_on(
