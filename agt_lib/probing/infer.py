@@ -242,10 +242,10 @@ def _no_counts(
 ) -> str:
     low, high = _shares(scores, labels, metric)
     least, most, _ = _counts(low, high, n)
-    reasons = [
-        f"no whole number of clips has the score of {label}"
-        for label in np.array(labels)[least > most]
-    ] or [f"the counts sum to {least.sum()} to {most.sum()}"]
+    reasons = [f"the counts sum to {least.sum()} to {most.sum()}"]
+    if (least > most).any():
+        empty = listed(np.array(labels)[least > most])
+        reasons = [f"no whole number of clips has the score of {empty}"]
     near = sorted(_sizes(low, high, 2 * n), key=lambda size: abs(size - n))[:SHOWN_SIZES]
     reasons.append(f"numbers of clips near it that fit: {listed(sorted(near)) or 'none'}")
     for label, score in scores.items():
