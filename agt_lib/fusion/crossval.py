@@ -108,7 +108,8 @@ def assembled(
 ) -> CrossValidated:
     """What `models`, by configuration, seed and fold, predict of the clips of `data` and `test`.
 
-    A model is anything with the method `predict` of `FittedModel`. `numbers` (N,) are the folds.
+    A model is anything that predicts as `FittedModel.predict` does. `numbers` (N,) are the folds
+    that hold the clips out, -1 if none does.
     """
     names = tuple(np.array(data.names, dtype=object)[numbers >= 0])
     own = {

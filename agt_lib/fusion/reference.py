@@ -45,7 +45,7 @@ def logistic_regression(
 
 
 class _Regression:
-    """Logistic regression fitted on the clips `rows` of `data`, on all modalities of it."""
+    """Logistic regression on all modalities of `data`, fitted on its clips `rows`."""
 
     def __init__(self, data: FusionData, rows: np.ndarray, strength: float):
         self.modalities, self.n_classes = data.modalities, len(data.label_set)

@@ -60,9 +60,11 @@ def configurations(
 
     The baseline trains as MER2024's toolkit trains it, with features scaled. On all `modalities`
     together it trains on unscaled ones too, and as AGT does: two controls, so that neither scaling
-    nor training passes for the merit of AGT's network. With `tuned`, the modalities of which tuned
-    features are given, only the rows that have one of them, each configured as its raw row, without
-    the controls.
+    nor training passes for the merit of AGT's network.
+
+    `tuned` are the modalities whose features were tuned. If there are some, only rows that have one
+    of them are given. Each is configured as its raw row is. There are no controls then, and a lone
+    modality has no fused row.
     """
     configs: dict[Row, FusionConfig] = {}
     for chosen in feature_sets(modalities):
@@ -130,7 +132,10 @@ def _on_both_sets(
     answers: pd.Series,
     test: FusionData | None,
 ) -> pd.DataFrame:
-    """`table_of` the out-of-fold and, if answers are known, of the test predictions."""
+    """What `table_of` says of the predictions of each set, with a column set.
+
+    The test clips are left out if no answer to one of them is known.
+    """
     found = table_of(result.out_of_fold, data.truth, groups=data.speakers)
     parts = [found.assign(set=OUT_OF_FOLD)]
     if result.test is not None and answers.index.isin(result.test.names).any():

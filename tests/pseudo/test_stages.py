@@ -1,4 +1,4 @@
-"""What a stage brings to a vote: predictions, calibrated ones, and the prior it learnt from."""
+"""What a stage brings to a vote: predictions, calibrated ones, and the prior it was trained on."""
 
 from functools import partial
 from types import SimpleNamespace
@@ -80,7 +80,7 @@ def test_fold_models_are_calibrated_one_by_one_before_their_mean(data, fitted):
     assert surest < fitted.results.test.probabilities["baseline"].max(-1).mean()
 
 
-def test_a_stage_knows_the_prior_it_learnt_from(data, fitted):
+def test_a_stage_knows_the_prior_that_it_was_trained_on(data, fitted):
     stage = on_pool(fitted, data)
     # each fold's model has ten clips of each label, and fold 0's of the first seed one more b
     np.testing.assert_allclose(stage.trained_on[1], 1 / 3)
