@@ -27,7 +27,7 @@ INNER_SEED = 0
 """Fixed: a task's seed varies initialisation and order, never which clips choose the epoch."""
 WARMUP = 0.1
 QUICK = 250_000
-"""Clips times epochs that one process fits in some twenty seconds. Starting others takes as long."""
+"""Clips times epochs that one process fits in some 20 seconds: starting others takes as long."""
 
 
 @dataclass(frozen=True)
