@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from agt_lib.corpora import mertools
 from agt_lib.corpora.corpus import Corpus
-from agt_lib.workspace.kept import digest
+from agt_lib.workspace.kept import digest, stamp
 
 if TYPE_CHECKING:
     from agt_lib.workspace.run import Run
@@ -61,6 +61,7 @@ def of_run(run: "Run") -> Corpus:
         "fingerprint": corpus.fingerprint,
         "answers": digest(corpus.answers.to_dict()),
         "synthetic": corpus.synthetic,
+        "media": stamp(corpus.clips[["video", "audio"]].stack().dropna()),
     }
     if corpus.features_at is not None:
         facts["folders"] = mertools.stamps(corpus.features_at, run.encoders)

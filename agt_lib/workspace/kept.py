@@ -130,9 +130,7 @@ def kept(
             discard(folder, "is damaged: files are missing or cut short")
         started = time.monotonic()
         content = dict(make(folder))
-        found = [p for p in folder.rglob("*") if p.is_file() and p.name != LOCK]
-        names = [p.relative_to(folder).as_posix() for p in found]
-        about = {"kind": kind, "made_from": made_from, "files": _sizes(folder, names)}
+        about = {"kind": kind, "made_from": made_from, "files": files_of(folder)}
         write_manifest(folder, about | content, started)
     return folder
 
@@ -146,6 +144,21 @@ def discard(folder: Path, why: str) -> None:
             shutil.rmtree(path)
         elif path.name != LOCK:
             path.unlink()
+
+
+def files_of(folder: Path) -> dict[str, int]:
+    """The bytes of each file in `folder`, by its path there; manifest and lock do not count."""
+    found = [p for p in folder.rglob("*") if p.is_file() and p.name not in (LOCK, MANIFEST)]
+    return _sizes(folder, [p.relative_to(folder).as_posix() for p in found])
+
+
+def stamp(paths: Iterable[str | Path]) -> str:
+    """A hash of files as they are now: paths, sizes and times of change; 0 for those not there."""
+    found = []
+    for path in map(Path, paths):
+        status = path.stat() if path.exists() else None
+        found.append([str(path), *((status.st_size, status.st_mtime_ns) if status else (0, 0))])
+    return digest(found)
 
 
 def _sizes(folder: Path, names: Iterable[str]) -> dict[str, int]:

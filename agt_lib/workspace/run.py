@@ -1,5 +1,6 @@
 """The record of a notebook's run: what it was told, what it runs on, where its results go."""
 
+import ast
 import json
 import os
 import time
@@ -77,8 +78,9 @@ class Run:
     """One notebook with its parameters resolved; made by `start`.
 
     `encoders` maps each modality in use to its encoder's specification, or to the folder of
-    features for the corpus "mertools". `own` are parameters that this notebook alone has. `facts`
-    are what the run was told of its inputs (`tell`), JSON-able.
+    features for the corpus "mertools". `own` are parameters that this notebook alone has, `code`
+    is a hash of its code when the run began. `facts` are what the run was told of its inputs
+    (`tell`), JSON-able.
     """
 
     notebook: str
@@ -90,6 +92,7 @@ class Run:
     seed: int
     max_failures: float
     own: Mapping[str, Any]
+    code: str
     started: float = field(default_factory=time.monotonic)
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -128,7 +131,7 @@ class Run:
             raise ValueError("this run was told no corpus: load it by corpora.of_run(run) first")
         return {
             "notebook": notebook,
-            "code": _code_digest(notebook),
+            "code": self.code if notebook == self.notebook else _code_digest(notebook),
             "parameters": self.parameters,
             "profile": asdict(self.profile),
             "corpus": self.facts["corpus"],
@@ -170,6 +173,7 @@ class Run:
     def finish(self, **content: Any) -> None:
         """Write the run's manifest, `content` included, and print where the results are."""
         about = {"made_from": self.made_from(self.notebook), "own": self.own, "facts": self.facts}
+        about["files"] = kept.files_of(self.folder)
         manifest = kept.write_manifest(self.folder, about | content, self.started)
         if self.source == self.profile.corpus:
             times.record(self.notebook, self.profile.name, manifest["seconds"])
@@ -186,14 +190,16 @@ def start(notebook: str, parameters: Mapping[str, Any]) -> Run:
     encoders "auto" is the profile's value. An empty encoder leaves its modality out. 0 folds or
     seeds are the profile's. `labels` names another label set than the six emotions, separated by
     commas. `max_failures` is the share of unreadable clips that stops an extraction. All other
-    literals are the notebook's own. They are on record and name the run's folder, as do the
+    names of the parameters cell are the notebook's own (all literals, if the notebook is not one of
+    `notebooks/`). They are on record and name the run's folder, as do the
     contents of files that they name.
 
     Raises ValueError if there is no such profile, if neither profile nor parameters name a corpus,
     or if no modality is left.
     """
     literals = (str, int, float, bool, type(None))
-    told = {k: v for k, v in parameters.items() if k[0] != "_" and isinstance(v, literals)}
+    names = _parameter_names(notebook) or [name for name in parameters if name[0] != "_"]
+    told = {k: parameters[k] for k in names if isinstance(parameters.get(k, ()), literals)}
     own = {name: value for name, value in told.items() if name not in SHARED}
     files = [value for value in own.values() if isinstance(value, str) and _is_file(value)]
     own["contents"] = [kept.file_digest(path) for path in files]
@@ -214,7 +220,7 @@ def start(notebook: str, parameters: Mapping[str, Any]) -> Run:
     if not any(inputs.values()):
         raise ValueError("every modality was left out; give at least one of audio, video, text")
     machine.seed_everything(told["seed"])
-    labels = [label.strip().lower() for label in told["labels"].split(",")]
+    labels = [label.strip().lower() for label in (told["labels"] or "").split(",")]
     run = Run(
         notebook=notebook,
         profile=replace(
@@ -229,6 +235,7 @@ def start(notebook: str, parameters: Mapping[str, Any]) -> Run:
         seed=told["seed"],
         max_failures=told["max_failures"],
         own=own,
+        code=_code_digest(notebook),
     )
     print(_line(run))
     return run
@@ -247,16 +254,26 @@ def _is_file(text: str) -> bool:
     return os.path.isfile(os.path.expanduser(text))  # noqa: PTH111, PTH113
 
 
-def _code_digest(notebook: str) -> str | None:
-    """A hash of a notebook's code without its parameters cell; None if there is no such file."""
+def _code(notebook: str, *, parameters: bool) -> list[str]:
+    """The code of a notebook's parameters cell, or of all others; empty if it has no file."""
     path = paths.ROOT / "notebooks" / f"{notebook}.ipynb"
-    if not path.is_file():
-        return None
-    cells = json.loads(path.read_bytes())["cells"]
-    code = [cell for cell in cells if cell["cell_type"] == "code"]
-    return kept.digest(
-        [c["source"] for c in code if "parameters" not in c["metadata"].get("tags", [])]
-    )
+    cells = json.loads(path.read_bytes())["cells"] if path.is_file() else []
+    return [
+        "".join(cell["source"])
+        for cell in cells
+        if cell["cell_type"] == "code"
+        and ("parameters" in cell["metadata"].get("tags", [])) == parameters
+    ]
+
+
+def _code_digest(notebook: str) -> str:
+    return kept.digest(_code(notebook, parameters=False))
+
+
+def _parameter_names(notebook: str) -> list[str]:
+    """What the parameters cell assigns: later cells may hold other literals when it runs again."""
+    nodes = ast.parse("\n".join(_code(notebook, parameters=True))).body
+    return [node.targets[0].id for node in nodes if isinstance(node, ast.Assign)]
 
 
 def _line(run: Run) -> str:

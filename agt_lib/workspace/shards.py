@@ -4,7 +4,7 @@
 - `failures.csv`: key, name, stage and reason of each item that could not be made.
 
 Every file appears whole or not at all: a process killed at any moment loses at most the shard it
-was working on. A shard that is damaged, or holds NaN or infinity, is deleted with a message. Its
+was working on. A shard that is damaged, or holds NaN or infinity, is put aside with a message. Its
 items are then made again.
 """
 
@@ -47,11 +47,8 @@ class Shards:
     def keys(self) -> set[str]:
         """The keys in whole shards, those of other processes included."""
         for path in sorted(set(self.folder.glob("shard-*.safetensors")) - self._keys.keys()):
-            try:
-                with safe_open(path, framework="numpy") as shard:
-                    self._keys[path] = list(shard.keys())
-            except (SafetensorError, OSError) as error:
-                self._discard(path, error)
+            if (arrays := self._open(path)) is not None:
+                self._keys[path] = list(arrays)
         return set().union(*self._keys.values())
 
     @contextmanager
@@ -98,15 +95,10 @@ class Shards:
             here = wanted.intersection(inside)
             if not here:
                 continue
-            try:
-                with safe_open(path, framework="numpy") as shard:
-                    arrays = {key: shard.get_tensor(key) for key in here}
-            except (SafetensorError, OSError) as error:
-                self._discard(path, error)
-                continue
-            if all(map(_finite, arrays.values())):
+            arrays = self._open(path, here)
+            if arrays is not None and all(map(_finite, arrays.values())):
                 found |= arrays
-            else:
+            elif arrays is not None:
                 self._discard(path, "it holds NaN or infinity")
         return {key: found[key] for key in keys if key in found}
 
@@ -169,10 +161,34 @@ class Shards:
         )
         raise ExtractionError("\n".join(lines))
 
-    def _discard(self, path: Path, error: Exception | str) -> None:
-        print(f"{paths.relative(path)} is damaged ({error}); it is made again", file=sys.stderr)
-        path.unlink(missing_ok=True)
+    def _open(self, path: Path, keys: Collection[str] = ()) -> dict[str, np.ndarray | None] | None:
+        """The arrays of a shard under `keys`, None for its other keys; None if it is damaged.
+
+        Raises OSError if the disk does not let it be read: that is no damage.
+        """
+        try:
+            with safe_open(path, framework="numpy") as shard:
+                if keys:
+                    return {key: shard.get_tensor(key) for key in keys}
+                return dict.fromkeys(shard.keys())
+        except (SafetensorError, OSError) as error:
+            try:
+                path.read_bytes()
+            except FileNotFoundError:  # another process merged or discarded it
+                self._keys.pop(path, None)
+            else:
+                self._discard(path, error)
+            return None
+
+    def _discard(self, path: Path, why: object) -> None:
+        aside = path.with_suffix(".damaged")
+        path.replace(aside)
         self._keys.pop(path, None)
+        print(
+            f"{paths.relative(path)} is damaged ({why}): it lies as {aside.name} now, and its "
+            "items are made again",
+            file=sys.stderr,
+        )
 
     def _write(self, name: str, content: str | bytes) -> None:
         path = self.folder / name

@@ -95,8 +95,9 @@ def finished(run: Run, notebook: str) -> Path | None:
     """The newest finished results of `notebook` on the inputs of `run`, or None."""
     wanted, found = kept.digest(run.made_from(notebook)), []
     for folder in paths.runs().glob(f"{notebook}-{run.profile.name}-*"):
-        manifest = kept.read_manifest(folder) or {}
-        if kept.digest(manifest.get("made_from")) == wanted:
+        if not kept.is_whole(folder):
+            continue
+        if kept.digest(kept.read_manifest(folder)["made_from"]) == wanted:
             found.append(folder)
     return max(found, key=lambda f: (f / kept.MANIFEST).stat().st_mtime, default=None)
 

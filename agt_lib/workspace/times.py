@@ -48,9 +48,9 @@ def main() -> None:
     if table.empty:
         raise ValueError(f"no run was finished in {paths.data()}: make reproduce")
     readme = paths.ROOT / "README.md"
-    before, _, rest = readme.read_text().partition(START)
+    before, _, rest = readme.read_text(encoding="utf-8").partition(START)
     _, _, after = rest.partition(END)
-    readme.write_text(before + START + as_text(table) + END + after)
+    readme.write_text(before + START + as_text(table) + END + after, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -546,6 +546,7 @@ class TestMoney:
         assert len(server.requests) <= 2
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 def test_a_killed_run_pays_for_nothing_twice(server, said, ranker):
     texts = [f"text {i}" for i in range(30)]
 

@@ -2,6 +2,7 @@
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
@@ -132,7 +133,8 @@ def test_results_of_an_older_notebook_are_not_found_but_parameters_are_settings_
     (tmp_path / "notebooks").mkdir()
 
     def write(code, default=1):
-        parameters = new_code_cell(f"x = {default}", metadata={"tags": ["parameters"]})
+        given = [f"{name} = {value!r}" for name, value in (run.SHARED | {"x": default}).items()]
+        parameters = new_code_cell("\n".join(given), metadata={"tags": ["parameters"]})
         notebook = new_notebook(cells=[parameters, new_code_cell(code)])
         nbformat.write(notebook, tmp_path / "notebooks" / "98_earlier.ipynb")
 
@@ -183,3 +185,43 @@ def test_a_notebooks_own_parameters_are_on_record_and_make_another_folder(tmp_pa
     assert strict.folder != lax.folder
     lax.finish()
     assert kept.read_manifest(lax.folder)["own"]["threshold"] == 0.5
+
+
+def test_results_that_lost_a_file_are_not_found(tmp_path):
+    (tmp_path / "clips.csv").write_text("name,emotion,text\na,happy,hello\nb,sad,oh\n")
+    mine = {"corpus": "manifest", "root": str(tmp_path / "clips.csv")}
+    earlier = resolve(**mine)
+    earlier.table(pd.DataFrame({"x": [1]}), "table1")
+    earlier.finish()
+    assert finished(resolve(**mine), "99_test") == earlier.folder
+    (earlier.folder / "table1.csv").unlink()
+    assert finished(resolve(**mine), "99_test") is None
+
+
+def test_results_of_media_that_changed_are_not_found(tmp_path, write_clip, tone):
+    write_clip(tmp_path / "a.wav", waveform=tone(), audio_codec="pcm_s16le")
+    (tmp_path / "clips.csv").write_text("name,emotion,audio\na,happy,a.wav\n")
+    mine = {"corpus": "manifest", "root": str(tmp_path / "clips.csv")}
+    resolve(**mine).finish()
+    assert finished(resolve(**mine), "99_test") is not None
+    write_clip(tmp_path / "a.wav", waveform=tone(300, 2.0), audio_codec="pcm_s16le")
+    assert finished(resolve(**mine), "99_test") is None
+
+
+def test_a_second_cell_that_runs_again_gives_the_same_folder_and_an_edit_counts_from_the_start(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "clips.csv").write_text("name,emotion,text\na,happy,hello\nb,sad,oh\n")
+    mine = {"corpus": "manifest", "root": str(tmp_path / "clips.csv"), "x": 1}
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    (tmp_path / "notebooks").mkdir()
+    given = [f"{name} = {value!r}" for name, value in (run.SHARED | {"x": 1}).items()]
+    parameters = new_code_cell("\n".join(given), metadata={"tags": ["parameters"]})
+    path = tmp_path / "notebooks" / "98_earlier.ipynb"
+    nbformat.write(new_notebook(cells=[parameters, new_code_cell("print(x)")]), path)
+    first = resolve("98_earlier", **mine)
+    again = resolve("98_earlier", **mine, later="a literal of a later cell")
+    assert again.folder == first.folder
+    nbformat.write(new_notebook(cells=[parameters, new_code_cell("print(x + 1)")]), path)
+    first.finish()
+    assert finished(resolve("98_earlier", **mine), "98_earlier") is None

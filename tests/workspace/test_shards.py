@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from agt_lib.workspace import shards
 from agt_lib.workspace.shards import Shards, StoreError
 
 ROOT = Path(__file__).parents[2]
@@ -176,3 +177,27 @@ def test_arrays_that_came_one_by_one_are_merged_into_one_file(tmp_path):
         assert {k: x.tolist() for k, x in there.read(sorted(there.keys())).items()} == {
             f"k{i}": [i, i] for i in range(6)
         }
+
+
+def test_a_disk_that_refuses_to_be_read_damages_nothing(tmp_path, monkeypatch):
+    append(Shards(tmp_path), {"a": np.ones(3, np.float32)})
+    shard = tmp_path / "shard-00000.safetensors"
+
+    def refused(*_, **__):
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shards, "safe_open", refused)
+        patch.setattr(type(shard), "read_bytes", refused)
+        with pytest.raises(OSError, match="Input/output error"):
+            Shards(tmp_path).keys()
+    assert Shards(tmp_path).keys() == {"a"}
+
+
+def test_a_damaged_shard_is_put_aside_and_not_deleted(tmp_path, capsys):
+    append(Shards(tmp_path), {"a": np.ones(3, np.float32)})
+    shard = tmp_path / "shard-00000.safetensors"
+    shard.write_bytes(shard.read_bytes()[:-4])
+    assert Shards(tmp_path).keys() == set()
+    assert shard.with_suffix(".damaged").is_file()
+    assert "made again" in capsys.readouterr().err

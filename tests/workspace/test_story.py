@@ -1,5 +1,6 @@
 """The notebook runner, on small notebooks the tests write."""
 
+import signal
 from types import SimpleNamespace
 
 import nbformat
@@ -63,6 +64,7 @@ def test_a_cell_that_raises_fails_and_leaves_what_ran_under_another_name(write, 
     assert (tmp_path / "out.failed.ipynb").exists()
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 def test_a_kernel_that_dies_is_a_failure(write, tmp_path):
     with pytest.raises(story.NotebookError):
         story.run_notebook(
