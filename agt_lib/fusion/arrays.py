@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from agt_lib.corpora.folds import assign_folds
-from agt_lib.corpora.labels import EMOTIONS, MISSING, MODALITIES
+from agt_lib.corpora.labels import EMOTIONS, MISSING, MODALITIES, normalise
 from agt_lib.evaluation import tables
 from agt_lib.fusion.config import FusionConfig
 from agt_lib.fusion.crossval import CrossValidated, fit_folds, predict_mean
@@ -97,10 +97,17 @@ def cross_validate(
     """
     started = time.monotonic()
     values, index = _checked(features)
-    given = _column("labels", labels, index)
-    groups = None if speakers is None else _column("speakers", speakers, index).astype(str)
+    named = any(isinstance(x, pd.DataFrame) for x in features.values())
+    given = _column("labels", labels, index, named)
+    groups = None if speakers is None else _column("speakers", speakers, index, named).astype(str)
     found = list(pd.unique(given))
     order = [e for e in EMOTIONS if e in found] if set(found) <= set(EMOTIONS) else sorted(found)
+    alike = [normalise(label) for label in order]
+    if None in alike or len(set(alike)) < len(alike):
+        raise ValueError(
+            f"the labels are {order}; expected labels that are not empty and that differ in more "
+            "than case and outer spaces"
+        )
     numbers = np.array([order.index(label) for label in given])
     counts = np.bincount(numbers)
     if not 2 <= n_folds <= counts.min():
@@ -147,13 +154,17 @@ def _checked(features: Arrays) -> tuple[dict[str, np.ndarray], pd.Index]:
     return values, pd.RangeIndex(len(values[first])) if index is None else index
 
 
-def _column(name: str, given: Sequence, index: pd.Index) -> np.ndarray:
-    """Labels or speakers (N,), one for each clip."""
+def _column(name: str, given: Sequence, index: pd.Index, named: bool) -> np.ndarray:
+    """Labels or speakers (N,), one for each clip; `named` if `index` was given with the features.
+
+    Clips that are merely counted are taken by position, unless a Series has the same numbers in
+    another order.
+    """
     if len(given) != len(index):
         raise ValueError(f"{name}: {len(given)} were given; the features have {len(index)} rows")
-    named = isinstance(given, pd.Series) and not isinstance(index, pd.RangeIndex)
-    if named and not given.index.equals(index):
-        raise ValueError(f"{name}: its index is not that of the features")
+    other = named and isinstance(given, pd.Series) and not given.index.equals(index)
+    if other and (not isinstance(index, pd.RangeIndex) or set(given.index) == set(index)):
+        raise ValueError(f"{name}: its index is not that of the features, in the same order")
     missing = np.flatnonzero(pd.isna(pd.Series(list(given))))
     if len(missing):
         raise ValueError(f"{name}: {len(missing)} are missing, the first in row {missing[0]}")

@@ -86,6 +86,7 @@ def fit_folds(
     """
     numbers = fold_numbers(data.names, folds)
     n_folds = int(numbers.max()) + 1
+    seeds = [int(seed) for seed in seeds]  # numpy's integers are none of JSON's
     tasks = [
         FitTask(config, np.flatnonzero(numbers != fold), seed, (joined or {}).get((seed, fold)))
         for config in configs.values()

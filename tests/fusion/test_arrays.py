@@ -129,3 +129,25 @@ def test_other_features_than_those_of_the_fit_are_refused(fitted, change, messag
     given = {m: x for m, x in (arrays(9) | change).items() if x is not None}
     with pytest.raises(ValueError, match=message):
         fitted.predict(given)
+
+
+@pytest.mark.parametrize("pair", [("A", "a"), ("calm", " calm"), ("calm", " ")])
+def test_labels_that_differ_in_case_or_spaces_alone_are_refused(pair):
+    labels = np.array(pair, dtype=object)[np.arange(N) % 2]
+    with pytest.raises(ValueError, match="not empty and that differ in more than case"):
+        cross_validate(arrays(), labels, n_folds=2)
+
+
+@pytest.mark.parametrize("column", ["labels", "speakers"])
+def test_counted_clips_in_another_order_than_the_features_are_refused(column):
+    table = {m: pd.DataFrame(x) for m, x in arrays().items()}
+    given = {"labels": LABELS, column: pd.Series(LABELS).iloc[::-1]}
+    with pytest.raises(ValueError, match=f"{column}: its index is not that of the features"):
+        cross_validate(table, **given)
+
+
+def test_numpys_integers_are_seeds(tmp_path):
+    config = FusionConfig.default("unimodal", ("audio",), epochs=1)
+    features = {"audio": arrays()["audio"]}
+    cross_validate(features, LABELS, config, n_folds=2, seeds=np.arange(1), folder=tmp_path)
+    assert FittedModel.load(tmp_path / "seed0-fold1").seed == 0
