@@ -48,6 +48,8 @@ def _read(folder: Path) -> FittedModel | None:
         return None
     try:
         return FittedModel.load(folder)
+    except FileNotFoundError:  # another process makes it again at this moment
+        return None
     except ValueError as error:
         kept.discard(folder, f"is damaged ({error})")
         return None

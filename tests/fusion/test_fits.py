@@ -10,7 +10,7 @@ import torch
 from agt_lib.fusion import fits
 from agt_lib.fusion.crossval import fit_folds
 from agt_lib.fusion.train import FitTask, Joined, fit_each
-from agt_lib.workspace import paths
+from agt_lib.workspace import kept, paths
 
 ROWS = np.arange(60)
 
@@ -110,12 +110,12 @@ def test_cross_validation_keeps_its_fits_unless_it_is_told_not_to(data_of, small
     data = data_of()
     folds = pd.Series(np.arange(len(data.names)) % 3, index=list(data.names))
     options = {"seeds": (0,), "workers": 1, "progress": False}
-    kept = fit_folds(data, folds, {"AGT": small()}, **options)
+    stored = fit_folds(data, folds, {"AGT": small()}, **options)
     fit_folds(data, folds, {"AGT": small()}, **options)
     assert fits_done == [3, 0]
     there = sorted(paths.derived().iterdir())
     loose = fit_folds(data, folds, {"AGT": small()}, keep=False, **options)
-    np.testing.assert_array_equal(*(r.out_of_fold.probabilities["AGT"] for r in (kept, loose)))
+    np.testing.assert_array_equal(*(r.out_of_fold.probabilities["AGT"] for r in (stored, loose)))
     assert sorted(paths.derived().iterdir()) == there
 
 
@@ -141,3 +141,22 @@ def test_a_damaged_fit_is_fitted_again_and_that_is_said(data_of, small, fits_don
     assert "is damaged" in capsys.readouterr().err
     models(data, task)
     assert fits_done == [1, 1, 0]
+
+
+def test_a_fit_that_another_process_discards_while_it_is_read_is_fitted_again(
+    data_of, small, fits_done, monkeypatch
+):
+    data, task = data_of(), FitTask(small(), ROWS)
+    (first,) = models(data, task)
+    is_whole = kept.is_whole
+
+    def discarded(folder):
+        found = is_whole(folder)
+        (folder / "manifest.json").unlink(missing_ok=True)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kept, "is_whole", discarded)
+        (again,) = models(data, task)
+    assert same(first, again)
+    assert fits_done == [1, 1]
