@@ -21,10 +21,12 @@ def read_table(
 ) -> pd.DataFrame:
     """Read a CSV file that this project writes, or asks for.
 
-    Cells are strings ("" if empty), or, without `text`, what pandas makes of them. Raises
-    FileNotFoundError, and ValueError with `advice` if the file lacks one of `columns`.
+    Cells are strings ("" if empty), or, without `text`, what pandas makes of them (NaN if empty
+    alone). Raises FileNotFoundError, and ValueError with `advice` if the file lacks one of
+    `columns`.
     """
-    table = pd.read_csv(path, **({"dtype": "str", "keep_default_na": False} if text else {}))
+    cells = {"dtype": "str"} if text else {"na_values": [""]}
+    table = pd.read_csv(path, keep_default_na=False, **cells)
     if missing := [column for column in columns if column not in table]:
         found = ", ".join(map(str, table.columns))
         message = f"{path}: no column {', '.join(missing)}; found {found}"

@@ -89,13 +89,17 @@ class Predictions:
     @classmethod
     def from_csv(cls, path: str | Path) -> "Predictions":
         """Read what `to_csv` wrote, or a run's table of `long`. ValueError for other columns."""
-        table = pd.read_csv(path, dtype={"name": str}).drop(columns="corpus", errors="ignore")
+        text = dict.fromkeys(("features", "model", "name"), str)  # "NA" is a name like others
+        table = pd.read_csv(path, dtype=text, keep_default_na=False)
+        table = table.drop(columns="corpus", errors="ignore")
         head = [c for c in ("features", "model", "seed", "name") if c in table]
         if not {"model", "seed", "name"} <= set(head) or len(head) == len(table.columns):
             raise ValueError(
                 f"{path}: the columns are {', '.join(table)}; expected model (or features and "
                 "model), seed, name and one column of probabilities a label"
             )
+        labels = [c for c in table if c not in head]
+        table[labels] = table[labels].apply(pd.to_numeric, errors="coerce")
         keys = head[:-2] if "features" in head else "model"
         tables = {
             model: [

@@ -122,6 +122,22 @@ def test_a_csv_holds_the_predictions_of_every_model_and_seed(tmp_path, models):
         np.testing.assert_allclose(read.probabilities[model], written.probabilities[model])
 
 
+def test_names_that_look_like_missing_values_are_names_in_a_csv(tmp_path):
+    written = some(names=("NA", "nan", "null"), models=("None", "NA", "AGT"))
+    written.to_csv(tmp_path / "predictions.csv")
+    read = Predictions.from_csv(tmp_path / "predictions.csv")
+    assert read.names == written.names
+    assert list(read.probabilities) == ["None", "NA", "AGT"]
+
+
+def test_a_csv_with_an_empty_probability_names_the_model_and_the_clip(tmp_path):
+    table = some().long()
+    table.loc[1, "a"] = np.nan
+    table.to_csv(tmp_path / "predictions.csv", index=False)
+    with pytest.raises(ValueError, match=r"'voice' hold NaN.* the first is 'y'"):
+        Predictions.from_csv(tmp_path / "predictions.csv")
+
+
 def test_a_csv_without_the_columns_of_predictions_is_refused(tmp_path):
     some().table("voice", 3).to_csv(tmp_path / "other.csv")
     with pytest.raises(ValueError, match="the columns are name, a, b; expected model"):

@@ -102,6 +102,12 @@ def test_a_prior_that_notebook_06_wrote_is_read_with_its_cost(tmp_path):
     assert submissions == 5
 
 
+def test_a_label_may_be_called_null(tmp_path):
+    path = tmp_path / "prior.csv"
+    path.write_text("label,probed,submissions\nnull,0.25,5\nnan,0.75,5\n")
+    np.testing.assert_array_equal(read_prior(path, ("null", "nan"))[0], [0.25, 0.75])
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
