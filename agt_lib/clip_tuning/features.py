@@ -69,6 +69,11 @@ class TunedSpaces:
             raise ValueError(f"no fold holds out {name!r}: every model was tuned on it")
         return f"{LOCAL}{self.models[self.folds[name]]}"
 
+    @property
+    def held_out(self) -> pd.Index:
+        """The labelled clips that a fold holds out and whose video could be read."""
+        return pd.Index(self.raw.names)[self._rows(self.folds.index[self.folds >= 0])]
+
     def losses(self) -> pd.DataFrame:
         """Every model's mean training loss by epoch: columns model, epoch, loss."""
         names = [*(f"fold {fold}" for fold in range(len(self.by_fold))), "all clips"]

@@ -53,6 +53,13 @@ def made_up(n=40, dim=5, n_folds=2, absent=()):
     return TunedSpaces(part(raw, "raw"), tuple(turned), folds, ())
 
 
+def test_clips_held_out_are_those_whose_video_could_be_read():
+    spaces = made_up(absent=(2, 3))
+    spaces.folds["clip5"] = -1
+    expected = [f"clip{i}" for i in range(30) if i not in (2, 3, 5)]
+    assert spaces.held_out.tolist() == expected
+
+
 def test_alignment_brings_the_folds_spaces_together_without_bending_them():
     spaces = made_up()
     for before in spaces.by_fold:
