@@ -60,10 +60,14 @@ def jobs(
     that a model shall not see, or `ALL`. `model` is `ClipEncoder`'s. Clips that can't be read are
     left out.
 
-    Raises ValueError if no labelled clip has a video or if a training fold has one class alone.
+    Raises ValueError for a fold that holds out no clip, if no labelled clip has a video or if a
+    training fold has one class alone.
     Raises ExtractionError if more than the share `max_failures` can't be read. Warns of a class
     that a training fold lacks.
     """
+    there = sorted(set(folds[folds >= 0]))
+    if unknown := [fold for fold in which if fold is not ALL and fold not in there]:
+        raise ValueError(f"there is no fold {unknown[0]}; there are {', '.join(map(str, there))}")
     source, target = Source.find(model), pick_device(device)
     clips = corpus.clips.loc[folds.index].dropna(subset="emotion")
     frames, keys = keep_frames(clips, source.preprocessing, config, max_failures, progress)

@@ -150,3 +150,9 @@ def test_one_class_alone_is_an_error(corpus, folds, model, config):
     corpus.clips.loc[folds.index, "emotion"] = "calm"
     with pytest.raises(ValueError, match="one class alone"):
         jobs(corpus, folds, model, config, which=[0], device="cpu", progress=False)
+
+
+@pytest.mark.parametrize("fold", [99, -1])
+def test_a_fold_that_is_not_there_is_refused(corpus, folds, model, config, fold):
+    with pytest.raises(ValueError, match=f"there is no fold {fold}; there are 0, 1, 2"):
+        jobs(corpus, folds, model, config, which=[fold], device="cpu", progress=False)
