@@ -41,7 +41,7 @@ MAX_SCALE = 100.0  # of 1 / temperature, as CLIP itself was trained
 
 
 class TuneError(RuntimeError):
-    """Tuning that left nothing to keep; the message says what to change."""
+    """Tuning that could not end; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ def tune(
     are those of one process, up to rounding. Returns what the kept model's manifest says.
 
     A loss or weight that is not finite stops it: the last good epoch is kept, and `stopped` says
-    so. Raises TuneError if that was the first epoch, ValueError if a part of a step would be
-    without clips.
+    so. Raises TuneError if that was the first epoch or if kept frames are damaged, ValueError if a
+    part of a step would be without clips.
     """
     config = job.config
     steps = math.ceil(len(job.keys) / config.batch_size)
@@ -184,6 +184,11 @@ def _pictures(job: Job, part: np.ndarray, draws: np.ndarray) -> Tensor:
     """The drawn frames of the clips `part` (b,): uint8 (b, T, P, P, 3)."""
     keys = [job.keys[clip] for clip in part]
     kept = job.frames.read(keys)
+    if gone := set(keys) - set(kept):
+        raise TuneError(
+            f"tuning CLIP for {job.name}: the kept frames of {len(gone)} clips were damaged. Start "
+            "it again: they are decoded anew, and it goes on at the last whole epoch"
+        )
     chosen = zip(keys, frame_numbers(draws, job.config), strict=True)
     return torch.from_numpy(np.stack([kept[key][numbers] for key, numbers in chosen]))
 

@@ -139,3 +139,13 @@ def test_a_stopped_tuning_is_told_to_whom_asked_for_it(one_job, config, monkeypa
     turning_nan(monkeypatch, 2)
     with pytest.warns(UserWarning, match="for fold 0 stopped: not finite in epoch 3"):
         tuned_models([one_job(config)], workers=1, progress=False)
+
+
+def test_frames_that_turn_out_damaged_say_to_start_again(one_job, config, tmp_path, alone):
+    job = one_job(config)
+    for shard in job.frames.folder.glob("shard-*.safetensors"):
+        shard.write_bytes(shard.read_bytes()[:-8])
+    with pytest.raises(TuneError, match="fold 0: the kept frames of 5 clips were damaged. Start"):
+        tuned(job, tmp_path / "a", alone)
+    tuned(one_job(config), tmp_path / "a", alone)
+    assert (tmp_path / "a" / WEIGHTS).is_file()
