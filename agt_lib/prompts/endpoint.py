@@ -18,6 +18,8 @@ ANSWER_TOKENS, ANSWER_BYTES = 200, 65_536
 """The longest answer asked for, and the longest that is read. A ranking takes 40 and 1000."""
 REPLACED = {"temperature": {}, "max_tokens": {"max_completion_tokens": ANSWER_TOKENS}}
 """Options that some models refuse, and what is sent instead."""
+SHORT = 8
+"""A key of fewer characters is a placeholder ("none"): an answer may hold it by chance."""
 ENDLESS = b'{"choices": [{"message": {}, "finish_reason": "length"}]}'
 BROKEN = b'{"error": {"message": "what came in time is no chat completion"}}'
 """What an answer of more than `ANSWER_BYTES`, and one that broke off, are read as."""
@@ -69,7 +71,7 @@ class Endpoint:
             try:
                 found = self._chats.create(messages=messages, **options)
                 content, problem, _ = _completion(found.content)
-                return self._shown(content), self._shown(problem)[:200]
+                return self._shown(content, SHORT), self._shown(problem)[:200]
             except openai.OpenAIError as error:
                 failure = self._failure(error, options)
             # Raised out here, so that no traceback shows the endpoint's words with the key in them.
@@ -91,9 +93,15 @@ class Endpoint:
         advice = f"Check {KEY}, the URL (it ends in /v1 at most endpoints), the model and the quota"
         return RankingError(f"{self._where}: {said}. {advice}.")
 
-    def _shown(self, said: Any) -> str:
-        """What the endpoint said, without the key and without what no file can hold."""
-        return str(said).replace(self._key, "***").encode(errors="replace").decode()
+    def _shown(self, said: Any, shortest: int = 1) -> str:
+        """What the endpoint said, without a key of `shortest` characters or more.
+
+        What no file can hold is replaced too.
+        """
+        text = str(said)
+        if len(self._key) >= shortest:
+            text = text.replace(self._key, "***")
+        return text.encode(errors="replace").decode()
 
 
 class _Wire(openai.DefaultHttpxClient):

@@ -647,6 +647,10 @@ class TestTheKey:
             ranked(ranker(), said("a"))
         assert KEY not in "".join(traceback.format_exception(failure.value))
 
+    def test_that_is_short_spoils_no_answer(self, server, said, ranker, monkeypatch):
+        monkeypatch.setenv("OPENAI_API_KEY", "e")
+        assert ranked(ranker(), said("a")).ranked.all()
+
     def test_may_have_the_line_break_of_a_file_behind_it(self, server, said, ranker, monkeypatch):
         monkeypatch.setenv("OPENAI_API_KEY", f"{KEY}\r\n")
         assert ranked(ranker(), said("a")).ranked.all()
