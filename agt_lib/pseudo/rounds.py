@@ -3,6 +3,12 @@
 Pseudo-labels for fold k come only from models that were not trained on fold k. Averaging all fold
 models would leak the labels of fold k into its own training set.
 
+On raw features the labels of fold k have no part in them. With tuned features one dependence
+remains. A pool clip's V* and T* come from the mean over the folds' CLIPs and over their rankers,
+and all of these but one were trained on the labels of fold k (GPT-4 as the ranker on none). So the
+teachers of fold k were not trained on it, but the pool features that they read depend on its
+labels.
+
 S seeds, K folds, N labelled clips, P clips of the pool, n clips that join, C classes.
 """
 
