@@ -121,11 +121,11 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     },
     "unimodal": {"network": {"width": 64}},
 }
-"""What each model changes. AGT's modality dropout was chosen out-of-fold on an earlier rendering
-of the mini corpus; notebook 04b measures it. The baseline trains as MER2024's toolkit does (Adam, decay 1e-5,
-batch 32, 100 epochs, the epoch of the best score; hidden, dropout and rate from the middle of its
-grid), but stops when 20 epochs brought nothing. By loss it would stop at once: unregularised, it
-grows sure of its mistakes while it still learns."""
+"""What each model changes. AGT's modality dropout was chosen out-of-fold on an earlier rendering of
+the mini corpus; notebook 04b measures it. The baseline trains as MER2024's toolkit does (Adam,
+decay 1e-5, batch 32, 100 epochs, the epoch of the best score; hidden, dropout and rate from the
+middle of its grid), but stops when 20 epochs brought nothing. By loss it would stop at once:
+unregularised, it grows sure of its mistakes while it still learns."""
 
 OPTIONS: dict[str, dict] = {
     "pair_sum: the literal sum of two pairs": {"network": {"layout": "pair_sum"}},
