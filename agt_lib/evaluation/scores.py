@@ -117,10 +117,11 @@ def weighted_waf(true: np.ndarray, votes: np.ndarray, weights: np.ndarray) -> np
 def waf(true: np.ndarray, predicted: np.ndarray) -> float:
     """Weighted-average F1, MER2024's metric: each class' F1 weighted by its share of `true`.
 
-    Counted by hand: scikit-learn's takes as long as a training step.
+    `true` and `predicted` (N,) are labels, as numbers or names. Counted by hand: scikit-learn's
+    takes as long as a training step.
     """
-    n_classes = int(max(true.max(), predicted.max())) + 1
-    support, chosen, hits = _counts(true, predicted, n_classes)
+    classes, numbers = np.unique(np.concatenate([true, predicted]), return_inverse=True)
+    support, chosen, hits = _counts(*np.split(numbers, 2), len(classes))
     return float((_f1(support, chosen, hits) * support).sum() / len(true))
 
 

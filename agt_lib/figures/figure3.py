@@ -20,8 +20,8 @@ WIDTH, HEIGHT = 3.4, 2.5
 STYLE = {
     "font.family": "DejaVu Sans",  # matplotlib ships it: a machine's own fonts have other widths
     "font.size": 6.5,  # points, at the size of print
-    "axes.labelsize": "medium", "xtick.labelsize": "medium", "ytick.labelsize": "medium",
-    "legend.fontsize": "medium", "text.color": INK, "axes.labelcolor": INK,
+    "axes.labelsize": 6.5, "xtick.labelsize": 6.5, "ytick.labelsize": 6.5,
+    "legend.fontsize": 6.5, "text.color": INK, "axes.labelcolor": INK,
     "xtick.color": INK, "ytick.color": INK, "axes.edgecolor": INK, "axes.linewidth": 0.6,
     "xtick.major.size": 0, "ytick.major.size": 2, "ytick.major.width": 0.6,
     "xtick.major.pad": 2, "ytick.major.pad": 2,

@@ -74,6 +74,12 @@ def test_the_interval_is_of_scikit_learns_scores_of_the_clips_drawn(predictions,
     assert ends(got) == pytest.approx(np.quantile(draws, [0.025, 0.975]), abs=1e-10)
 
 
+def test_waf_takes_names_of_labels_as_well_as_numbers():
+    true, predicted = np.array([0, 0, 1, 4]), np.array([0, 1, 1, 1])
+    names = np.array(list("abcde"), dtype=object)
+    assert evaluation.waf(names[true], names[predicted]) == evaluation.waf(true, predicted)
+
+
 def test_waf_under_weights_is_scikit_learns_also_for_a_class_never_predicted():
     rng = np.random.default_rng(1)
     true = rng.integers(0, 6, 80)

@@ -80,7 +80,10 @@ MARKS = {"em_test": [0.4, 0.3, 0.3], "bbse_test": [0.3, 0.3, 0.4], "true_test": 
 def extents(figure):
     figure.draw_without_rendering()
     axis = figure.axes[0]
-    texts = [*figure.texts, *axis.texts, *axis.get_xticklabels(), *axis.get_yticklabels()]
+    shown = [
+        tick for tick in axis.get_yticklabels() if tick.get_position()[1] <= axis.get_ylim()[1]
+    ]
+    texts = [*figure.texts, *axis.texts, *axis.get_xticklabels(), *shown]
     texts += [axis.yaxis.label, *figure.legends[0].get_texts()]
     return [text.get_window_extent(figure.canvas.get_renderer()) for text in texts]
 
