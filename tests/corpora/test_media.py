@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from agt_lib.corpora.media import SAMPLE_RATE, MediaError, decode_audio, decode_frames
+from agt_lib.workspace import paths
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
+SHARED = paths.ROOT.parent / "shared" / "data"
 CONTAINERS = {
     "mp4": {"video_codec": "libx264", "audio_codec": "aac"},
     "mkv": {"video_codec": "ffv1", "audio_codec": "ac3"},
