@@ -16,7 +16,10 @@ from agt_lib.fusion.layers import InputLayers
 
 LAYOUTS = ("slot_sum", "pair_sum", "drop_guide", "channel")
 GATES = ("offdiag", "camfnet_z", "none")
-Z_LIMIT = 1.5
+Z_LIMIT = 1.51
+"""CAMFNet's 1.5 and a hundredth: one of four tokens reaches 1.5, and by rounding would pass it."""
+SMALLEST_SD = 1e-5
+"""Attention that varies less is even but for rounding: no z-score of it is large."""
 
 
 class SelfAttention(nn.Module):
@@ -108,10 +111,12 @@ class Gate:
 class AMF(nn.Module):
     """Gate the tokens, attend again over those that stay, and classify their mean.
 
-    CAMFNet gates by the z-score of the attention's diagonal, |z| > 1.5. Among n numbers |z| is at
-    most (n - 1) / sqrt(n): 1.155 for three, 1.5 for four. With up to four tokens that rule never
-    fires; with more it would also gate the token that agrees most. The default here, `offdiag`,
-    gates a token whose largest attention to any other is below gamma / n.
+    CAMFNet's rule gates by the z-score of the attention's diagonal, |z| > 1.5. In its released code
+    (https://github.com/marco-hmc/CAMFNet) that is dead for any number of tokens: it asks whether a
+    tensor `is True`. `camfnet_z` is the rule as meant, over the mean of the heads. Among n numbers
+    |z| is at most (n - 1) / sqrt(n), 1.5 for four, so it takes five tokens to fire; it would also
+    gate the token that agrees most. The default here, `offdiag`, gates a token whose largest
+    attention to any other is below gamma / n.
     """
 
     def __init__(
@@ -178,7 +183,7 @@ def _z_scores(x: Tensor, valid: Tensor, n: Tensor) -> Tensor:
     """z-scores of x (B, n) among the valid, by the sample's standard deviation as in CAMFNet."""
     mean = (x * valid).sum(-1, keepdim=True) / n.clamp(min=1)
     square = ((x - mean) ** 2 * valid).sum(-1, keepdim=True) / (n - 1).clamp(min=1)
-    return (x - mean) / square.sqrt().clamp(min=1e-12)
+    return (x - mean) / square.sqrt().clamp(min=SMALLEST_SD)
 
 
 class AGT(nn.Module):

@@ -71,6 +71,25 @@ def _with_warning(attention):
         return judge("camfnet_z", attention)
 
 
+@pytest.mark.filterwarnings("ignore:camfnet_z can never")
+@pytest.mark.parametrize("n", [4, 5])
+def test_rounding_gates_none_of_equal_tokens(n):
+    steps = torch.cartesian_prod(*[torch.arange(-1.0, 2)] * n)  # -1, 0 or 1 float apart
+    for share in (0.21, 0.25, 0.3, 0.71):
+        diagonals = share * (1 + steps * torch.finfo(torch.float32).eps)
+        assert not any(any(judge("camfnet_z", torch.diag(d)[None])[1]) for d in diagonals)
+
+
+@pytest.mark.filterwarnings("ignore:camfnet_z can never")
+def test_rounding_does_not_gate_the_one_of_four_tokens_that_is_off():
+    for step in np.geomspace(1e-6, 0.7, 200):
+        diagonal = torch.full((4,), 0.25)
+        diagonal[2] += step
+        z, lonely = judge("camfnet_z", torch.diag(diagonal)[None])
+        assert not any(lonely)
+    assert z[2] == pytest.approx(1.5)
+
+
 def test_z_scores_are_those_of_scipy_with_the_samples_standard_deviation():
     from scipy.stats import zscore
 
