@@ -2,7 +2,7 @@
 
 import lazy_loader
 
-VERSION = 1
+VERSION = 2
 """Raised when a score or an interval of the same predictions comes out otherwise."""
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(

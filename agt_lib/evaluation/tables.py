@@ -79,7 +79,7 @@ def score_line(sample: Sample, votes: np.ndarray, **before: np.ndarray) -> dict[
     votes (S, N, C) under the name of a column, adds the paired difference to them: `step=...` adds
     step, step_low and step_high.
     """
-    wafs = sample.wafs(votes).reshape(len(votes), -1, len(sample.weights)).mean(1)  # (S, 1 + B)
+    wafs = sample.wafs(votes).reshape(len(votes), -1, len(sample.draws)).mean(1)  # (S, 1 + B)
     right = votes[..., np.arange(len(sample.true)), sample.true]
     line = with_interval("waf", wafs.mean(0)) | {
         "seed_sd": float(wafs[:, 0].std(ddof=1)) if len(wafs) > 1 else float("nan"),

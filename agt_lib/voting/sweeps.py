@@ -103,7 +103,7 @@ def advantage_map(
     """
     train = check_prior(train, predictions.label_set, "the prior of training")
     test = check_prior(test, predictions.label_set, "the test prior")
-    bootstrap = sample.weights[: 1 + N_BOOTSTRAP]
+    bootstrap = sample.weights(N_BOOTSTRAP)
     compared = {
         PARTNER: rules.alone(predictions, config.tie),
         rules.THE_VOTE: rules.vote_shares(predictions, config),

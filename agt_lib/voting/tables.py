@@ -28,7 +28,7 @@ def rule_line(sample: Sample, shares: np.ndarray, **before: np.ndarray) -> dict[
     """
     drawn = np.eye(shares.shape[-1])[draw(shares)]  # (S, R, N, C)
     line = tables.score_line(sample, drawn, **before)
-    whole = 100 * scores.weighted_waf(sample.true, drawn, sample.weights[:1])[..., 0]  # (S, R)
+    whole = 100 * scores.weighted_waf(sample.true, drawn, sample.weights(0))[..., 0]  # (S, R)
     line["draw_sd"] = whole.std(1).mean()
     fixed, broken = scores.fixed_and_broken(sample.true, next(iter(before.values())), shares)
     return line | {"fixed": fixed.sum(), "broken": broken.sum()}

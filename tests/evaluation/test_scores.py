@@ -66,7 +66,7 @@ def test_the_interval_is_of_scikit_learns_scores_of_the_clips_drawn(predictions,
     groups = speakers if unit == "speakers" else None
     got = score(true, probabilities, groups, n_bootstrap=40)
     draws = []
-    for row in Sample.of(true, groups, n_bootstrap=40).weights[1:]:
+    for row in Sample.of(true, groups, n_bootstrap=40).weights(40)[1:]:
         drawn = np.repeat(np.arange(300), row.astype(int))
         chosen = probabilities[:, drawn].argmax(-1)
         draws.append(np.mean([sklearns(true[drawn], c) for c in chosen]))
@@ -97,7 +97,7 @@ def test_waf_under_weights_is_scikit_learns_also_for_a_class_never_predicted():
 def test_whole_speakers_are_drawn_as_many_as_there_are(monkeypatch):
     monkeypatch.setattr("agt_lib.evaluation.scores.MIN_GROUPS", 3)
     speakers = np.array(["b", "a", "b", "c", "a", "b"])
-    weights = Sample.of(np.zeros(6, int), speakers, n_bootstrap=50).weights
+    weights = Sample.of(np.zeros(6, int), speakers, n_bootstrap=50).weights(50)
     assert (weights[0] == 1).all()
     weights = weights[1:]
     b, a, c = weights[:, [0, 2, 5]], weights[:, [1, 4]], weights[:, 3]
@@ -108,11 +108,53 @@ def test_whole_speakers_are_drawn_as_many_as_there_are(monkeypatch):
 
 def test_the_interval_of_a_share_of_the_clips_is_the_binomial_one():
     right = np.arange(300) % 3 == 0
-    weights = Sample.of(np.zeros(300, int), n_bootstrap=4000).weights
+    weights = Sample.of(np.zeros(300, int), n_bootstrap=4000).weights(4000)
     found = with_interval("share", weights @ right / 300)
     low, high = found["share_low"], found["share_high"]
     assert found["share"] == pytest.approx(1 / 3)
     assert (high - low) / 2 == pytest.approx(1.96 * np.sqrt(2 / 9 / 300), rel=0.08)
+
+
+def heard(n_speakers):
+    """20 clips of each speaker, some better understood than others: labels, votes, speakers."""
+    rng = np.random.default_rng(0)
+    speakers = np.repeat(np.arange(n_speakers), 20)
+    true = np.arange(len(speakers)) % 6
+    wrong = rng.random(len(true)) > rng.uniform(0.45, 0.8, n_speakers)[speakers]
+    return true, one_hot(np.where(wrong, (true + 1) % 6, true))[None], speakers
+
+
+@pytest.mark.parametrize(("n_speakers", "limit"), [(24, 0.1), (84, 0.06)])
+def test_the_ends_hold_still_between_bootstrap_seeds(n_speakers, limit, monkeypatch):
+    # intervals of 14 and 7 points; with 2000 draws the ends' standard deviations are .33 and .12
+    true, votes, speakers = heard(n_speakers)
+    found = []
+    for seed in range(8):
+        monkeypatch.setattr("agt_lib.evaluation.scores.SEED", seed)
+        found.append(ends(score_line(Sample.of(true, speakers), votes)))
+    assert np.std(found, axis=0, ddof=1).max() < limit
+
+
+def test_the_score_of_a_draw_is_that_of_its_clips():
+    true, votes, speakers = heard(7)
+    sample = Sample.of(true, speakers)
+    expected = 100 * weighted_waf(true, votes, sample.weights(50))
+    np.testing.assert_allclose(sample.wafs(votes)[:, :51], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("n_clips", "n_draws"), [(50, 20_000), (1000, 4000), (9000, 1000)])
+def test_of_more_clips_fewer_draws_are_taken(n_clips, n_draws):
+    assert Sample.of(np.zeros(n_clips, int)).draws.shape == (1 + n_draws, n_clips)
+
+
+@pytest.mark.parametrize(
+    ("n_speakers", "over"),
+    [(4, "clips"), (5, "speakers (few: ends are rough)"), (9, "speakers (few: ends are rough)"),
+     (10, "speakers")],
+)  # fmt: skip
+def test_an_interval_over_few_speakers_says_that_its_ends_are_rough(n_speakers, over):
+    true, votes, speakers = heard(n_speakers)
+    assert score_line(Sample.of(true, speakers), votes)["interval_over"] == over
 
 
 def test_an_interval_over_speakers_is_wider_when_a_speaker_is_right_or_wrong_as_a_whole():
@@ -143,7 +185,7 @@ def test_a_paired_interval_is_of_scikit_learns_differences_on_the_same_draws(pre
     b = a[:, ::-1].copy()
     got = compare(true, a, b, n_bootstrap=40)
     draws = []
-    for row in Sample.of(true, n_bootstrap=40).weights[1:]:
+    for row in Sample.of(true, n_bootstrap=40).weights(40)[1:]:
         drawn = np.repeat(np.arange(300), row.astype(int))
         wafs = [np.mean([sklearns(true[drawn], c) for c in p[:, drawn].argmax(-1)]) for p in (a, b)]
         draws.append(wafs[1] - wafs[0])

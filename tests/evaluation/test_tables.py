@@ -11,7 +11,7 @@ from agt_lib.evaluation.predictions import Predictions
 LABELS = ("a", "b", "c")
 NAMES = tuple(f"clip{i}" for i in range(60))
 TRUTH = pd.Series([LABELS[i % 3] for i in range(60)], index=NAMES)
-SPEAKERS = pd.Series([f"s{i // 6}" for i in range(60)], index=NAMES)
+SPEAKERS = pd.Series([f"s{i // 4}" for i in range(60)], index=NAMES)
 
 
 @pytest.fixture(scope="module")
