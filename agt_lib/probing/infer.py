@@ -115,7 +115,8 @@ def probe(
 
     Raises ValueError if scores are missing, are no scores or are of no label. Raises it too if the
     shares can't sum to one, or if no counts of `n` clips agree with all digits (noise, another
-    metric, another number of clips): the message says what to suspect.
+    metric, another number of clips, a label that the test set lacks): the message says what to
+    suspect.
     """
     if not labels:
         named = dict.fromkeys([*scores, *filter(None, [remaining])])
@@ -224,6 +225,9 @@ def _ways(widths: np.ndarray, rest: int) -> int:
 def _no_sum(scores: Mapping[str, PrintedScore], labels: Sequence[str], metric: str) -> str:
     low, high = _shares(scores, labels, metric)
     others = [other for other in METRICS if _sum_to_one(*_shares(scores, labels, other))]
+    absent = [label for label, score in scores.items() if score.value == 0]
+    there = [label for label in labels if label not in absent]
+    above_zero = {label: score for label, score in scores.items() if label in there}
     suspects = (
         f"by {' or '.join(others)} they would: was that the scoring?"
         if others
@@ -231,6 +235,13 @@ def _no_sum(scores: Mapping[str, PrintedScore], labels: Sequence[str], metric: s
         "misread, another rounding, submissions that were not constant, or other labels among "
         "the answers"
     )
+    lacking = bool(absent and above_zero) and metric == "macro_f1"
+    if lacking and _sum_to_one(*_shares(above_zero, there, metric)):
+        suspects = (
+            f"without {listed(absent)} they would: a scorer that averages F1 over the labels that "
+            "its answers hold prints this where these lack one (scikit-learn's default). "
+            f"Probe with labels={there}"
+        )
     return (
         f"the shares of {len(labels)} labels sum to {low.sum():.4f} to {high.sum():.4f} by "
         f"{metric}, not to one; {suspects}"

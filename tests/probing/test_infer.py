@@ -214,6 +214,22 @@ class TestBadInput:
         with pytest.raises(ValueError, match=r"sum to 0\.31.* by accuracy.*by waf they would"):
             probe(PRINTED, metric="accuracy")
 
+    @pytest.mark.parametrize("absent", [["surprise"], ["angry", "surprise"]])
+    def test_macro_f1_over_the_labels_there_are_names_those_that_the_test_set_lacks(self, absent):
+        counts = [0 if label in absent else 20 + 5 * i for i, label in enumerate(EMOTIONS)]
+        answers = as_answers(counts, EMOTIONS)
+        printed = {  # scikit-learn's default: the mean over labels that are true or predicted
+            label: f"{f1_score(answers, [label] * len(answers), average='macro'):.4f}"
+            for label in EMOTIONS
+        }
+        with pytest.raises(ValueError, match=f"without {', '.join(absent)} they would") as told:
+            probe(printed, metric="macro_f1")
+        there = [label for label in EMOTIONS if label not in absent]
+        assert f"labels={there}" in str(told.value)
+        with_those = {label: printed[label] for label in there}
+        found = probe(with_those, len(answers), there, metric="macro_f1")
+        assert found.count_low.tolist() == [count for count in counts if count]
+
     def test_noise_is_noticed(self):
         noisy = {k: PrintedScore(round(s.value + 0.002, 4)) for k, s in PRINTED.items()}
         with pytest.raises(ValueError, match="suspect noise"):
@@ -241,3 +257,7 @@ class TestBadInput:
             probe({"joy": 1e-5, "anger": 0.9})
         with pytest.raises(ValueError, match="more than 4 digits"):
             PrintedScore(0.03412)
+
+    def test_scores_that_are_all_zero_are_suspected_of_noise(self):
+        with pytest.raises(ValueError, match="suspect noise"):
+            probe(dict.fromkeys(EMOTIONS, "0.0000"), metric="macro_f1")
