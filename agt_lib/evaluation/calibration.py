@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from agt_lib.evaluation.scores import check_probabilities
+from agt_lib.evaluation.scores import check_probabilities, labelled
 
 COLDEST, HOTTEST = 0.05, 20.0
 """A temperature at either end says that the clips it was fitted on are too few or all alike."""
@@ -18,17 +18,9 @@ def fit_temperature(true: np.ndarray, probabilities: np.ndarray) -> float:
     """The temperature under which `true` (N,) is likeliest; above 1 if a model is too confident.
 
     `probabilities` is (N, C) or (S, N, C), of clips that the model was not trained on. Raises
-    ValueError if a label is missing, a probability is NaN or negative, or there is no clip.
+    ValueError as `scores.labelled` does.
     """
-    probabilities = check_probabilities(probabilities, "probabilities")
-    true = np.asarray(true)
-    if not len(true) or probabilities.shape[-2] != len(true):
-        raise ValueError(
-            f"{len(true)} labels and probabilities of {probabilities.shape[-2]} clips: a "
-            "temperature needs one label for each of at least one clip"
-        )
-    if true.min() < 0:
-        raise ValueError(f"{int((true < 0).sum())} of {len(true)} clips have no label")
+    true, probabilities = labelled(true, probabilities)
     logs = np.log(np.maximum(probabilities, SMALLEST))
 
     def loss(log_temperature: float) -> float:
@@ -43,8 +35,11 @@ def fit_temperature(true: np.ndarray, probabilities: np.ndarray) -> float:
 def with_temperature(probabilities: np.ndarray, temperature: float | np.ndarray) -> np.ndarray:
     """softmax(log p / temperature) of probabilities (..., C), in float64; the order stays.
 
-    `temperature` is one number, or an array that broadcasts against `probabilities`.
+    `temperature` is one number, or an array that broadcasts against `probabilities`. Raises
+    ValueError unless it is above 0, and for what are no probabilities.
     """
+    if not (np.asarray(temperature) > 0).all():
+        raise ValueError(f"a temperature is a number above 0; got {temperature}")
     probabilities = check_probabilities(probabilities, "probabilities")
     logs = np.log(np.maximum(probabilities, SMALLEST))
     return np.exp(log_softmax(logs / temperature, axis=-1))

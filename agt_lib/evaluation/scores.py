@@ -107,6 +107,31 @@ def check_probabilities(
     return probabilities
 
 
+def labelled(
+    true: np.ndarray, probabilities: np.ndarray, labels: Sequence[str] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """`true` (N,) and `probabilities` as (S, N, C), if they belong together.
+
+    Raises ValueError unless each clip has a label, numbered 0 to C - 1, and as
+    `check_probabilities` does; with `labels` C is their number.
+    """
+    stacked = check_probabilities(_stacked(probabilities), "probabilities")
+    n_clips, n_labels = stacked.shape[1:]
+    if labels is not None and len(labels) != n_labels:
+        raise ValueError(f"probabilities of {n_labels} labels; expected {', '.join(labels)}")
+    true = np.asarray(true)
+    if true.shape != (n_clips,) or not n_clips:
+        raise ValueError(
+            f"labels of shape {true.shape} and probabilities of {n_clips} clips: expected one "
+            "label for each of at least one clip"
+        )
+    if missing := int((true == MISSING).sum()):
+        raise ValueError(f"{missing} of {n_clips} clips have no label")
+    if true.dtype.kind not in "iu" or true.min() < 0 or true.max() >= n_labels:
+        raise ValueError(f"labels are numbers from 0 to {n_labels - 1}; got {np.unique(true)}")
+    return true, stacked
+
+
 def with_interval(name: str, values: np.ndarray) -> dict[str, float]:
     """The first of `values` (1 + B,), that of the sample, as column `name`.
 
@@ -150,9 +175,17 @@ def weighted_waf(
 def waf(true: np.ndarray, predicted: np.ndarray) -> float:
     """Weighted-average F1, MER2024's metric: each class' F1 weighted by its share of `true`.
 
-    `true` and `predicted` (N,) are labels, as numbers or names. Counted by hand: scikit-learn's
+    `true` and `predicted` (N,) are labels, both as numbers or both as names. Raises ValueError
+    unless they are, one of each for every clip and at least one. Counted by hand: scikit-learn's
     takes as long as a training step.
     """
+    true, predicted = np.asarray(true), np.asarray(predicted)
+    kinds = {"numbers" if x.dtype.kind in "biuf" else "names" for x in (true, predicted)}
+    if true.shape != predicted.shape or true.ndim != 1 or not len(true) or len(kinds) > 1:
+        raise ValueError(
+            "waf takes a true and a predicted label for each clip, both as numbers or both as "
+            f"names; got {' and '.join(sorted(kinds))} of shapes {true.shape}, {predicted.shape}"
+        )
     classes, numbers = np.unique(np.concatenate([true, predicted]), return_inverse=True)
     support, chosen, hits = _counts(*np.split(numbers, 2), len(classes))
     return float((_f1(support, chosen, hits) * support).sum() / len(true))
@@ -180,17 +213,21 @@ def fixed_and_broken(
 def per_class_f1(
     true: np.ndarray, probabilities: np.ndarray, labels: Sequence[str] = EMOTIONS
 ) -> pd.Series:
-    """Each class' F1, averaged over seeds, indexed by label."""
-    predicted = _stacked(probabilities).argmax(-1)
-    scores = [_f1(*_counts(true, p, len(labels))) for p in predicted]
+    """Each class' F1, averaged over seeds, indexed by label. Raises as `labelled` does."""
+    true, stacked = labelled(true, probabilities, labels)
+    scores = [_f1(*_counts(true, p, len(labels))) for p in stacked.argmax(-1)]
     return pd.Series(np.mean(scores, axis=0), index=list(labels), name="f1")
 
 
 def confusion(
     true: np.ndarray, probabilities: np.ndarray, labels: Sequence[str] = EMOTIONS
 ) -> pd.DataFrame:
-    """Clips by true (rows) and predicted label (columns), averaged over seeds."""
-    matrix = np.eye(len(labels))[true].T @ votes(probabilities).mean(0)  # (C, N) @ (N, C)
+    """Clips by true (rows) and predicted label (columns), averaged over seeds.
+
+    Raises ValueError as `labelled` does.
+    """
+    true, stacked = labelled(true, probabilities, labels)
+    matrix = np.eye(len(labels))[true].T @ votes(stacked).mean(0)  # (C, N) @ (N, C)
     table = pd.DataFrame(matrix, index=list(labels), columns=list(labels))
     return table.rename_axis(index="true", columns="predicted")
 
@@ -199,9 +236,10 @@ def reliability(true: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
     """Confidence against accuracy in `N_BINS` equal bins of confidence, over all seeds.
 
     Columns `bin_low`, `bin_high`, `clips`, `confidence`, `accuracy` (means in the bin; NaN if it is
-    empty). The expected calibration error is the clip-weighted mean of their distance.
+    empty). The expected calibration error is the clip-weighted mean of their distance. Raises
+    ValueError as `labelled` does.
     """
-    stacked = _stacked(probabilities)
+    true, stacked = labelled(true, probabilities)
     confidence = stacked.max(axis=-1).ravel()
     right = (stacked.argmax(axis=-1) == true).ravel()
     edges = np.linspace(0, 1, N_BINS + 1)
@@ -258,9 +296,9 @@ def _f1(support: np.ndarray, chosen: np.ndarray, hits: np.ndarray) -> np.ndarray
 
 def _stacked(probabilities: np.ndarray) -> np.ndarray:
     """(N, C) or (S, N, C) -> (S, N, C)."""
-    probabilities = np.asarray(probabilities)
+    probabilities = np.asarray(probabilities, float)
     if probabilities.ndim not in (2, 3):
         raise ValueError(f"probabilities are (S, N, C) or (N, C); got {probabilities.shape}")
     if not np.isfinite(probabilities).all():
         raise ValueError("probabilities hold NaN or infinity")
-    return probabilities.reshape(-1, *probabilities.shape[-2:])
+    return probabilities if probabilities.ndim == 3 else probabilities[None]

@@ -76,3 +76,9 @@ def test_what_cannot_be_calibrated_is_said():
         fit_temperature(true, np.full((10, 4), np.nan))
     with pytest.raises(ValueError, match="at least one clip"):
         fit_temperature(true[:0], probabilities[:0])
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, np.nan, np.array([[1.0], [0.0]])])
+def test_a_temperature_that_is_not_above_zero_is_refused(temperature):
+    with pytest.raises(ValueError, match="above 0"):
+        with_temperature(np.full((2, 4), 0.25), temperature)

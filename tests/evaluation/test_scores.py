@@ -3,6 +3,7 @@ import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from agt_lib import evaluation
+from agt_lib.evaluation.calibration import fit_temperature
 from agt_lib.evaluation.scores import Sample, weighted_waf, with_interval
 from agt_lib.evaluation.tables import difference_line, score_line
 
@@ -273,3 +274,50 @@ def test_with_a_handful_of_speakers_the_interval_is_over_clips(predictions):
     got = score(true, probabilities, np.repeat(["a", "b"], 150))
     assert got["interval_over"] == "clips"
     assert got["waf_low"] < got["waf"] < got["waf_high"]
+
+
+@pytest.mark.parametrize(
+    ("true", "predicted", "said"),
+    [
+        ([0, 1, 1], [0], r"shapes \(3,\), \(1,\)"),
+        ([0], [0, 1, 1], r"shapes \(1,\), \(3,\)"),
+        ([], [], r"shapes \(0,\), \(0,\)"),
+        ([0, 1], ["sad", "happy"], "got names and numbers"),
+        ([[0], [1]], [[0], [1]], r"shapes \(2, 1\)"),
+    ],
+)
+def test_waf_refuses_labels_that_are_no_pairs(true, predicted, said):
+    with pytest.raises(ValueError, match=said):
+        evaluation.waf(true, predicted)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda true, p: evaluation.confusion(true, p, ["a", "b"]),
+        evaluation.reliability,
+        fit_temperature,
+        lambda true, p: evaluation.per_class_f1(true, p, ["a", "b"]),
+    ],
+)
+@pytest.mark.parametrize(
+    ("true", "probabilities", "said"),
+    [
+        ([0, -1], [[0.9, 0.1], [0.2, 0.8]], "1 of 2 clips have no label"),
+        ([0, 2], [[0.9, 0.1], [0.2, 0.8]], r"from 0 to 1; got \[0 2\]"),
+        (["a", "b"], [[0.9, 0.1], [0.2, 0.8]], r"numbers from 0 to 1; got \['a' 'b'\]"),
+        ([0], [[0.9, 0.1], [0.2, 0.8]], r"shape \(1,\) and probabilities of 2 clips"),
+        ([0, 1], [[3.0, -1.0], [0.2, 0.8]], "adding up to 1"),
+        ([0, 1], [0.9, 0.1], r"\(S, N, C\) or \(N, C\); got \(2,\)"),
+    ],
+)
+def test_labels_and_probabilities_that_do_not_belong_together_are_refused(
+    function, true, probabilities, said
+):
+    with pytest.raises(ValueError, match=said):
+        function(true, probabilities)
+
+
+def test_probabilities_of_other_labels_are_refused():
+    with pytest.raises(ValueError, match="of 3 labels; expected a, b"):
+        evaluation.confusion([0, 1], np.full((2, 3), 1 / 3), ["a", "b"])
