@@ -102,8 +102,12 @@ class Checkpoint:
             )
         return config
 
-    def network(self, config: PreTrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
+    def network(
+        self, config: PreTrainedConfig, dtype: torch.dtype, **options: Any
+    ) -> PreTrainedModel:
         """The model without its head, in evaluation mode, its weights in `dtype`.
+
+        `options` go to `from_pretrained`.
 
         Weights in bfloat16 are as accurate as autocast over float32 ones (HuBERT-large: features
         differ from float32's by .0074 and .0075 of their norm) and take half the memory.
@@ -116,6 +120,7 @@ class Checkpoint:
             dtype=dtype,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # to say which, below
+            **options,
         )
         self.check_fit(config, report["missing_keys"], report["unexpected_keys"])
         self.check_shapes(report["mismatched_keys"])

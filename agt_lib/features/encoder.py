@@ -22,6 +22,7 @@ ENCODERS = {
     "opensmile": "agt_lib.features.opensmile:OpenSmileEncoder",
     "clip": "agt_lib.features.clip:ClipEncoder",
     "hubert": "agt_lib.features.hubert:HubertEncoder",
+    "whisper": "agt_lib.features.whisper:WhisperEncoder",
     "causal_lm": "agt_lib.features.language_model:CausalLMEncoder",
     "smollm2": "agt_lib.features.smollm2:SmolLM2Encoder",
 }
@@ -62,8 +63,9 @@ def build(spec: str, **options: Any) -> Encoder:
 
     - "opensmile": eGeMAPSv02 functionals;
     - "clip" (the small CLIP of this repository), "clip:ViT-L-14/openai", "clip:local-dir:FOLDER";
-    - "hubert:MODEL", "causal_lm:MODEL": a name on the hub, or a folder (or GGUF file) here;
-      "causal_lm:baichuan-inc/Baichuan-13B-Base" is the paper's, loaded without its remote code;
+    - "hubert:MODEL", "whisper:MODEL", "causal_lm:MODEL": a name on the hub, or a folder (or GGUF
+      file) here; "causal_lm:baichuan-inc/Baichuan-13B-Base" is the paper's, loaded without its
+      remote code;
     - "smollm2": the language model that `make model` puts under `data/models`.
 
     Raises ValueError for an unknown kind or a model missing from or wrong in `spec`, and
@@ -124,8 +126,8 @@ def batches(lengths: Sequence[int], budget: int, equal_length: bool = False) -> 
 
 
 def in_batches(
-    encode: Callable[[list[np.ndarray]], np.ndarray],
-    items: Sequence[np.ndarray],
+    encode: Callable[[list], np.ndarray],
+    items: Sequence[Sequence],
     budget: int,
     equal_length: bool = False,
 ) -> np.ndarray:

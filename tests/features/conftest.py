@@ -64,6 +64,28 @@ def speech_checkpoint(tmp_path):
 
 
 @pytest.fixture
+def whisper_checkpoint(tmp_path):
+    """A function that writes a tiny Whisper of eight mel bands and returns its folder."""
+
+    def write():
+        config = transformers.WhisperConfig(
+            vocab_size=64, d_model=16, num_mel_bins=8, max_target_positions=8,
+            encoder_layers=2, encoder_attention_heads=2, encoder_ffn_dim=24,
+            decoder_layers=1, decoder_attention_heads=2, decoder_ffn_dim=24,
+            pad_token_id=0, bos_token_id=1, eos_token_id=2, decoder_start_token_id=1,
+        )  # fmt: skip
+        torch.manual_seed(0)
+        model = transformers.WhisperForConditionalGeneration(config)
+        randomise(model)
+        folder = tmp_path / "whisper"
+        model.save_pretrained(folder)
+        transformers.WhisperFeatureExtractor(feature_size=8).save_pretrained(folder)
+        return folder
+
+    return write
+
+
+@pytest.fixture
 def llama_checkpoint(tmp_path):
     """A function that writes a tiny Llama with a tokenizer of whole words; returns its folder."""
 

@@ -66,7 +66,7 @@ def test_nothing_is_kept(clip):
         ({"path": "a.wav"}, "clip", ValueError, "reads video; the clip .* has none of them"),
         ({"text": None}, Words(), ValueError, "reads text; the clip .* has none of them"),
         ("clip.mp4", Words(), ValueError, "reads words, .* got a path, 'clip.mp4'"),
-        ("clip.mp4", "whisper", ValueError, "unknown encoder 'whisper'"),
+        ("clip.mp4", "vggish", ValueError, "unknown encoder 'vggish'"),
     ],
 )
 def test_what_does_not_fit_is_told(clips, spec, error, message):

@@ -37,8 +37,9 @@ def test_features_are_means_over_each_clips_own_frames(count):
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("whisper", "unknown encoder 'whisper'; expected one of opensmile, clip"),
+        ("vggish", "unknown encoder 'vggish'; expected one of opensmile, clip"),
         ("hubert", "names no model; expected hubert:"),
+        ("whisper", "names no model; expected whisper:"),
         ("causal_lm:", "names no model; expected causal_lm:"),
         ("opensmile:large", "opensmile takes no model"),
     ],
