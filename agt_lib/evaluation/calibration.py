@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from agt_lib.evaluation.scores import check_probabilities, labelled
+from agt_lib.evaluation.checks import check_probabilities, labelled
 
 COLDEST, HOTTEST = 0.05, 20.0
 """A temperature at either end says that the clips it was fitted on are too few or all alike."""
@@ -18,7 +18,7 @@ def fit_temperature(true: np.ndarray, probabilities: np.ndarray) -> float:
     """The temperature under which `true` (N,) is likeliest; above 1 if a model is too confident.
 
     `probabilities` is (N, C) or (S, N, C), of clips that the model was not trained on. Raises
-    ValueError as `scores.labelled` does.
+    ValueError as `checks.labelled` does.
     """
     true, probabilities = labelled(true, probabilities)
     logs = np.log(np.maximum(probabilities, SMALLEST))

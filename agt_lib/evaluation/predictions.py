@@ -12,7 +12,7 @@ import pandas as pd
 
 from agt_lib.corpora.labels import MISSING, to_numbers
 from agt_lib.corpora.tables import listed
-from agt_lib.evaluation.scores import check_probabilities
+from agt_lib.evaluation.checks import check_probabilities
 
 SHOWN = 5
 

@@ -13,7 +13,7 @@ from scipy.optimize import nnls
 from agt_lib.corpora.labels import EMOTIONS
 from agt_lib.evaluation import paper
 from agt_lib.evaluation.calibration import fit_temperature, with_temperature
-from agt_lib.evaluation.scores import check_probabilities
+from agt_lib.evaluation.checks import check_probabilities
 from agt_lib.probing.infer import Probed, paper_scores, probe, probe_leaderboard
 from agt_lib.probing.leaderboard import METRICS, Leaderboard
 
