@@ -26,6 +26,21 @@ def test_the_temperature_that_made_confidence_wrong_is_found(temperature):
     assert fit_temperature(true, probabilities) == pytest.approx(temperature, rel=0.05)
 
 
+@pytest.mark.parametrize("temperature", [0.4, 3.0])
+def test_the_likeliest_temperature_makes_the_expected_logit_that_of_the_labels(temperature):
+    # the likelihood's derivative by 1 / T: the labels' logits less those expected under softmax
+    true, probabilities = drawn(n=500, temperature=temperature)
+    logits = np.log(probabilities)
+
+    def derivative(found):
+        scaled = np.exp(logits / found)
+        scaled /= scaled.sum(1, keepdims=True)
+        return (logits[np.arange(500), true] - (scaled * logits).sum(1)).mean()
+
+    found = fit_temperature(true, probabilities)
+    assert derivative(0.999 * found) < 0 < derivative(1.001 * found)
+
+
 def test_seeds_are_fitted_together():
     true, sure = drawn(temperature=3.0)
     assert fit_temperature(true, np.stack([sure, sure])) == pytest.approx(

@@ -248,6 +248,18 @@ def test_calibration_error_of_overconfident_predictions_is_their_excess():
     assert evaluation.calibration_error(table) == pytest.approx(0.35)
 
 
+def test_the_calibration_error_is_its_definition_clip_by_clip(predictions):
+    true, probabilities = predictions
+    bins = [[] for _ in range(10)]  # (0, .1], (.1, .2], ... as Guo et al. 2017 have them
+    for seed in probabilities:
+        for label, clip in zip(true, seed, strict=True):
+            confidence = max(clip)
+            bins[int(np.ceil(10 * confidence)) - 1].append((confidence, clip.argmax() == label))
+    gaps = [abs(np.sum([c - right for c, right in clips])) for clips in bins]
+    found = evaluation.calibration_error(evaluation.reliability(true, probabilities))
+    assert found == pytest.approx(sum(gaps) / 900, rel=1e-12)
+
+
 def test_precision_and_recall_by_hand():
     found = np.array([True, True, False, False])
     wanted = np.array([True, False, True, True])

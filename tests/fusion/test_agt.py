@@ -230,6 +230,21 @@ def test_agt_equals_equation_2_computed_in_numpy():
     np.testing.assert_allclose(gate.similarity[0], off_diagonal, rtol=1e-5)
 
 
+def test_camfnets_cbt_and_amf_without_gate_equal_theirs_computed_in_numpy():
+    """Each layer adds attention over its normed input; AMF likewise, then the tokens' mean."""
+    torch.manual_seed(1)
+    cbt = CBT(8, HEADS, HEAD_WIDTH, depth=2, dropout=0.5, ffn=False).double().eval()
+    amf = AMF(8, 6, ("a", "b", "c"), HEADS, HEAD_WIDTH, gate="none", gamma=3.0).double().eval()
+    x, valid = torch.randn(1, 3, 8, dtype=torch.float64), torch.ones(1, 3, dtype=torch.bool)
+    expected = x[0].numpy()
+    for layer in (*cbt.attention, amf.attention):
+        expected = expected + attend(expected, layer)[0]
+    expected = linear(layer_norm(expected.mean(0), amf.norm), amf.classifier)
+    found, gate = amf(cbt(x, valid), valid, return_gate=True)
+    assert (gate.similarity < 1).all(), "with a gate of this gamma all tokens would fall"
+    np.testing.assert_allclose(found[0].detach(), expected, rtol=1e-9)
+
+
 def test_a_cbt_without_feed_forward_has_attention_alone():
     names = {name.split(".")[0] for name, _ in CBT(8, 3, 64, 1, 0.5, ffn=False).named_parameters()}
     assert names == {"attention"}
