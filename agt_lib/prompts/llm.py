@@ -154,7 +154,6 @@ class LLMRanker:
             finally:
                 spending.stop()
                 pool.shutdown(cancel_futures=True)
-                answers.merge()
         if stopped:
             whole = [f for f in futures if not f.cancelled() and f.exception() is None]
             ranked = sum(isinstance(future.result(), tuple) for future in whole)

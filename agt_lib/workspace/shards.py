@@ -8,9 +8,10 @@ was working on. A shard that is damaged, or holds NaN or infinity, is put aside 
 items are then made again.
 """
 
+import os
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -81,8 +82,10 @@ class Shards:
             return
         if bad := [key for key, array in arrays.items() if not _finite(array)]:
             raise ValueError(f"NaN or infinity in the arrays of {', '.join(bad[:5])}")
-        numbers = (int(path.stem.split("-")[1]) for path in self.folder.glob("shard-*.safetensors"))
-        name = f"shard-{1 + max(numbers, default=-1):05d}.safetensors"
+        with os.scandir(self.folder) as entries:  # a glob is slow where thousands of shards lie
+            names = [entry.name for entry in entries if entry.name.startswith("shard-")]
+        number = 1 + max((int(name[6:].split(".")[0]) for name in names), default=-1)
+        name = f"shard-{number:05d}.safetensors"
         self._write(name, save({key: np.ascontiguousarray(x) for key, x in arrays.items()}))
 
     def read(self, keys: Sequence[str]) -> dict[str, np.ndarray]:
@@ -101,15 +104,6 @@ class Shards:
             elif arrays is not None:
                 self._discard(path, "it holds NaN or infinity")
         return {key: found[key] for key in keys if key in found}
-
-    def merge(self) -> None:
-        """Make one shard of all, under the lock: for arrays that came one by one."""
-        arrays, parts = self.read(list(self.keys())), list(self._keys)
-        if len(parts) > 1:
-            self.append(arrays)
-            for path in parts:
-                path.unlink()
-                del self._keys[path]
 
     def failures(self) -> pd.DataFrame:
         """The ledger: key, name, stage and reason of each item that could not be made."""
@@ -164,25 +158,23 @@ class Shards:
     def _open(self, path: Path, keys: Collection[str] = ()) -> dict[str, np.ndarray | None] | None:
         """The arrays of a shard under `keys`, None for its other keys; None if it is damaged.
 
-        Raises OSError if the disk does not let it be read: that is no damage.
+        Raises OSError if the system does not let it be read: that is no damage.
         """
         try:
             with safe_open(path, framework="numpy") as shard:
                 if keys:
                     return {key: shard.get_tensor(key) for key in keys}
                 return dict.fromkeys(shard.keys())
-        except (SafetensorError, OSError) as error:
-            try:
-                path.read_bytes()
-            except FileNotFoundError:  # another process merged or discarded it
-                self._keys.pop(path, None)
-            else:
-                self._discard(path, error)
-            return None
+        except FileNotFoundError:  # another process discarded it
+            self._keys.pop(path, None)
+        except SafetensorError as error:
+            self._discard(path, error)
+        return None
 
     def _discard(self, path: Path, why: object) -> None:
         aside = path.with_suffix(".damaged")
-        path.replace(aside)
+        with suppress(FileNotFoundError):  # another process was faster
+            path.replace(aside)
         self._keys.pop(path, None)
         print(
             f"{paths.relative(path)} is damaged ({why}): it lies as {aside.name} now, and its "
