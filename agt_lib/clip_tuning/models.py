@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -134,14 +135,21 @@ def run(job: Job, *, progress: bool = True) -> Path:
     """
     accelerator, threads = Accelerator(cpu=job.cpu), torch.get_num_threads()
     work = partial(tune, job, accelerator=accelerator, progress=progress)
-    folder = folder_of(KIND, job.made_from)
-    [there] = broadcast_object_list([is_whole(folder)])  # all do what the first process sees
+    folder, made = folder_of(KIND, job.made_from), [False]
+
+    def make(folder: Path) -> dict[str, Any]:
+        made[0] = True
+        broadcast_object_list(made)
+        return work(folder)
+
     if job.cpu and accelerator.num_processes == 1:
         torch.set_num_threads(1)
     try:
         if accelerator.is_main_process:
-            return kept(KIND, job.made_from, work)
-        if not there:
+            kept(KIND, job.made_from, make)
+            if not made[0]:
+                broadcast_object_list(made)
+        elif broadcast_object_list(made)[0]:  # all do what the first process does
             work(folder)
         return folder
     finally:

@@ -82,6 +82,7 @@ class Shards:
             return
         if bad := [key for key, array in arrays.items() if not _finite(array)]:
             raise ValueError(f"NaN or infinity in the arrays of {', '.join(bad[:5])}")
+        self.folder.mkdir(parents=True, exist_ok=True)
         with os.scandir(self.folder) as entries:  # a glob is slow where thousands of shards lie
             names = [entry.name for entry in entries if entry.name.startswith("shard-")]
         number = 1 + max((int(name[6:].split(".")[0]) for name in names), default=-1)

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -97,6 +98,30 @@ def test_a_model_is_a_checkpoint_that_encoders_read_and_is_made_once(one_job, co
     assert not (folder / "state.pt").exists()
     monkeypatch.setattr(models, "tune", lambda *_, **__: pytest.fail("tuned once more"))
     assert run(one_job(config), progress=False) == folder
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_all_processes_do_what_the_first_did(one_job, config, monkeypatch, whole):
+    job, said, tuned = one_job(config), [], []
+
+    def start(main):
+        """One of two processes; the second hears what the first one said."""
+        of_two = SimpleNamespace(is_main_process=main, num_processes=2)
+        monkeypatch.setattr(models, "Accelerator", lambda cpu: of_two)
+        monkeypatch.setattr(
+            models,
+            "broadcast_object_list",
+            lambda x: said.append(list(x)) or x if main else said[0],
+        )
+        monkeypatch.setattr(models, "tune", lambda *_, **__: tuned.append(main) or {})
+        return run(job)
+
+    if whole:  # another process made the model since this one looked
+        kept.kept(models.KIND, job.made_from, lambda folder: {})
+    monkeypatch.setattr(models, "is_whole", lambda folder: False)
+    assert start(main=True) == start(main=False)
+    assert tuned == ([] if whole else [True, False])
+    assert len(said) == 1
 
 
 def test_what_changes_a_model_names_another_artefact(one_job, corpus, config):
