@@ -18,12 +18,11 @@ def candidates(path: str | Path, known: Collection[str] | None = None) -> list[s
     and ValueError if the column is missing, a name is empty or repeated, or is not `known`.
     """
     names = read_table(path, [NAME])[NAME]
-    empty = names.str.strip() == ""
-    named = names[~empty]
+    named = names[names != ""]
     unknown = [] if known is None else sorted(set(named) - set(known))
     problems = _told(
         {
-            "no name in": [f"row {i + 2}" for i in names.index[empty]],
+            "no name in": [f"row {row}" for row in names.index[names == ""]],
             "more than once": named[named.duplicated()].unique(),
             "not among the corpus' clips": unknown,
         }

@@ -19,29 +19,30 @@ def listed(found: Sequence, shown: int = 10) -> str:
 def read_table(
     path: str | Path, columns: Sequence[str], advice: str = "", *, text: bool = True
 ) -> pd.DataFrame:
-    """Read a CSV file that this project writes, or asks for.
+    """Read a CSV file that this project writes, or asks for, as `read_rows` does.
 
-    Cells are strings ("" if empty), or, without `text`, what pandas makes of them (NaN if empty
-    alone). Raises FileNotFoundError, and ValueError with `advice` if the file lacks one of
-    `columns`.
+    Cells are strings ("" if empty) and the index holds the rows' numbers. Without `text` columns of
+    numbers are numbers (NaN if empty). Only the names of `columns` are taken in any case. Raises
+    FileNotFoundError, and ValueError with `advice` and all that is wrong with the file's form.
     """
-    cells = {"dtype": "str"} if text else {"na_values": [""]}
-    table = pd.read_csv(path, keep_default_na=False, **cells)
-    if missing := [column for column in columns if column not in table]:
-        found = ", ".join(map(str, table.columns))
-        message = f"{path}: no column {', '.join(missing)}; found {found}"
-        raise ValueError(f"{message}. {advice}" if advice else message)
-    return table
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(f"no such file: {path}")
+    table, problems = read_rows(path, columns, lower=False)
+    if problems:
+        raise ValueError(f"{path}: {listed(problems)}{f'. {advice}' if advice else ''}")
+    return table.fillna("").astype("str") if text else table.apply(_numbers).reset_index(drop=True)
 
 
 def read_rows(
-    path: Path, required: Sequence[str], place: str = ""
+    path: Path, required: Sequence[str], place: str = "", *, lower: bool = True
 ) -> tuple[pd.DataFrame | None, list[Problem]]:
     """Read a UTF-8 CSV file (with or without BOM) and list what is wrong with its form.
 
-    The table has one column of strings per header, in lower case, and none for a blank header.
-    Blank cells are None; nothing else ("NA", "null") counts as missing. Its index holds the
-    numbers a spreadsheet shows, 1 being the file's first row; blank rows are counted and left
+    The table has one column of strings per header, and none for a blank header. Headers are put in
+    lower case, or, without `lower`, those of `required` alone. Blank cells are None; nothing else
+    ("NA", "null") counts as missing. Its index holds the numbers a spreadsheet shows, 1 being the
+    file's first row; blank rows are counted and left
     out. `place` stands before "row 7" in the problems. Rows of another length than the header and
     columns of `required` that are not there are problems; such rows are left out of the table.
     The table is None if the file can't be read, is not UTF-8 or no CSV.
@@ -70,7 +71,8 @@ def read_rows(
         if any(cell.strip() for cell in row)
     }
     header_row = min(rows, default=1)
-    header = [(cell or "").strip().lower() for cell in rows.pop(header_row, [])]
+    header = [(cell or "").strip() for cell in rows.pop(header_row, [])]
+    header = [cell.lower() if lower or cell.lower() in required else cell for cell in header]
     problems = []
     for column in sorted({column for column in header if column and header.count(column) > 1}):
         message = f"the header has the column {column!r} {header.count(column)} times"
@@ -85,7 +87,7 @@ def read_rows(
             'a text with a comma needs quotes: "yes, of course"'
         )
         problems.append(Problem(f"{place}row {number}", "fields", message))
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=header, dtype=object)
+    table = pd.DataFrame(list(rows.values()), list(rows), header, dtype=object)
     return table.loc[:, ~table.columns.duplicated() & (table.columns != "")], problems
 
 
@@ -114,3 +116,11 @@ def read_parts(
     if missing or len(tables) < len(parts):
         raise CorpusError(source, problems)
     return tables, problems
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    """A column of numbers as numbers, another as text; blank cells are missing."""
+    try:
+        return pd.to_numeric(column)
+    except ValueError:
+        return column.astype("str")

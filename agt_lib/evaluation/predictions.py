@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 
 from agt_lib.corpora.labels import MISSING, to_numbers
-from agt_lib.corpora.tables import listed
+from agt_lib.corpora.tables import listed, read_table
 from agt_lib.evaluation.checks import check_probabilities
 
 SHOWN = 5
+EXPECTED = "Expected model (or features and model), seed, name and a column of numbers a label"
 
 Model = Hashable
 """A model's name, or (features, model) as in table 1: ("A+V", "AGT")."""
@@ -88,18 +89,20 @@ class Predictions:
 
     @classmethod
     def from_csv(cls, path: str | Path) -> "Predictions":
-        """Read what `to_csv` wrote, or a run's table of `long`. ValueError for other columns."""
-        text = dict.fromkeys(("features", "model", "name"), str)  # "NA" is a name like others
-        table = pd.read_csv(path, dtype=text, keep_default_na=False)
+        """Read what `to_csv` wrote, or a run's table of `long`.
+
+        Raises FileNotFoundError, and ValueError for other columns or what is no number.
+        """
+        table = read_table(path, ["model", "seed", "name"], EXPECTED)
         table = table.drop(columns="corpus", errors="ignore")
         head = [c for c in ("features", "model", "seed", "name") if c in table]
-        if not {"model", "seed", "name"} <= set(head) or len(head) == len(table.columns):
-            raise ValueError(
-                f"{path}: the columns are {', '.join(table)}; expected model (or features and "
-                "model), seed, name and one column of probabilities a label"
-            )
-        labels = [c for c in table if c not in head]
-        table[labels] = table[labels].apply(pd.to_numeric, errors="coerce")
+        if len(head) == len(table.columns):
+            raise ValueError(f"{path}: no column of a label's probabilities. {EXPECTED}")
+        numbers = table.drop(columns=[c for c in head if c != "seed"])
+        numbers = numbers.apply(pd.to_numeric, errors="coerce")
+        if (bad := numbers.isna().any(axis=1)).any():
+            raise ValueError(f"{path}: row {bad.idxmax()}: a seed or a probability is no number")
+        table[numbers.columns] = numbers
         keys = head[:-2] if "features" in head else "model"
         tables = {
             model: [

@@ -84,7 +84,7 @@ def read_scores(path: Path, labels: Sequence[str]) -> dict[str, PrintedScore]:
     table = read_table(path, ["label", "score"])
     found: dict[str, PrintedScore] = {}
     problems = []
-    for row, line in enumerate(table.to_dict("records"), start=2):
+    for row, line in table.iterrows():
         label, text = line["label"].strip(), line["score"].strip()
         if label not in labels:
             problems.append(f"row {row}: {label!r} is none of the labels {', '.join(labels)}")

@@ -66,16 +66,35 @@ def test_an_earlier_submission_is_replaced_and_any_other_file_is_left_alone(tmp_
 
 def test_a_candidate_list_with_names_that_the_corpus_does_not_know_is_refused(tmp_path):
     path = tmp_path / "list.csv"
-    path.write_text("name,discrete\na,\nx,\na,\n,\n")
-    with pytest.raises(ValueError, match=r"row 5; more than once: a; .*clips: x$"):
+    path.write_text("name,discrete\na,\nx,\n\na,\n,happy\n")
+    with pytest.raises(ValueError, match=r"row 6; more than once: a; .*clips: x$"):
         submission.candidates(path, known=["a", "b"])
 
 
 def test_a_candidate_list_needs_names(tmp_path):
     path = tmp_path / "list.csv"
     path.write_text("clip\na\n")
-    with pytest.raises(ValueError, match="no column name; found clip"):
+    with pytest.raises(ValueError, match="row 1: name: missing column; the header has clip"):
         submission.candidates(path)
     path.write_text("name\n")
     with pytest.raises(ValueError, match="no candidates"):
         submission.candidates(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"name\nclip1,happy\nclip2,sad\n", "row 2: fields: 2 fields, but the header has 1"),
+        (b"name,discrete\nclip1,happy\nclip2\n", "row 3: fields: 1 fields"),
+        ("name,discrete\nclip1,高兴\n".encode("gb18030"), "row 2: encoding: .*GB18030"),
+    ],
+)
+def test_a_candidate_list_whose_rows_do_not_fit_its_header_is_refused(tmp_path, content, problem):
+    (tmp_path / "list.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"list\.csv: {problem}"):
+        submission.candidates(tmp_path / "list.csv")
+
+
+def test_a_candidate_list_may_come_from_a_spreadsheet(tmp_path):
+    (tmp_path / "list.csv").write_bytes("\ufeffName,Discrete,\r\nclip1,,\r\n,,\r\n".encode())
+    assert submission.candidates(tmp_path / "list.csv") == ["clip1"]

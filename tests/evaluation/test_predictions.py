@@ -130,17 +130,33 @@ def test_names_that_look_like_missing_values_are_names_in_a_csv(tmp_path):
     assert list(read.probabilities) == ["None", "NA", "AGT"]
 
 
-def test_a_csv_with_an_empty_probability_names_the_model_and_the_clip(tmp_path):
-    table = some().long()
-    table.loc[1, "a"] = np.nan
+@pytest.mark.parametrize(("column", "cell"), [("a", ""), ("b", "half"), ("seed", "first")])
+def test_a_csv_names_the_row_without_a_number(tmp_path, column, cell):
+    table = some().long().astype(object)
+    table.loc[1, column] = cell
     table.to_csv(tmp_path / "predictions.csv", index=False)
-    with pytest.raises(ValueError, match=r"'voice' hold NaN.* the first is 'y'"):
+    with pytest.raises(ValueError, match=r"predictions\.csv: row 3: a seed or a probability"):
         Predictions.from_csv(tmp_path / "predictions.csv")
 
 
-def test_a_csv_without_the_columns_of_predictions_is_refused(tmp_path):
-    some().table("voice", 3).to_csv(tmp_path / "other.csv")
-    with pytest.raises(ValueError, match="the columns are name, a, b; expected model"):
+def test_a_csv_keeps_the_case_of_its_labels(tmp_path):
+    table = some().table("voice", 3).set_axis(["Joy", "joy"], axis=1)
+    written = Predictions.from_tables({"voice": table})
+    written.to_csv(tmp_path / "predictions.csv")
+    assert Predictions.from_csv(tmp_path / "predictions.csv").label_set == ("Joy", "joy")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("name,a,b\nx,1,0\n", "row 1: model: missing column; the header has name, a, b.* Expected"),
+        ("model,seed,name\nAGT,0,x\n", "no column of a label's probabilities"),
+        ("model,seed,name,a,b\nAGT,0,x,.5,.5,0\n", "row 2: fields: 6 fields"),
+    ],
+)
+def test_a_csv_of_another_form_is_refused(tmp_path, content, problem):
+    (tmp_path / "other.csv").write_text(content)
+    with pytest.raises(ValueError, match=rf"other\.csv: {problem}"):
         Predictions.from_csv(tmp_path / "other.csv")
 
 

@@ -184,7 +184,7 @@ def test_results_are_read_back_as_they_were_written(tmp_path):
 
 def test_results_without_a_column_are_refused_with_its_name(tmp_path):
     table1_scores().drop(columns="waf_low").to_csv(tmp_path / "table1.csv", index=False)
-    with pytest.raises(ValueError, match=r"table1\.csv: no column waf_low"):
+    with pytest.raises(ValueError, match=r"table1\.csv: row 1: waf_low: missing column"):
         tables.read(tmp_path, "table1", tables.TABLE1_COLUMNS)
 
 

@@ -80,7 +80,9 @@ def test_all_problems_are_listed_with_their_rows(tmp_path):
 
 def test_a_file_without_the_columns_is_refused(tmp_path):
     (tmp_path / "s.csv").write_text("class,score\nsad,0.1\n")
-    with pytest.raises(ValueError, match="no column label"):
+    with pytest.raises(
+        ValueError, match="row 1: label: missing column; the header has class, score"
+    ):
         read_scores(tmp_path / "s.csv", EMOTIONS)
 
 

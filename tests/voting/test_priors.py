@@ -111,7 +111,10 @@ def test_a_label_may_be_called_null(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("label,train\na,1\n", "no column probed, submissions; found label, train"),
+        (
+            "label,train\na,1\n",
+            "row 1: probed: missing column; .* row 1: submissions: .*Expected prior.csv",
+        ),
         ("label,probed,submissions\na,,0\nb,,0\n", "no probed share of a, b"),
         ("label,probed,submissions\na,1,6\nc,0,6\n", "no probed share of b"),
         ("label,probed,submissions\na,1,6\nb,0,6\n", "gives b no share above zero"),
