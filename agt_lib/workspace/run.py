@@ -27,6 +27,8 @@ SHARED = {
 
 All other parameters are a notebook's own.
 """
+FILLED_IN = "probe/"
+"""The part of a run's folder whose files a user fills in: they may change."""
 SYNTHETIC = " (synthetic: rendered clips, no evidence about people)"
 
 
@@ -173,7 +175,8 @@ class Run:
     def finish(self, **content: Any) -> None:
         """Write the run's manifest, `content` included, and print where the results are."""
         about = {"made_from": self.made_from(self.notebook), "own": self.own, "facts": self.facts}
-        about["files"] = kept.files_of(self.folder)
+        files = kept.files_of(self.folder).items()
+        about["files"] = {name: size for name, size in files if not name.startswith(FILLED_IN)}
         manifest = kept.write_manifest(self.folder, about | content, self.started)
         if self.source == self.profile.corpus:
             times.record(self.notebook, self.profile.name, manifest["seconds"])

@@ -198,6 +198,14 @@ def test_results_that_lost_a_file_are_not_found(tmp_path):
     assert finished(resolve(**mine), "99_test") is None
 
 
+def test_scores_that_are_filled_in_afterwards_leave_a_run_whole():
+    resolved = resolve()
+    kept.write_atomic(resolved.folder / "probe" / "scores.csv", "label,score\nsad,\n")
+    resolved.finish()
+    (resolved.folder / "probe" / "scores.csv").write_text("label,score\nsad,0.1157\n")
+    assert kept.is_whole(resolved.folder)
+
+
 def test_results_of_media_that_changed_are_not_found(tmp_path, write_clip, tone):
     write_clip(tmp_path / "a.wav", waveform=tone(), audio_codec="pcm_s16le")
     (tmp_path / "clips.csv").write_text("name,emotion,audio\na,happy,a.wav\n")
