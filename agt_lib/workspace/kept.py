@@ -66,12 +66,12 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         manifest = json.loads(path.read_bytes())
-        whole = manifest["schema"] == SCHEMA
+        schema = manifest["schema"]
     except (ValueError, TypeError, KeyError):
-        whole = False
-    if not whole:
+        raise ValueError(f"{path} is damaged; delete its folder to make it again") from None
+    if schema != SCHEMA:
         raise ValueError(
-            f"{path} is damaged, or not of schema {SCHEMA}; delete its folder to make it again"
+            f"{path} is of schema {schema}, not {SCHEMA}; delete its folder to make it again"
         )
     return manifest
 
@@ -100,12 +100,21 @@ def folder_of(kind: str, made_from: Mapping[str, Any]) -> Path:
 
 def is_whole(folder: Path) -> bool:
     """Whether `folder` has a manifest and all the files that it lists, in the sizes it lists."""
+    return fault(folder) is None
+
+
+def fault(folder: Path) -> str | None:
+    """What keeps `folder` from being whole, to be said behind its name; None if nothing does."""
     try:
         manifest = read_manifest(folder)
-    except ValueError:
-        return False
-    files = {} if manifest is None else manifest.get("files", {})
-    return manifest is not None and files == _sizes(folder, files)
+    except ValueError as error:
+        return f"can't be read ({error})"
+    if manifest is None:
+        return "is unfinished"
+    files = manifest.get("files", {})
+    there = _sizes(folder, files)
+    changed = [name for name, size in files.items() if there.get(name) != size]
+    return f"is damaged ({', '.join(changed[:5])}: gone or changed)" if changed else None
 
 
 def kept(
@@ -115,9 +124,9 @@ def kept(
 
     `made_from` is JSON-able: inputs' hashes, configuration, and the room's `VERSION`. `make` gets
     the folder, writes its files there and returns what else the manifest should say. After a stop
-    it is called again on the same folder, so it can go on with what lies there. What is damaged
-    (files cut short or gone) is deleted, said on stderr, and made anew. A second process waits for
-    the first.
+    it is called again on the same folder, so it can go on with what lies there. What is damaged, or
+    of another schema, is put aside, said on stderr, and made anew. A second process waits for the
+    first.
     """
     folder = folder_of(kind, made_from)
     if is_whole(folder):
@@ -127,7 +136,7 @@ def kept(
         if is_whole(folder):  # made by the process that was waited for
             return folder
         if (folder / MANIFEST).is_file():
-            discard(folder, "is damaged: files are missing or cut short")
+            discard(folder, fault(folder))
         started = time.monotonic()
         content = dict(make(folder))
         about = {"kind": kind, "made_from": made_from, "files": files_of(folder)}
@@ -136,14 +145,18 @@ def kept(
 
 
 def discard(folder: Path, why: str) -> None:
-    """Delete what lies in a kept `folder`, but for its lock, and say on stderr `why`."""
-    print(f"{paths.relative(folder)} {why}; it is made again", file=sys.stderr)
-    (folder / MANIFEST).unlink(missing_ok=True)
-    for path in folder.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name != LOCK:
-            path.unlink()
+    """Put what lies in a kept `folder` aside, and say so on stderr with the reason `why`."""
+    aside = folder.with_name(f"{folder.name}.damaged")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(exist_ok=True)
+    for path in sorted(folder.iterdir(), key=lambda path: path.name != MANIFEST):
+        if path.name != LOCK:
+            path.rename(aside / path.name)
+    print(
+        f"{paths.relative(folder)} {why}: what lay there is in {aside.name} now, and it is made "
+        "again",
+        file=sys.stderr,
+    )
 
 
 def files_of(folder: Path) -> dict[str, int]:

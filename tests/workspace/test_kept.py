@@ -151,27 +151,38 @@ def test_making_that_was_stopped_goes_on_in_the_same_folder(data_folder):
     assert found[0].read_text() == "1"
 
 
-@pytest.mark.parametrize("damage", ["cut short", "gone", "manifest"])
-def test_what_is_damaged_is_made_again_and_said(data_folder, capsys, damage):
+@pytest.mark.parametrize(
+    ("damage", "content", "said"),
+    [
+        ("part/numbers.txt", "1 2", "is damaged (part/numbers.txt: gone or changed)"),
+        ("part/numbers.txt", None, "is damaged (part/numbers.txt: gone or changed)"),
+        (kept.MANIFEST, '{"schema": 1', "manifest.json is damaged"),
+        (kept.MANIFEST, '{"schema": 7}', "manifest.json is of schema 7, not 1"),
+    ],
+)
+def test_what_is_not_whole_is_put_aside_and_made_again(data_folder, capsys, damage, content, said):
     made = []
 
     def make(folder):
         assert not (folder / "part" / "numbers.txt").exists()
         (folder / "part").mkdir()
         (folder / "part" / "numbers.txt").write_text("1 2 3")
+        (folder / "model").write_text("tuned for hours")
         made.append(folder)
         return {}
 
     folder = kept.kept("ranks", {"seed": 0}, make)
-    numbers = folder / "part" / "numbers.txt"
-    {
-        "cut short": lambda: numbers.write_text("1 2"),
-        "gone": numbers.unlink,
-        "manifest": lambda: (folder / kept.MANIFEST).write_text('{"schema": 1'),
-    }[damage]()
-    assert not kept.is_whole(folder)
-    assert kept.kept("ranks", {"seed": 0}, make) == folder
-    assert len(made) == 2
-    assert numbers.read_text() == "1 2 3"
-    assert "it is made again" in capsys.readouterr().err
+    for _ in range(2):
+        (folder / damage).unlink()
+        if content is not None:
+            (folder / damage).write_text(content)
+        assert not kept.is_whole(folder)
+        assert kept.kept("ranks", {"seed": 0}, make) == folder
+        err = capsys.readouterr().err
+        assert f"{folder} " in err
+        assert said in err
+        assert "it is made again" in err
+        assert (folder.parent / f"{folder.name}.damaged" / "model").read_text() == "tuned for hours"
+    assert len(made) == 3
+    assert (folder / "part" / "numbers.txt").read_text() == "1 2 3"
     assert kept.is_whole(folder)
