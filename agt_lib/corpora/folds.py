@@ -41,16 +41,20 @@ def folds_of(corpus: Corpus, n_folds: int = 5, fold_seed: int = 0) -> pd.Series:
 def make_folds(corpus: Corpus, n_folds: int = 5, fold_seed: int = 0) -> pd.Series:
     """Number each labelled training clip's fold, 0 to `n_folds` - 1, indexed by clip name.
 
-    Stratified by emotion; grouped by speaker if every labelled clip has one. Raises ValueError if
-    there are no labelled clips, or too few of a class or too few speakers to fill the folds.
+    Stratified by emotion; grouped by speaker if every labelled clip has one. Raises ValueError for
+    fewer than two folds, and if there are no labelled clips, or too few of a class or too few
+    speakers to fill the folds.
     """
     clips = corpus.labelled
     counts = clips["emotion"].value_counts()
+    if n_folds < 2:
+        raise ValueError(f"folds are two or more; got {n_folds}")
     if counts.empty:
         raise ValueError(f"corpus {corpus.name!r} has no labelled training clips: nothing to fold")
     if counts.min() < n_folds:
         few = ", ".join(f"{label}: {n}" for label, n in counts.items() if n < n_folds)
-        raise ValueError(f"{n_folds} folds need {n_folds} clips of each class; too few of {few}")
+        message = f"{n_folds} folds need {n_folds} clips of each class; too few of {few}"
+        raise ValueError(f"{message}. Take fewer folds")
     return pd.Series(
         assign_folds(clips["emotion"].to_numpy(), clips["speaker"].to_numpy(), n_folds, fold_seed),
         index=clips.index,

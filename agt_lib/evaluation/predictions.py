@@ -50,17 +50,22 @@ class Predictions:
             raise ValueError("predictions need at least one model and one clip")
         if len(set(self.names)) < len(self.names):
             raise ValueError(f"names stand more than once: {_listed(_repeated(self.names))}")
-        most = max(map(len, self.probabilities.values()))
+        arrays = {model: np.atleast_1d(given) for model, given in self.probabilities.items()}
+        object.__setattr__(self, "probabilities", arrays)
+        most = max(map(len, arrays.values()))
         object.__setattr__(self, "seeds", tuple(self.seeds) or tuple(range(most)))
         shape = (len(self.names), len(self.label_set))
-        for model, given in self.probabilities.items():
-            if given.shape[1:] != shape or len(given) not in (1, len(self.seeds)):
-                shapes = {m: p.shape for m, p in self.probabilities.items()}
+        for model, given in arrays.items():
+            if given.shape[1:] != shape or not given.size or len(given) not in (1, len(self.seeds)):
+                shapes = {m: p.shape for m, p in arrays.items()}
                 raise ValueError(
                     f"predictions are (seeds, clips, labels) with {len(self.seeds)} seeds (or "
                     f"one), {shape[0]} clips and {shape[1]} labels; got {shapes}"
                 )
             check_probabilities(given, f"predictions of {model!r}", self.names)
+        for model, rows in self.seen.items():
+            if np.shape(rows) != shape[:1] or np.asarray(rows).dtype != bool:
+                raise ValueError(f"what {model!r} sees is a bool for each of {shape[0]} clips")
 
     @classmethod
     def from_tables(
@@ -79,6 +84,8 @@ class Predictions:
             raise ValueError("no predictions: give at least one model's table")
         first_model, first = flat[0]
         for model, table in flat:
+            if not isinstance(table, pd.DataFrame):
+                raise ValueError(f"predictions of {model!r} are no table, nor one a seed")
             _check_labels(first_model, first.columns, model, table.columns)
             _check_names(first_model, first.index, model, table.index)
         stacks = {
@@ -151,7 +158,14 @@ class Predictions:
         return replace(self, probabilities={model: self[model] for model in models})
 
     def __or__(self, other: "Predictions") -> "Predictions":
-        """The models of both, in the first's clip order; ValueError if anything else differs."""
+        """The models of both, in the first's clip order.
+
+        Raises ValueError if both have a model, or if anything else differs.
+        """
+        if both := [model for model in self.probabilities if model in other.probabilities]:
+            raise ValueError(
+                f"both hold predictions of {_listed(both)}: name one of them otherwise"
+            )
         first, second = next(iter(self.probabilities)), next(iter(other.probabilities))
         _check_labels(first, pd.Index(self.label_set), second, pd.Index(other.label_set))
         _check_names(first, pd.Index(self.names), second, pd.Index(other.names))

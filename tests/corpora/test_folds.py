@@ -69,6 +69,12 @@ def test_too_few_clips_of_a_class_are_named():
         make_folds(corpus([*["happy"] * 9, *["angry"] * 3]))
 
 
+@pytest.mark.parametrize("n_folds", [1, 0, -1])
+def test_folds_are_two_or_more(n_folds):
+    with pytest.raises(ValueError, match=f"two or more; got {n_folds}"):
+        make_folds(corpus(balanced(10)), n_folds)
+
+
 def test_too_few_speakers_are_counted():
     with pytest.raises(ValueError, match="5 folds need 5 speakers; the corpus has 3"):
         make_folds(corpus(balanced(10), ["s1", "s2", "s3"] * 10))

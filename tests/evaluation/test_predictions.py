@@ -63,6 +63,30 @@ def test_models_have_the_same_number_of_seeds_or_one():
         Predictions.from_tables({"voice": [VOICE] * 3, "AGT": [VOICE, VOICE]})
 
 
+@pytest.mark.parametrize("given", [[], [[[0.9, 0.1]]], np.empty((0, 2, 2)), None])
+def test_what_has_no_seed_or_other_clips_is_refused(given):
+    with pytest.raises(ValueError, match=r"0 seeds|1 seeds"):
+        Predictions(("x", "y"), ("a", "b"), {"voice": given})
+
+
+def test_lists_of_probabilities_are_taken_for_arrays():
+    given = Predictions(("x",), ("a", "b"), {"voice": [[[0.9, 0.1]], [[0.3, 0.7]]]})
+    np.testing.assert_allclose(given.averaged()["voice"], [[[0.6, 0.4]]])
+
+
+@pytest.mark.parametrize("table", [VOICE.to_numpy(), [VOICE.to_numpy()]])
+def test_an_array_where_a_table_is_expected_is_named(table):
+    with pytest.raises(ValueError, match="'AGT' are no table, nor one a seed"):
+        Predictions.from_tables({"voice": VOICE, "AGT": table})
+
+
+@pytest.mark.parametrize("seen", [[True], [[True, False]], [1, 0], ["x", "y"]])
+def test_what_a_model_sees_is_said_of_each_clip(seen):
+    probabilities = {"voice": VOICE.to_numpy()[None]}
+    with pytest.raises(ValueError, match="'voice' sees is a bool for each of 2 clips"):
+        Predictions(("x", "y"), ("a", "b"), probabilities, seen={"voice": np.array(seen)})
+
+
 def test_no_models_are_refused():
     with pytest.raises(ValueError, match="at least one model"):
         Predictions.from_tables({})
@@ -177,6 +201,8 @@ def test_models_of_two_predictions_are_joined_by_clip_name():
         given.of("voice") | some(seeds=(3, 5), models=("AGT",))
     with pytest.raises(ValueError, match="only 'voice' predicts 'z'"):
         given.of("voice") | other.select(["x", "y"])
+    with pytest.raises(ValueError, match="both hold predictions of 'AGT'"):
+        given | other
 
 
 def test_clips_with_a_known_label_come_in_the_order_of_the_labels():
