@@ -17,7 +17,7 @@ from accelerate import PartialState
 from agt_lib import corpora
 from agt_lib.clip_tuning.config import TuneConfig, clip_to_tune
 from agt_lib.clip_tuning.models import ALL, jobs, tuned_models
-from agt_lib.corpora.folds import folds_of
+from agt_lib.corpora.folds import folds_of, tuning_folds
 from agt_lib.workspace import paths
 
 
@@ -48,7 +48,7 @@ def main() -> None:
     state = PartialState(cpu=given.device == "cpu")
     with state.main_process_first():  # renders or decodes once; the others find it
         corpus = corpora.load(given.corpus, given.root)
-        folds = folds_of(corpus, given.n_folds)
+        folds = tuning_folds(corpus, folds_of(corpus, given.n_folds))
         which = given.which or [*range(int(folds.max()) + 1), "all"]
         planned = jobs(
             corpus, folds, model, config, which=[ALL if w == "all" else int(w) for w in which],

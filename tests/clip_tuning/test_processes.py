@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 
 from agt_lib.clip_tuning import ALL, jobs, tuned_models
+from agt_lib.clip_tuning import __main__ as command
 from agt_lib.clip_tuning.tune import HISTORY
 from agt_lib.corpora import manifest
-from agt_lib.corpora.folds import make_folds
+from agt_lib.corpora.folds import folds_of, make_folds, tuning_folds
 from agt_lib.workspace import kept, paths
 
 EMOTION = {"calm": "neutral", "cross": "angry", "glad": "happy"}
@@ -73,3 +74,22 @@ def test_two_processes_have_the_losses_of_one_on_the_same_batches(
     losses = [pd.read_csv(place / HISTORY)["loss"] for place in (folder, alone)]
     np.testing.assert_allclose(*losses, atol=1e-4, rtol=0)
     assert losses[1].is_monotonic_decreasing  # steps that did nothing would agree too
+
+
+def test_with_a_dev_split_the_command_line_tunes_the_models_that_fusion_reads(
+    table, model, tmp_path, monkeypatch
+):
+    table = table.assign(emotion=table["emotion"].map(EMOTION))
+    table.loc[15:, "split"] = "dev"
+    table.to_csv(tmp_path / "clips.csv", index=False)
+    words = ["--corpus", "manifest", "--root", str(tmp_path / "clips.csv"), "--model", model]
+    monkeypatch.setattr("sys.argv", ["agt_lib.clip_tuning", *words, "--device", "cpu"])
+    planned = []
+    monkeypatch.setattr(command, "jobs", lambda *given, **_: planned.append(given))
+    monkeypatch.setattr(command, "tuned_models", lambda *_, **__: [])
+    command.main()
+    corpus, folds, *_ = planned[0]
+    pd.testing.assert_series_equal(folds, tuning_folds(corpus, folds_of(corpus)))
+    # Notebook 02 leaves the dev split out.
+    pd.testing.assert_series_equal(folds, folds_of(corpus.only("train", "test")))
+    assert sorted(folds.unique()) == [0, 1, 2, 3, 4]
