@@ -1,6 +1,7 @@
 """A corpus for a reader's eyes: counts and a few clips."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,17 +32,17 @@ def clips(corpus: Corpus, names: Sequence[str]) -> list[dict[str, Any]]:
     shown = []
     for name in names:
         clip = corpus.clips.loc[name].dropna()
-        title = f"{name}: {clip.get('emotion', 'unlabelled')}"
-        frames, waveform = None, None
-        try:
-            if "video" in clip:
-                frames = decode_frames(clip["video"], n_frames=FRAMES)
-            if sound := clip.get("audio", clip.get("video")):
-                waveform = decode_audio(sound)
-        except MediaError as error:
-            title += f" (unreadable: {error.reason})"
-        text = clip.get("text")
-        shown.append({"title": title, "frames": frames, "waveform": waveform, "text": text})
+        found = {"title": f"{name}: {clip.get('emotion', 'unlabelled')}", "text": clip.get("text")}
+        sound = clip.get("audio", clip.get("video"))
+        look = partial(decode_frames, n_frames=FRAMES)
+        ways = {"frames": (look, clip.get("video")), "waveform": (decode_audio, sound)}
+        for part, (decode, path) in ways.items():
+            found[part] = None
+            try:
+                found[part] = decode(path) if path else None
+            except MediaError as error:
+                found["title"] += f" ({part} unreadable: {error.reason})"
+        shown.append(found)
     return shown
 
 

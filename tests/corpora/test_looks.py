@@ -30,6 +30,16 @@ def test_a_clip_that_can_not_be_decoded_is_shown_as_such(tmp_path):
     assert "unreadable" in first["title"]
 
 
+def test_a_sound_is_shown_beside_a_picture_that_can_not_be_decoded(tmp_path, write_clip, tone):
+    made = build(tmp_path)
+    made.clips.loc["a", "audio"] = str(write_clip(tmp_path / "a.wav", waveform=tone()))
+    [shown] = looks.clips(made, ["a"])
+    assert shown["frames"] is None
+    assert len(shown["waveform"])
+    assert shown["title"].startswith("a: happy (frames unreadable: ")
+    assert shown["title"].count("unreadable") == 1
+
+
 def test_a_clip_without_media_is_shown_by_its_words(tmp_path):
     shown = looks.clips(build(tmp_path), ["c"])[0]
     assert (shown["frames"], shown["waveform"], shown["text"]) == (None, None, "Again")
