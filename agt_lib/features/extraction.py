@@ -5,7 +5,7 @@ B: clips of a shard, D: features.
 
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -60,10 +60,12 @@ def encode(
     Raises ValueError for a clip without the encoder's modality or one that can't be read,
     FileNotFoundError for a file that is not there, and what `build` raises.
     """
+    if not isinstance(spec, str) and (options or not hasattr(spec, "encode")):
+        raise ValueError("an encoder is given by its name with `options`, or built without any")
     encoder = build(spec, **options) if isinstance(spec, str) else spec
     if isinstance(clips, pd.DataFrame):
         clips = clips.to_dict("records")
-    one = isinstance(clips, str | Path | Mapping | pd.Series)
+    one = isinstance(clips, str | Path | Mapping | pd.Series) or not isinstance(clips, Iterable)
     rows = [_row(clip, encoder.modality) for clip in ([clips] if one else clips)]
     table = pd.DataFrame(rows, columns=["video", "audio", "text"], dtype=object)
     found = []
@@ -155,6 +157,8 @@ def _row(clip: Clip, modality: str) -> dict[str, str]:
                 f"this encoder reads words, expected {{'text': ...}}; got a path, {str(clip)!r}"
             )
         clip = {modality: clip}
+    if not isinstance(clip, Mapping | pd.Series):
+        raise ValueError(f"a clip is a path, or a mapping with video, audio or text; got {clip!r}")
     row = {c: str(clip[c]) for c in LACKS if c in clip and not pd.isna(clip[c])}
     source = next((column for column in SOURCES[modality] if column in row), None)
     if source is None:

@@ -6,6 +6,7 @@ consecutive, so all sums between the least and the greatest are reached: no sear
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -118,6 +119,8 @@ def probe(
     metric, another number of clips, a label that the test set lacks): the message says what to
     suspect.
     """
+    if not (n is None or (isinstance(n, Integral) and n >= 1)):
+        raise ValueError(f"n is the number of scored clips, a whole number of 1 or more; got {n!r}")
     if not labels:
         named = dict.fromkeys([*scores, *filter(None, [remaining])])
         labels = EMOTIONS if named.keys() & set(EMOTIONS) else named
@@ -167,6 +170,8 @@ def paper_scores() -> dict[str, PrintedScore]:
 
 
 def _check_labels(scores: Mapping, labels: Sequence[str], remaining: str | None) -> None:
+    if not labels:
+        raise ValueError("no scores are given: probing needs that of each label")
     if unknown := sorted(set(scores) - set(labels)):
         raise ValueError(f"scores of {unknown}, which are none of the labels {list(labels)}")
     if remaining is not None and (remaining not in labels or remaining in scores):

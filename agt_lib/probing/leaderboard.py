@@ -5,7 +5,7 @@ every clip c has precision p and recall 1 for c, so F1 2p / (1 + p); all other c
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +74,7 @@ class PrintedScore:
         Raises ValueError for what is no decimal number.
         """
         whole, _, decimals = text.strip().partition(".")
-        if not whole.isdigit() or not decimals.isdigit():
+        if not whole.isdecimal() or not decimals.isdecimal():
             raise ValueError(
                 f"{text!r} is no score: expected all printed decimals, such as 0.0326 (a share, "
                 "not per cent)"
@@ -111,7 +111,7 @@ class Leaderboard:
 
     def __init__(
         self,
-        answers: pd.Series,
+        answers: pd.Series | Mapping[str, str],
         metric: str = "waf",
         digits: int = 4,
         rounding: str = "round",
@@ -121,6 +121,7 @@ class Leaderboard:
     ):
         share(metric, 0.0, len(labels))  # refuses an unknown metric
         PrintedScore(0.0, digits, rounding)  # refuses unknown digits and roundings
+        answers = pd.Series(answers)
         if answers.empty:
             raise ValueError("a leaderboard needs answers; there are none")
         self._names = answers.index

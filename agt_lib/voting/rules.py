@@ -7,6 +7,7 @@ of all decides.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -51,12 +52,12 @@ class VoteConfig:
     guide: str = VOICE
 
     def __post_init__(self) -> None:
-        if isinstance(self.triggers, str):
+        if self.triggers is None or isinstance(self.triggers, str):
             raise ValueError(f"triggers are a list of labels; got {self.triggers!r}")
         one_of("trigger", self.trigger, TRIGGER)
         one_of("vote", self.vote, VOTE)
-        if not 0 <= self.guide_share <= 1:
-            raise ValueError(f"guide_share is between 0 and 1; got {self.guide_share}")
+        if not (isinstance(self.guide_share, Real) and 0 <= self.guide_share <= 1):
+            raise ValueError(f"guide_share is between 0 and 1; got {self.guide_share!r}")
         object.__setattr__(self, "triggers", tuple(self.triggers))
 
     def partners(self, predictions: Predictions) -> list[str]:
@@ -113,16 +114,19 @@ def vote(
     (N, C) with columns `labels`, or a list of these, one a seed, which are averaged. If one of the
     labels `triggers` is predicted for a clip, the model `guide` decides in `guide_share` of cases
     and `partner` (by default the last of the others) in the rest, drawn with `seed`; otherwise the
-    majority does. Raises ValueError if the models predict other clips or labels, if a name is no
-    model, or if a trigger is no label.
+    majority does. Raises ValueError for fewer than two models, if they predict other clips or
+    labels, if a name is no model, or if a trigger is no label.
     """
+    if not isinstance(predictions, Predictions | Mapping):
+        raise ValueError(f"predictions are given by model; got {predictions!r}")
     if not isinstance(predictions, Predictions):
         predictions = Predictions.from_tables(
             {model: _tables(model, given, labels) for model, given in predictions.items()}
         )
     one_of("guide", guide, predictions.probabilities)
-    others = [model for model in predictions.probabilities if model != guide]
-    partner = partner or (others or [guide])[-1]
+    if not (others := [model for model in predictions.probabilities if model != guide]):
+        raise ValueError(f"a vote needs two models or more; got {guide!r} alone")
+    partner = partner or others[-1]
     config = VoteConfig(triggers, partner=partner, guide_share=guide_share, guide=guide)
     averaged = predictions.averaged()
     return draw_labels(averaged, vote_shares(averaged, config), seed)[0]

@@ -39,19 +39,18 @@ def compare_rules(
     sample: Sample,
     *,
     against: str,
-    guide: str = PAPER.guide,
     submissions: Mapping[str, int] | None = None,
 ) -> pd.DataFrame:
     """One line a rule (vote shares by name): its score and its difference to the rule `against`.
 
-    `like_guide` is the share of clips, %, to which the rule gives the label of the model `guide`;
+    `like_guide` is the share of clips, %, to which the rule gives the label of the guide;
     `submissions` is how many submissions to a leaderboard a rule used. Columns rule and those of
     `rule_line`.
     """
     lines = []
     for name, shares in rules.items():
         line = {"rule": name} | rule_line(sample, shares, difference=rules[against])
-        line["like_guide"] = 100 * (shares * rules[guide]).sum(-1).mean()
+        line["like_guide"] = 100 * (shares * rules[PAPER.guide]).sum(-1).mean()
         lines.append(line | {"submissions": (submissions or {}).get(name, 0)})
     return pd.DataFrame(lines)
 

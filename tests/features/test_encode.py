@@ -66,6 +66,9 @@ def test_nothing_is_kept(clip):
         ({"path": "a.wav"}, "clip", ValueError, "reads video; the clip .* has none of them"),
         ({"text": None}, Words(), ValueError, "reads text; the clip .* has none of them"),
         ("clip.mp4", Words(), ValueError, "reads words, .* got a path, 'clip.mp4'"),
+        ("clip.mp4", None, ValueError, "an encoder is given by its name"),
+        (None, "opensmile", ValueError, "a clip is a path, or a mapping .* got None"),
+        ([None], "opensmile", ValueError, "a clip is a path, or a mapping .* got None"),
         ("clip.mp4", "vggish", ValueError, "unknown encoder 'vggish'"),
     ],
 )
@@ -78,3 +81,8 @@ def test_a_file_that_the_encoder_cannot_read_is_named(tmp_path, write_clip, tone
     sound = write_clip(tmp_path / "a.wav", waveform=tone(), audio_codec="pcm_s16le")
     with pytest.raises(ValueError, match=r"clip 0, .*a\.wav.*no video"):
         features.encode(sound, "clip")
+
+
+def test_options_of_an_encoder_that_is_built_already_are_refused():
+    with pytest.raises(ValueError, match="or built without any"):
+        features.encode({"text": "so"}, Words(), layers=(-1,))

@@ -74,6 +74,18 @@ def test_scores_may_be_given_as_printed_text_or_as_numbers():
         assert "the counts are unique for 1169 clips" in str(found)
 
 
+def test_scores_that_were_cut_are_inverted_as_such():
+    counts = [COUNTS[label] for label in EMOTIONS]
+    answers = as_answers(counts, EMOTIONS)
+    board = Leaderboard(answers, rounding="truncate")
+    cut = {k: str(board.submit(pd.Series(k, answers.index))) for k in EMOTIONS}
+    found = probe(cut, 1169, rounding="truncate")
+    assert found.unique
+    assert found.count_low.tolist() == counts
+    with pytest.raises(ValueError, match="no counts of 1169 clips"):
+        probe(cut, 1169)
+
+
 def test_counts_that_are_ambiguous_are_said_to_be_and_left_out():
     found = probe({"joy": "0.3", "anger": "0.4"}, n=200)
     assert found.solutions > 1
@@ -238,6 +250,19 @@ class TestBadInput:
     def test_a_number_of_clips_that_no_counts_fit_names_those_that_would(self):
         with pytest.raises(ValueError, match=r"no counts of 1200 clips.* fit: 1169"):
             probe(PRINTED, n=1200)
+
+    @pytest.mark.parametrize("n", [0, -5, "1169", 1169.0])
+    def test_the_number_of_clips_is_a_whole_one_above_zero(self, n):
+        with pytest.raises(ValueError, match=f"whole number of 1 or more; got {n!r}"):
+            probe(PRINTED, n)
+
+    def test_no_scores_at_all_are_refused(self):
+        with pytest.raises(ValueError, match="no scores are given"):
+            probe({})
+
+    def test_a_digit_that_is_no_decimal_is_no_score(self):
+        with pytest.raises(ValueError, match="'0.²' is no score"):
+            probe(PRINTED | {"sad": "0.²"})
 
     def test_an_unknown_metric_lists_the_known(self):
         with pytest.raises(ValueError, match="macro_f1"):

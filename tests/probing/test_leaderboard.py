@@ -92,6 +92,10 @@ class TestBadInput:
         with pytest.raises(ValueError, match="needs answers; there are none"):
             Leaderboard(ANSWERS[:0])
 
+    def test_answers_may_be_a_dictionary(self):
+        board = Leaderboard({"a": "sad", "b": "happy"}, metric="accuracy")
+        assert str(board.submit(pd.Series({"b": "happy", "a": "happy"}))) == "0.5000"
+
     def test_answers_that_name_a_clip_twice_are_refused(self):
         with pytest.raises(ValueError, match="'clip0' is named more than once"):
             Leaderboard(pd.concat([ANSWERS, ANSWERS[:1]]))

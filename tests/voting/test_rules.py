@@ -140,7 +140,9 @@ def test_the_mean_of_probabilities_can_overrule_the_majority():
         ({"trigger": "all"}, "trigger is one of any; both. Got 'all'"),
         ({"triggers": "sad"}, "triggers are a list of labels; got 'sad'"),
         ({"vote": "mean"}, "vote is one of sample; blend"),
+        ({"triggers": None}, "triggers are a list of labels; got None"),
         ({"guide_share": 80}, "between 0 and 1; got 80"),
+        ({"guide_share": ".8"}, "between 0 and 1; got '.8'"),
     ],
 )
 def test_a_choice_that_is_none_is_refused(change, message):
@@ -292,6 +294,18 @@ def test_a_name_that_is_no_model_or_no_label_is_refused_with_what_is_there(chang
     given = {model: tables("sad", "happy") for model in "abc"}
     with pytest.raises(ValueError, match=message):
         vote(given, **({"guide": "a", "triggers": ("sad",)} | change))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (None, "predictions are given by model; got None"),
+        ({"a": tables("sad")}, "two models or more; got 'a' alone"),
+    ],
+)
+def test_what_is_no_vote_of_several_models_is_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        vote(given, guide="a", triggers=("sad",))
 
 
 def test_models_of_other_numbers_of_seeds_do_not_vote(ballots):
