@@ -15,7 +15,7 @@ import torch
 from matplotlib.figure import Figure
 
 import agt_lib
-from agt_lib.workspace import kept, machine, paths, times
+from agt_lib.workspace import kept, machine, paths
 
 AUTO = "auto"
 ENCODERS = ("audio", "video", "text")
@@ -178,8 +178,6 @@ class Run:
         files = kept.files_of(self.folder).items()
         about["files"] = {name: size for name, size in files if not name.startswith(FILLED_IN)}
         manifest = kept.write_manifest(self.folder, about | content, self.started)
-        if self.source == self.profile.corpus:
-            times.record(self.notebook, self.profile.name, manifest["seconds"])
         print(
             f"{manifest['seconds']:.0f} s, {manifest['peak_memory_mb']} MiB at most. Results: "
             f"{paths.relative(self.folder)}"

@@ -15,7 +15,7 @@ from pathlib import Path
 import nbformat
 import papermill
 
-from agt_lib.workspace import kept, paths
+from agt_lib.workspace import kept, paths, times
 from agt_lib.workspace.run import PROFILES, Run
 
 
@@ -170,11 +170,15 @@ def main() -> int:
         except NotebookError as error:
             print(f"failed\n{error}", file=sys.stderr)
             return 1
-        print(f"{time.monotonic() - began:.0f} s" if ran else "done before, unchanged")
+        seconds = time.monotonic() - began
+        if ran:
+            times.record(source.stem, profile, seconds)
+        print(f"{seconds:.0f} s" if ran else "done before, unchanged")
         last = result(folder / source.name) or last
-    seconds = f"{time.monotonic() - started:.0f} s"
     print(f"\n{last or ''}\n{'-' * 60}")
-    print(f"{seconds} in all. Executed notebooks: {paths.relative(folder)}")
+    print(
+        f"{time.monotonic() - started:.0f} s in all. Executed notebooks: {paths.relative(folder)}"
+    )
     print("Tables, predictions and figures lie where each notebook's last line says.")
     return 0
 

@@ -1,5 +1,6 @@
-"""How long notebooks took: a table that every finished run writes into and README shows.
+"""How long notebooks took: a table that the story of notebooks writes into and README shows.
 
+A run that found its features and models on disk took less, so the longest run of each counts.
 `python -m agt_lib.workspace.times` puts it into README, between two marks.
 """
 
@@ -9,7 +10,7 @@ import platform
 import pandas as pd
 from filelock import FileLock
 
-from agt_lib.workspace import paths
+from agt_lib.workspace import machine, paths
 from agt_lib.workspace.kept import write_atomic
 
 COLUMNS = ["notebook", "profile", "seconds", "cores", "processor"]
@@ -17,18 +18,23 @@ START, END = "<!-- run times -->\n", "<!-- end of run times -->"
 
 
 def record(notebook: str, profile: str, seconds: float) -> None:
-    """Write the last run of `notebook` in `profile` into the table of this data folder."""
+    """Write a run of `notebook` in `profile` into the table of this data folder, if it is longest.
+
+    `run_times.csv` may be deleted to measure anew.
+    """
     path = paths.data() / "run_times.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
-    cores, processor = os.cpu_count(), platform.machine()
-    line = pd.DataFrame([[notebook, profile, round(seconds), cores, processor]], columns=COLUMNS)
+    device = machine.pick_device().type
+    processor = f"{platform.machine()}, {'no' if device == 'cpu' else device} GPU"
+    line = [notebook, profile, round(seconds), os.cpu_count(), processor]
     with FileLock(path.with_name(".run_times.lock")):
-        both = pd.concat([read(), line]).drop_duplicates(["notebook", "profile"], keep="last")
-        write_atomic(path, both.sort_values(["notebook", "profile"]).to_csv(index=False))
+        both = pd.concat([read(), pd.DataFrame([line], columns=COLUMNS)]).sort_values("seconds")
+        longest = both.drop_duplicates(["notebook", "profile"], keep="last")
+        write_atomic(path, longest.sort_values(["notebook", "profile"]).to_csv(index=False))
 
 
 def read() -> pd.DataFrame:
-    """The table: a row a notebook and profile, empty if no run was finished."""
+    """The table: a row a notebook and profile, empty if the story was not run here."""
     path = paths.data() / "run_times.csv"
     return pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=COLUMNS)
 
@@ -39,11 +45,11 @@ def as_text(table: pd.DataFrame) -> str:
     shown = wide.map(lambda seconds: "" if pd.isna(seconds) else f"{seconds:.0f}")
     machines = table[["cores", "processor"]].drop_duplicates().itertuples(index=False)
     measured = "; ".join(f"{cores} cores, {processor}" for cores, processor in machines)
-    return f"{shown.to_markdown()}\n\nMeasured on {measured}, no GPU.\n"
+    return f"{shown.to_markdown()}\n\nMeasured on {measured}.\n"
 
 
 def main() -> None:
-    """Put the table into README. Raises ValueError if no run was finished here."""
+    """Put the table into README. Raises ValueError if the story was not run here."""
     table = read()
     if table.empty:
         raise ValueError(f"no run was finished in {paths.data()}: make reproduce")

@@ -1,13 +1,14 @@
 """The notebook runner, on small notebooks the tests write."""
 
 import signal
+from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from agt_lib.workspace import kept, story
+from agt_lib.workspace import kept, story, times
 
 
 @pytest.fixture
@@ -107,3 +108,12 @@ def test_a_notebook_with_a_letter_runs_after_that_of_its_number():
     names = [path.stem for path in story.notebooks()]
     place = names.index("07_vote")
     assert names[place : place + 3] == ["07_vote", "07b_vote_maps", "08_paper_figures"]
+
+
+def test_the_story_records_how_long_the_notebooks_took_that_it_executed(monkeypatch, tmp_path):
+    monkeypatch.setattr("sys.argv", ["story", "--profile", "smoke"])
+    monkeypatch.setattr(story, "notebooks", lambda: [Path("01_new.ipynb"), Path("02_done.ipynb")])
+    monkeypatch.setattr(story, "run_notebook", lambda source, *_: source.stem == "01_new")
+    monkeypatch.setattr(story, "result", lambda notebook: None)
+    assert story.main() == 0
+    assert times.read()[["notebook", "profile"]].to_numpy().tolist() == [["01_new", "smoke"]]

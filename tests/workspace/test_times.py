@@ -1,14 +1,19 @@
 """The table of run times, and README's copy of it."""
 
+import os
+import platform
+
 import pytest
+import torch
 
 from agt_lib.workspace import paths, times
 
 
-def test_the_last_run_of_a_notebook_in_a_profile_counts():
+def test_a_run_that_found_its_work_done_does_not_replace_one_that_did_it():
     times.record("01_a", "smoke", 5.4)
     times.record("01_a", "mini", 50.0)
     times.record("01_a", "smoke", 7.0)
+    times.record("01_a", "smoke", 2.0)
     table = times.read()
     assert table[["notebook", "profile", "seconds"]].to_numpy().tolist() == [
         ["01_a", "mini", 50],
@@ -31,6 +36,7 @@ def test_readme_gets_the_table_between_its_marks_and_nothing_else_changes(tmp_pa
     assert ["", "01_a", "", "5", ""] in lines
     assert ["", "02_b", "61", "", ""] in lines
     assert "old" not in text
+    assert f"\nMeasured on {os.cpu_count()} cores, {platform.machine()}, no GPU.\n" in text
     times.main()
     assert readme.read_text() == text
 
@@ -38,3 +44,9 @@ def test_readme_gets_the_table_between_its_marks_and_nothing_else_changes(tmp_pa
 def test_without_a_finished_run_readme_stays_as_it_is():
     with pytest.raises(ValueError, match="make reproduce"):
         times.main()
+
+
+def test_the_table_says_that_a_gpu_was_used(monkeypatch):
+    monkeypatch.setattr(times.machine, "pick_device", lambda: torch.device("cuda"))
+    times.record("01_a", "smoke", 5.0)
+    assert times.as_text(times.read()).endswith("cuda GPU.\n")
