@@ -43,8 +43,8 @@ class CausalLMEncoder:
     MERTools.
 
     `model` is a folder, a GGUF file, or a name on the hub. Texts longer than the model's context
-    are cut with a warning and counted in `cut`. `precision`: auto (bfloat16 on hardware that has
-    it), float32 or bfloat16.
+    are cut with a warning. `precision`: auto (bfloat16 on hardware that has it), float32 or
+    bfloat16.
 
     `stream`: whether layers are read one by one, each for all texts of a call of `encode` (see
     `layerwise`). By default they are if the weights don't fit into the free memory. The features
@@ -81,7 +81,6 @@ class CausalLMEncoder:
         self._context = getattr(text, "max_position_embeddings", None)
         self.streams = self._streams(stream)
         self.shard_size = STREAMED_TEXTS if self.streams else None
-        self.cut = 0
         self.dim = text.hidden_size
         self.fingerprint = {
             "encoder": "causal_lm",
@@ -104,7 +103,6 @@ class CausalLMEncoder:
             raise MediaError("absent", "the clip has no words")
         room = len(ids) if self._context is None else self._context - len(self._sink)
         if len(ids) > room:
-            self.cut += 1
             warnings.warn(
                 f"{clip.name}: {len(ids)} tokens of text, cut to the {room} that "
                 f"{self._checkpoint.name} takes",

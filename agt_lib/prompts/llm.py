@@ -67,7 +67,8 @@ class LLMRanker:
         if self.budget is not None and self.prices is None:
             raise ValueError(
                 f"a budget of ${self.budget:g} needs the prices of {model}: give prices=(IN, OUT) "
-                "in dollars per million tokens, (0, 0) for a model of your own"
+                "in dollars per million tokens, (0, 0) for a model of your own; or budget=None "
+                "(0 in notebook 03) for no limit"
             )
 
     @property

@@ -254,7 +254,7 @@ def test_a_transcript_of_ten_thousand_characters_is_cut_to_the_context(baichuan_
     encoder = build(f"causal_lm:{baichuan_checkpoint()}", precision="float32")
     with pytest.warns(UserWarning, match="speech: .* tokens of text, cut to the 63"):
         items = [encoder.load(said("他很生气 so" * 1429, name="speech"))]
-    assert (len(items[0]), encoder.cut) == (63, 1)
+    assert len(items[0]) == 63
     assert np.isfinite(encoder.encode(items)).all()
 
 

@@ -522,7 +522,7 @@ class TestMoney:
 
     def test_unknown_prices_are_said_and_a_budget_then_refused(self, server, said, ranker):
         assert math.isnan(ranker(model="mine").estimate(said("a"))["dollars"])
-        with pytest.raises(ValueError, match="budget of \\$5 needs the prices of mine"):
+        with pytest.raises(ValueError, match=r"\$5 needs the prices of mine.*budget=None"):
             ranker(model="mine", budget=5.0)
         assert ranker(model="mine", budget=5.0, prices=(0.0, 0.0)).prices == (0.0, 0.0)
 
