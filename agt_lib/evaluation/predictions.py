@@ -160,18 +160,17 @@ class Predictions:
     def __or__(self, other: "Predictions") -> "Predictions":
         """The models of both, in the first's clip order.
 
-        Raises ValueError if both have a model, or if anything else differs.
+        Raises ValueError if both have a model whose predictions differ, or if anything else does.
         """
-        if both := [model for model in self.probabilities if model in other.probabilities]:
-            raise ValueError(
-                f"both hold predictions of {_listed(both)}: name one of them otherwise"
-            )
         first, second = next(iter(self.probabilities)), next(iter(other.probabilities))
         _check_labels(first, pd.Index(self.label_set), second, pd.Index(other.label_set))
         _check_names(first, pd.Index(self.names), second, pd.Index(other.names))
         if self.seeds != other.seeds and min(len(self.seeds), len(other.seeds)) > 1:
             raise ValueError(f"models have the same seeds; got {self.seeds} and {other.seeds}")
         other = other.select(self.names)
+        both = [model for model in self.probabilities if model in other.probabilities]
+        if differ := [m for m in both if not np.array_equal(self[m], other[m])]:
+            raise ValueError(f"both predict by {_listed(differ)}, and not the same: rename one")
         return replace(
             self,
             probabilities=self.probabilities | other.probabilities,

@@ -1,5 +1,7 @@
 """Predictions are of the same clips and the same labels, and nothing is guessed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -201,8 +203,9 @@ def test_models_of_two_predictions_are_joined_by_clip_name():
         given.of("voice") | some(seeds=(3, 5), models=("AGT",))
     with pytest.raises(ValueError, match="only 'voice' predicts 'z'"):
         given.of("voice") | other.select(["x", "y"])
-    with pytest.raises(ValueError, match="both hold predictions of 'AGT'"):
-        given | other
+    assert list((given | other).probabilities) == ["voice", "AGT"]
+    with pytest.raises(ValueError, match="both predict by 'AGT', and not the same"):
+        given | replace(other, probabilities={"AGT": given.of("AGT")["AGT"]})
 
 
 def test_clips_with_a_known_label_come_in_the_order_of_the_labels():
