@@ -8,8 +8,7 @@ VERSION = 1
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "corpus": ["Corpus", "CorpusError", "Problem", "build"],
-        "labels": ["EMOTIONS", "PROMPT_ORDER", "normalise", "to_numbers"],
+        "corpus": ["build"],
         "sources": ["SOURCES", "load", "of_run"],
     },
 )

@@ -9,12 +9,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "scores": [
-            "Sample", "calibration_error", "confusion", "detection_auc", "per_class_f1",
-            "precision_recall", "reliability", "votes", "waf",
+            "calibration_error", "confusion", "per_class_f1", "precision_recall", "reliability",
+            "votes", "waf",
         ],
-        "predictions": ["Predictions", "Stage"],
-        "tables": [
-            "cell", "difference_line", "differences", "sample_of", "score_line", "verdict", "wide",
-        ],
+        "tables": ["differences", "sample_of", "verdict", "wide"],
     },
 )  # fmt: skip

@@ -9,8 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "encoder": ["build"],
-        "extraction": ["encode", "extract"],
-        "features": ["Features"],
+        "extraction": ["encode"],
         "runs": ["in_two_dimensions", "of_run", "summary"],
     },
 )

@@ -42,11 +42,6 @@ class OpenSmileEncoder:
             "sample_rate": SAMPLE_RATE,
         }
 
-    @property
-    def feature_names(self) -> list[str]:
-        """The names of the 88 functionals, in the order of the columns."""
-        return list(self._smile.feature_names)
-
     def load(self, clip: pd.Series) -> np.ndarray:
         """The clip's waveform, float32 (samples,) at 16 kHz."""
         return load_waveform(clip, self._max_seconds)

@@ -3,11 +3,5 @@
 Figures 1 and 2, which depend on no result, are drawn by scripts in the folder `figures/`.
 """
 
-import lazy_loader
-
 VERSION = 1
 """Raised when the same results give another figure or table."""
-
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submod_attrs={"tables": ["Printed", "published", "read", "table1", "table2"]}
-)

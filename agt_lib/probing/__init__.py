@@ -9,16 +9,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "estimates": [
-            "revealed",
-            "distances",
-            "estimate",
-            "estimate_groups",
-            "paper_prior",
-            "prior_table",
+            "distances", "estimate", "estimate_groups", "paper_prior", "prior_table", "revealed",
             "shares",
         ],
         "files": ["probe_challenge", "read_scores", "write_submissions"],
-        "infer": ["Probed", "paper_scores", "probe", "probe_leaderboard"],
+        "infer": ["paper_scores", "probe", "probe_leaderboard"],
         "leaderboard": ["METRICS", "Leaderboard", "PrintedScore"],
     },
-)
+)  # fmt: skip

@@ -1,7 +1,7 @@
 """The paper's "fine-tuned" text feature: the language model's view of words and ranked labels."""
 
 import warnings
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pandas as pd
@@ -111,9 +111,11 @@ def rank(corpus: Corpus, folds: pd.Series, ranker: ClassifierRanker | LLMRanker)
 
 
 def build(kind: str, **llm_options: Any) -> ClassifierRanker | LLMRanker:
-    """The ranker "classifier", or "llm" with `llm_options`; ValueError for another kind."""
+    """The ranker "classifier", or "llm" with `llm_options`; ValueError for any other."""
     if kind not in RANKERS:
         raise ValueError(f"ranker is one of {', '.join(RANKERS)}; got {kind!r}")
+    if unknown := llm_options.keys() - {field.name for field in fields(LLMRanker)}:
+        raise ValueError(f"a ranker takes no {', '.join(sorted(unknown))}")
     return LLMRanker(**llm_options) if kind == "llm" else ClassifierRanker()
 
 

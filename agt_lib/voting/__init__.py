@@ -16,9 +16,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "corrected", "prevalence_ratios", "propose_triggers", "read_prior", "smoothed",
         ],
         "rules": [
-            "AGT", "BASELINE", "MODELS", "PAPER", "VOICE", "VoteConfig", "all_rules", "alone",
-            "ballots", "draw", "draw_labels", "majority", "mean", "one_of", "rule_names",
-            "triggered", "variants", "vote", "vote_shares",
+            "AGT", "MODELS", "VoteConfig", "all_rules", "alone", "ballots", "draw", "draw_labels",
+            "majority", "mean", "one_of", "rule_names", "triggered", "variants", "vote",
+            "vote_shares",
         ],
         "sweeps": ["advantage_map", "draw_map", "guide_sweep", "reweight"],
         "tables": [

@@ -5,4 +5,4 @@ Knows no clip and no model.
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={"run": ["Run", "start"]})
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={"run": ["start"]})

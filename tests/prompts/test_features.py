@@ -259,3 +259,9 @@ def test_the_heatmap_shows_each_share_at_its_label_and_rank(ranked):
     np.testing.assert_allclose(drawn, table)
     assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == list(corpus.labels)
     plt.close(figure)
+
+
+def test_an_option_that_no_ranker_has_is_refused():
+    assert isinstance(build("classifier", language="en", budget=None), ClassifierRanker)
+    with pytest.raises(ValueError, match="takes no nonsense"):
+        build("classifier", nonsense=1)
