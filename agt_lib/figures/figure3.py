@@ -1,6 +1,5 @@
 """Figure 3: the labels' shares in training and test set, and what is known of the latter."""
 
-import io
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from matplotlib.layout_engine import PlaceHolderLayoutEngine
 
 from agt_lib.corpora.labels import NOTICEABLE
 from agt_lib.evaluation.palette import BLUE, GREEN, INK, QUIET, VERMILION
-from agt_lib.workspace import kept
+from agt_lib.workspace.figure_files import save_figure
 
 WIDTH, HEIGHT = 3.4, 2.5
 """Inches: a column of ACM's two-column layout."""
@@ -134,20 +133,5 @@ def draw(prior: pd.DataFrame, note: str) -> Figure:
 def save(
     figure: Figure, folders: Sequence[Path], name: str, caption: str, data: pd.DataFrame
 ) -> None:
-    """Write `name`.png, .pdf, its caption (.txt) and the .csv of `data` into each folder.
-
-    The page is the figure's own size; PDF embeds its fonts as TrueType. The same figure gives the
-    same bytes.
-    """
-    files = {"txt": caption + "\n", "csv": data.to_csv()}
-    with plt.rc_context({"pdf.fonttype": 42}):
-        for ending, options in (
-            ("png", {"dpi": 300}),
-            ("pdf", {"metadata": {"CreationDate": None}}),
-        ):
-            page = io.BytesIO()
-            figure.savefig(page, format=ending, **options)
-            files[ending] = page.getvalue()
-    for folder in folders:
-        for ending, content in files.items():
-            kept.write_atomic(Path(folder) / f"{name}.{ending}", content)
+    """`save_figure` at the figure's own size, in the resolution of print."""
+    save_figure(figure, folders, name, data, caption, dpi=300)

@@ -14,7 +14,7 @@ from agt_lib.corpora.labels import LETTERS
 from agt_lib.corpora.tables import read_table
 from agt_lib.evaluation import paper
 from agt_lib.evaluation.paper import AGT, BASELINE
-from agt_lib.evaluation.tables import OUT_OF_FOLD, REFERENCE, TEST, cell
+from agt_lib.evaluation.tables import OUT_OF_FOLD, REFERENCE, SCORE, TEST, cell
 from agt_lib.workspace import kept, paths
 
 if TYPE_CHECKING:
@@ -26,11 +26,11 @@ FEATURES = ("A+V", "A+V*", "A+T", "A+T*", "A+V+T", "A+V*+T*")
 STRATEGIES = {"none": "N", "P": "P", "P+V": "P+V"}
 """Table 2's strategies by their stage, under the paper's letters."""
 
-SCORE = ["waf", "waf_low", "waf_high", "seed_sd", "clips", "seeds", "interval_over"]
+SCORED = [column for column in SCORE if column != "accuracy"]
 CHANGE = ["difference", "difference_low", "difference_high", "fixed", "broken", "submissions"]
 STEP = ["step", "step_low", "step_high"]
-TABLE1_COLUMNS = ["features", "model", "set", *SCORE]
-TABLE2_COLUMNS = ["model", "stage", *SCORE, *CHANGE, *STEP, "pseudo_labels"]
+TABLE1_COLUMNS = ["features", "model", "set", *SCORED]
+TABLE2_COLUMNS = ["model", "stage", *SCORED, *CHANGE, *STEP, "pseudo_labels"]
 PUBLISHED = {OUT_OF_FOLD: paper.TRAIN_AND_VAL, TEST: paper.MER_SEMI}
 
 ABSENT = "—"
@@ -117,7 +117,7 @@ def table1(scores: pd.DataFrame, run: "Run", corpus: Corpus, note: str = "") -> 
     keys = pd.MultiIndex.from_product(
         [list(dict.fromkeys((*FEATURES, *fused))), models, list(PUBLISHED)], names=names
     )
-    data = scores.set_index(names)[SCORE].reindex(keys)
+    data = scores.set_index(names)[SCORED].reindex(keys)
     data["paper"] = [theirs.get((row, model, PUBLISHED[part])) for row, model, part in keys]
     scored = data["waf"].notna().groupby(level=names[:2]).transform("any")
     data = data[scored | (keys.get_level_values("model") != REFERENCE)]
@@ -151,7 +151,7 @@ def table2(scores: pd.DataFrame, run: "Run", corpus: Corpus, note: str = "") -> 
     """
     stages = list(dict.fromkeys((*STRATEGIES, *scores["stage"])))
     keys = pd.MultiIndex.from_product([(BASELINE, AGT), stages], names=["model", "stage"])
-    data = scores.set_index(list(keys.names))[[*SCORE, *CHANGE, *STEP]].reindex(keys)
+    data = scores.set_index(list(keys.names))[[*SCORED, *CHANGE, *STEP]].reindex(keys)
     data["paper"] = pd.Series({(c.model, c.step): c.waf for c in paper.TABLE2}).reindex(keys)
     gained = data["paper"] - data["paper"].groupby(level="model").transform("first")
     later = pd.Series(keys.get_level_values("stage") != "none", keys)

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 import agt_lib
 from agt_lib.workspace import kept, machine, paths
+from agt_lib.workspace.figure_files import save_figure
 
 AUTO = "auto"
 ENCODERS = ("audio", "video", "text")
@@ -170,7 +171,8 @@ class Run:
         """
         said = source or self.caption
         figure.supxlabel(said, fontsize=7, color="grey", x=0.99, ha="right")
-        save_figure(figure, self.folder / "figures", name, data.assign(corpus=said))
+        data = data.assign(corpus=said)
+        save_figure(figure, [self.folder / "figures"], name, data, bbox_inches="tight")
 
     def finish(self, **content: Any) -> None:
         """Write the run's manifest, `content` included, and print where the results are."""
@@ -240,14 +242,6 @@ def start(notebook: str, parameters: Mapping[str, Any]) -> Run:
     )
     print(_line(run))
     return run
-
-
-def save_figure(figure: Figure, folder: Path, name: str, data: pd.DataFrame) -> None:
-    """Write `name`.png, .pdf and the .csv of the data drawn into `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    data.to_csv(folder / f"{name}.csv", index=not isinstance(data.index, pd.RangeIndex))
-    for ending in ("png", "pdf"):
-        figure.savefig(folder / f"{name}.{ending}", bbox_inches="tight")
 
 
 def _is_file(text: str) -> bool:
