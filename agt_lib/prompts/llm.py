@@ -133,12 +133,12 @@ class LLMRanker:
 
             def ask(messages: list[dict[str, str]]) -> tuple[str, str]:
                 key = self._key(messages)
-                if key not in kept:
-                    answer = json.dumps(endpoint.ask(messages)).encode()
-                    with writing:
-                        answers.append({key: np.frombuffer(answer, np.uint8)})
-                    return json.loads(answer)
-                return json.loads(kept[key].tobytes())
+                with suppress(KeyError, ValueError):  # none is kept, or a damaged one
+                    return json.loads(kept[key].tobytes())
+                answer = json.dumps(endpoint.ask(messages)).encode()
+                with writing:
+                    answers.append({key: np.frombuffer(answer, np.uint8)})
+                return json.loads(answer)
 
             try:
                 futures = {pool.submit(self._converse, text, labels, ask): text for text in texts}
