@@ -1,8 +1,7 @@
 """Figure 3: the labels' shares in training and test set, and what is known of the latter."""
 
 import textwrap
-from collections.abc import Sequence
-from pathlib import Path
+from functools import partial
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -130,8 +129,5 @@ def draw(prior: pd.DataFrame, note: str) -> Figure:
     return figure
 
 
-def save(
-    figure: Figure, folders: Sequence[Path], name: str, caption: str, data: pd.DataFrame
-) -> None:
-    """`save_figure` at the figure's own size, in the resolution of print."""
-    save_figure(figure, folders, name, data, caption, dpi=300)
+save = partial(save_figure, dpi=300)
+"""`save_figure` in the resolution of print; the page is the figure's own size."""

@@ -4,7 +4,7 @@ If only the prior differs between training (p) and test (q), the posterior of a 
 is right again once it is weighed by q_c / p_c and renormalised (Saerens et al. 2002, eq. 2.4).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,19 +33,17 @@ def check_prior(prior: np.ndarray, labels: Sequence[str], what: str) -> np.ndarr
     return prior
 
 
-def corrected(
-    predictions: Predictions | Mapping[str, pd.DataFrame],
-    trained_on: np.ndarray,
-    target: np.ndarray,
-) -> Predictions:
-    """Each posterior times q_c / p_c, renormalised; `predictions` may be tables by model.
+def corrected(predictions: Predictions, trained_on: np.ndarray, target: np.ndarray) -> Predictions:
+    """Each posterior times q_c / p_c, renormalised.
 
     `trained_on` is p, the shares of the labels that the models were trained on, pseudo-labels
     included: (C,), or (S, C) by seed. `target` (C,) is q. Raises ValueError for a prior with a
-    zero.
+    zero and for what are no `Predictions`.
     """
     if not isinstance(predictions, Predictions):
-        predictions = Predictions.from_tables(predictions)
+        raise ValueError(
+            "what is corrected are predictions, as `Predictions.from_tables` makes them"
+        )
     p = check_prior(trained_on, predictions.label_set, "the prior of training")
     q = check_prior(target, predictions.label_set, "the target prior")
     ratio = np.broadcast_to(q / p, (len(predictions.seeds), len(predictions.label_set)))[:, None]

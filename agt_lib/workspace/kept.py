@@ -66,13 +66,11 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         manifest = json.loads(path.read_bytes())
-        schema = manifest["schema"]
+        found = f"of schema {manifest['schema']}, not {SCHEMA}"
     except (ValueError, TypeError, KeyError):
-        raise ValueError(f"{path} is damaged; delete its folder to make it again") from None
-    if schema != SCHEMA:
-        raise ValueError(
-            f"{path} is of schema {schema}, not {SCHEMA}; delete its folder to make it again"
-        )
+        manifest, found = {"schema": None}, "damaged"
+    if manifest["schema"] != SCHEMA:
+        raise ValueError(f"{path} is {found}; delete its folder to make it again")
     return manifest
 
 
@@ -152,11 +150,8 @@ def discard(folder: Path, why: str) -> None:
     for path in sorted(folder.iterdir(), key=lambda path: path.name != MANIFEST):
         if path.name != LOCK:
             path.rename(aside / path.name)
-    print(
-        f"{paths.relative(folder)} {why}: what lay there is in {aside.name} now, and it is made "
-        "again",
-        file=sys.stderr,
-    )
+    said = f"what lay there is in {aside.name} now, and it is made again"
+    print(f"{paths.relative(folder)} {why}: {said}", file=sys.stderr)
 
 
 def files_of(folder: Path) -> dict[str, int]:

@@ -171,8 +171,8 @@ class Run:
         """
         said = source or self.caption
         figure.supxlabel(said, fontsize=7, color="grey", x=0.99, ha="right")
-        data = data.assign(corpus=said)
-        save_figure(figure, [self.folder / "figures"], name, data, bbox_inches="tight")
+        folders, data = [self.folder / "figures"], data.assign(corpus=said)
+        save_figure(figure, folders, name, "", data, bbox_inches="tight")
 
     def finish(self, **content: Any) -> None:
         """Write the run's manifest, `content` included, and print where the results are."""

@@ -170,15 +170,14 @@ def main() -> int:
         except NotebookError as error:
             print(f"failed\n{error}", file=sys.stderr)
             return 1
-        seconds = time.monotonic() - began
+        took = time.monotonic() - began
+        print(f"{took:.0f} s" if ran else "done before, unchanged")
         if ran:
-            times.record(source.stem, profile, seconds)
-        print(f"{seconds:.0f} s" if ran else "done before, unchanged")
+            times.record(source.stem, profile, took)
         last = result(folder / source.name) or last
     print(f"\n{last or ''}\n{'-' * 60}")
-    print(
-        f"{time.monotonic() - started:.0f} s in all. Executed notebooks: {paths.relative(folder)}"
-    )
+    seconds = f"{time.monotonic() - started:.0f} s"
+    print(f"{seconds} in all. Executed notebooks: {paths.relative(folder)}")
     print("Tables, predictions and figures lie where each notebook's last line says.")
     return 0
 

@@ -31,5 +31,5 @@ def test_clips_without_frames_sound_or_words_leave_their_place_empty():
 
 def test_dollars_in_a_transcript_are_no_mathematics(tmp_path):
     shown = [{"title": "a$_b$", "frames": None, "waveform": None, "text": r"cost $\foo 5$"}]
-    save_figure(clip_pictures.clips(shown), [tmp_path], "clips", pd.DataFrame({"x": [1]}))
+    save_figure(clip_pictures.clips(shown), [tmp_path], "clips", "", pd.DataFrame({"x": [1]}))
     assert (tmp_path / "clips.png").is_file()

@@ -48,7 +48,7 @@ def test_emotions_have_colours_of_their_own_and_other_labels_do_too():
 def test_a_figure_is_saved_as_png_and_pdf_beside_its_data(tmp_path):
     table = scores()
     figure = pictures.forest(table, value="waf", row="features", series="model", label="WAF")
-    save_figure(figure, [tmp_path], "table1", table)
+    save_figure(figure, [tmp_path], "table1", "", table)
     assert {p.name for p in tmp_path.iterdir()} == {"table1.png", "table1.pdf", "table1.csv"}
     assert (tmp_path / "table1.png").read_bytes().startswith(b"\x89PNG")
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "table1.csv"), table)
@@ -57,11 +57,11 @@ def test_a_figure_is_saved_as_png_and_pdf_beside_its_data(tmp_path):
 def test_a_full_disk_leaves_the_figure_that_was_there_before(tmp_path, full_disk):
     table = scores()
     figure = pictures.forest(table, value="waf", row="features", series="model", label="WAF")
-    save_figure(figure, [tmp_path], "table1", table)
+    save_figure(figure, [tmp_path], "table1", "", table)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     full_disk(True)
     with pytest.raises(OSError, match="No space left"):
-        save_figure(figure, [tmp_path], "table1", table.assign(waf=0.0))
+        save_figure(figure, [tmp_path], "table1", "", table.assign(waf=0.0))
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 

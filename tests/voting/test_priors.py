@@ -44,11 +44,9 @@ def test_each_seed_is_corrected_by_what_it_was_trained_on():
     np.testing.assert_allclose(made[1], 1 / 3)
 
 
-def test_tables_by_model_are_corrected_as_predictions_are():
-    table = pd.DataFrame([[0.5, 0.3, 0.2]], index=["x"], columns=list("abc"))
-    p, q = np.array([0.5, 0.25, 0.25]), np.array([0.25, 0.5, 0.25])
-    found = corrected({"m": table}, p, q).table("m")
-    np.testing.assert_allclose(found.loc["x"], np.array([0.25, 0.6, 0.2]) / 1.05)
+def test_tables_are_no_predictions_to_correct():
+    with pytest.raises(ValueError, match="from_tables"):
+        corrected({"m": pd.DataFrame([[0.5, 0.3, 0.2]], columns=LABELS)}, P, Q)
 
 
 @pytest.mark.parametrize("place", ["trained", "target"])
