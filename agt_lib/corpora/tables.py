@@ -25,9 +25,7 @@ def read_table(
     numbers are numbers (NaN if empty). Only the names of `columns` are taken in any case. Raises
     FileNotFoundError, and ValueError with `advice` and all that is wrong with the file's form.
     """
-    path = Path(path).expanduser()
-    if not path.exists():
-        raise FileNotFoundError(f"no such file: {path}")
+    path = Path(path).expanduser().resolve(strict=True)
     table, problems = read_rows(path, columns, lower=False)
     if problems:
         raise ValueError(f"{path}: {listed(problems)}{f'. {advice}' if advice else ''}")

@@ -21,7 +21,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.utils import cached_file, logging
 
-from agt_lib.features.encoder import CheckpointError, mean_rows, reason
+from agt_lib.features.encoder import HUB_SECONDS, CheckpointError, asking_hub, mean_rows, reason
 from agt_lib.workspace import paths
 from agt_lib.workspace.kept import digest, file_digest
 
@@ -30,7 +30,6 @@ from agt_lib.workspace.kept import digest, file_digest
 os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
 
 HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
-HUB_SECONDS = 10
 PREPROCESSING = (
     "config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer.model",
     "tokenizer_config.json", "vocab.json", "merges.txt",
@@ -89,7 +88,8 @@ class Checkpoint:
         except Exception as error:  # damaged files raise errors of all kinds
             if self.folder is not None or not isinstance(error, OSError):
                 raise self._unreadable(part, error) from error
-        self._ask_hub()
+        with asking_hub(self.name, self._place, self._advice):
+            model_info(self.name, timeout=HUB_SECONDS)
         with self.reading(part):
             return loader(self.name, **arguments)
 
@@ -165,16 +165,6 @@ class Checkpoint:
             return file_digest(self.folder / self.gguf_file)
         files = [*find_weights(self.folder), *(self.folder / name for name in PREPROCESSING)]
         return digest({file.name: file_digest(file) for file in files if file.is_file()})
-
-    def _ask_hub(self) -> None:
-        # Asked once and briefly: transformers itself would retry for 20 seconds offline.
-        try:
-            model_info(self.name, timeout=HUB_SECONDS)
-        except Exception as error:  # the client's own, httpx's and OSError, by version
-            raise CheckpointError(
-                f"{self.name}: not found here (neither as {self._place} nor in the hub's cache), "
-                f"and the hub did not give it ({reason(error)}). {self._advice}"
-            ) from error
 
     def _unreadable(self, part: str, error: Exception) -> CheckpointError:
         return CheckpointError(

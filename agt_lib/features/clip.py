@@ -20,7 +20,7 @@ from PIL import Image
 
 from agt_lib.corpora.media import MAX_SECONDS, MediaError, decode_frames
 from agt_lib.features.clip_resnet import encode_image
-from agt_lib.features.encoder import CheckpointError, mean_rows, reason
+from agt_lib.features.encoder import HUB_SECONDS, CheckpointError, asking_hub, mean_rows, reason
 from agt_lib.workspace import paths
 from agt_lib.workspace.kept import digest, file_digest
 from agt_lib.workspace.machine import pick_device, pick_precision
@@ -34,7 +34,6 @@ WEIGHTS = (
 )
 """In the order in which open_clip itself prefers them."""
 BATCH_FRAMES = 64
-HUB_SECONDS = 10
 Item = tuple[torch.Tensor, np.ndarray]
 
 
@@ -211,17 +210,14 @@ def _from_hub(name: str, published: dict[str, Any], folder: Path) -> Path:
     for candidate in (file,) if file else WEIGHTS:
         if isinstance(cached := try_to_load_from_cache(repository, candidate), str):
             return Path(cached)
-    try:
-        # Asked once and briefly: the download itself would retry for a minute offline.
+    place = paths.relative(folder)
+    advice = (
+        f"Where there is a network, run: hf download {repository} --include 'open_clip_*' "
+        f"--local-dir {place}; or copy {CONFIG} and {WEIGHTS[0]} there"
+    )
+    with asking_hub(name, place, advice):
         model_info(repository, timeout=HUB_SECONDS)
         return Path(download_pretrained(published))
-    except Exception as error:  # the client's own, httpx's and OSError, by version
-        raise CheckpointError(
-            f"{name}: not in {paths.relative(folder)}, not in the hub's cache, and the hub did not "
-            f"give it ({reason(error)}). Where there is a network, run: hf download {repository} "
-            f"--include 'open_clip_*' --local-dir {paths.relative(folder)}; or copy {CONFIG} and "
-            f"{WEIGHTS[0]} there"
-        ) from error
 
 
 def _advice(path: Path) -> str:

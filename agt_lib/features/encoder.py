@@ -6,6 +6,7 @@ B clips of a batch, T frames or tokens of a clip, D features.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from inspect import Parameter, signature
 from typing import Any, Protocol
@@ -27,6 +28,9 @@ ENCODERS = {
     "smollm2": "agt_lib.features.smollm2:SmolLM2Encoder",
 }
 """The class of each kind of encoder, as module:Class; imported when it is built."""
+
+HUB_SECONDS = 10
+"""The hub is asked once and briefly: its clients would retry for a minute offline."""
 
 LAST_FOUR = (-4, -3, -2, -1)
 
@@ -142,6 +146,18 @@ def reason(error: Exception) -> str:
     """The first two lines of what an error says, as one, for the message of another."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[:2])[:300].rstrip(".:") or type(error).__name__
+
+
+@contextmanager
+def asking_hub(name: str, place: str, advice: str) -> Iterator[None]:
+    """Whatever goes wrong inside is a CheckpointError: the hub did not give the model `name`."""
+    try:
+        yield
+    except Exception as error:  # the client's own, httpx's and OSError, by version
+        raise CheckpointError(
+            f"{name}: not found here (neither as {place} nor in the hub's cache), and the hub did "
+            f"not give it ({reason(error)}). {advice}"
+        ) from error
 
 
 def mean_rows(clips: Sequence[np.ndarray]) -> np.ndarray:
