@@ -84,7 +84,7 @@ def main() -> None:
         f"{options.models} models of {options.clips} clips, {options.epochs} epochs, "
         f"medians of {options.rounds} rounds"
     )
-    fixed = {"epochs": options.epochs, "patience": None, "mixup": 0.0}
+    fixed = {"epochs": options.epochs, "mixup": 0.0}
     print(f"{'network':<12}{'one by one (s)':>16}{'stacked (s)':>14}{'ratio':>8}")
     for model in ("agt", "attention"):
         config = FusionConfig.default(model, tuple(DIMS), **fixed)

@@ -135,22 +135,18 @@ def heatmaps(
 
 
 def training_curves(histories: pd.DataFrame) -> Figure:
-    """Loss and inner-split WAF by epoch: thin lines the fits, thick their median, a dot the choice.
+    """Loss on the training fold by epoch: thin lines the fits, thick their median.
 
-    Columns model, fit, epoch, inner_loss, inner_waf, chosen (bool).
+    Columns model, fit, epoch, train_loss.
     """
-    figure, axes = panels(("", ""), 4.5, 3.4)
+    figure, (axis,) = panels(("",), 4.5, 3.4)
     for i, (model, fits) in enumerate(histories.groupby("model", sort=False)):
-        chosen = fits[fits["chosen"]]
-        for axis, column in zip(axes, ("inner_loss", "inner_waf"), strict=True):
-            for _, fit in fits.groupby("fit"):
-                axis.plot(fit["epoch"], fit[column], color=LINES[i], alpha=0.15, linewidth=0.8)
-            axis.scatter(chosen["epoch"], chosen[column], color=LINES[i], s=8, alpha=0.6)
-            middle = fits.groupby("epoch")[column].median()
-            axis.plot(middle.index, middle, color=LINES[i], linewidth=2, label=model)
-    axes[0].set(xlabel="epoch", ylabel="loss, inner fifth", yscale="log")
-    axes[1].set(xlabel="epoch", ylabel="WAF, inner fifth")
-    axes[1].legend(frameon=False)
+        for _, fit in fits.groupby("fit"):
+            axis.plot(fit["epoch"], fit["train_loss"], color=LINES[i], alpha=0.15, linewidth=0.8)
+        middle = fits.groupby("epoch")["train_loss"].median()
+        axis.plot(middle.index, middle, color=LINES[i], linewidth=2, label=model)
+    axis.set(xlabel="epoch", ylabel="loss, training fold", yscale="log")
+    axis.legend(frameon=False)
     return figure
 
 

@@ -2,25 +2,27 @@
 
 import lazy_loader
 
-VERSION = 1
+VERSION = 2
 """Raised when a fit on the same features comes out otherwise."""
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "arrays": ["cross_validate"],
-        "config": ["FusionConfig", "ablation", "capped"],
+        "choice": ["choose"],
+        "config": ["FusionConfig", "ablation", "capped", "searched"],
         "crossval": [
             "CrossValidated", "fit_folds", "gate_against_truth", "histories", "robustness",
         ],
-        "data": ["from_corpus"],
+        "data": ["from_corpus", "with_speakers"],
         "model": ["FittedModel"],
         "reference": ["logistic_regression"],
         "rows": [
-            "AGT", "BASELINE", "OUT_OF_FOLD", "TEST", "UNIMODAL", "class_scores", "configurations",
+            "AGT", "BASELINE", "BASELINE_PATH", "EQUATION", "OUT_OF_FOLD", "TEST",
+            "TOOLKIT_BASELINE", "UNIMODAL", "class_scores", "configurations",
             "differences", "display", "features_name", "references", "same_features", "scores",
-            "tuned_and_raw",
+            "tuned_and_raw", "with_means",
         ],
-        "runs": ["of_run"],
+        "runs": ["needed", "of_run", "parts"],
     },
 )  # fmt: skip

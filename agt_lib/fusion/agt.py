@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from agt_lib.fusion.layers import InputLayers
+from agt_lib.fusion.layers import InputLayers, LinearPath
 
 LAYOUTS = ("slot_sum", "pair_sum", "drop_guide", "channel")
 GATES = ("offdiag", "camfnet_z", "none")
@@ -145,10 +145,8 @@ class AMF(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.classifier = nn.Linear(width, n_classes)
 
-    def forward(
-        self, x: Tensor, valid: Tensor, return_gate: bool = False
-    ) -> Tensor | tuple[Tensor, Gate]:
-        """Tokens x (B, n, d), of which those in `valid` (B, n) are there, to logits (B, C)."""
+    def forward(self, x: Tensor, valid: Tensor) -> tuple[Tensor, Gate]:
+        """Logits (B, C) of the tokens x (B, n, d) where `valid` (B, n), and what the gate did."""
         scores, v = self.attention.project(x)
         first = self.attention.weights(scores, valid).float().mean(1)  # (B, h, n, n) -> (B, n, n)
         similarity, lonely = self.judge(first.detach(), valid)
@@ -159,8 +157,6 @@ class AMF(nn.Module):
         weights = kept.unsqueeze(-1).to(x.dtype)
         mean = (x * weights).sum(1) / weights.sum(1).clamp(min=1)  # (B, n, d) -> (B, d)
         logits = self.classifier(self.norm(mean))
-        if not return_gate:
-            return logits
         return logits, Gate(self.tokens, valid, similarity.masked_fill(~valid, torch.nan), kept)
 
     def judge(self, attention: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
@@ -197,7 +193,8 @@ class AGT(nn.Module):
     - `drop_guide`: CAMFNet's, (V', T'); audio stays for a clip that has nothing else;
     - `channel`: each channel joins its two modalities' features in one token of width 2d.
 
-    `share_cbt` gives all channels the same weights.
+    `share_cbt` gives all channels the same weights. `linear_path` adds a linear map from the
+    features to the logits; a modality that the gate leaves out has no part in it.
     """
 
     def __init__(
@@ -215,6 +212,7 @@ class AGT(nn.Module):
         gate: str = "offdiag",
         gamma: float = 0.5,
         input_order: str = "standard",
+        linear_path: bool = False,
     ):
         super().__init__()
         if layout not in LAYOUTS:
@@ -233,6 +231,8 @@ class AGT(nn.Module):
         self.amf = AMF(
             width, n_classes, self.token_names(), heads, head_width, dropout, gate, gamma
         )
+        if linear_path:
+            self.path = LinearPath(dims, n_classes)
 
     def token_names(self) -> tuple[str, ...]:
         """The names of AMF's tokens: the modalities in each."""
@@ -252,7 +252,19 @@ class AGT(nn.Module):
         tokens = self.inputs(inputs, present)
         here = dict(zip(tokens, present.unbind(1), strict=True))
         layout = self._join_features if self.layout == "channel" else self._sum_slots
-        return self.amf(*layout(tokens, here), return_gate=return_gate)
+        logits, gate = self.amf(*layout(tokens, here))
+        if hasattr(self, "path"):
+            logits = logits + self.path(inputs, present & ~self._gated(gate))
+        return (logits, gate) if return_gate else logits
+
+    def _gated(self, gate: Gate) -> Tensor:
+        """Which modalities (B, M) the gate has left out."""
+        out = gate.valid & ~gate.kept
+        columns = [
+            torch.stack([out[:, k] for k, name in enumerate(gate.tokens) if m in name.split("+")])
+            for m in self.inputs.dims
+        ]
+        return torch.stack([column.any(0) for column in columns], 1)
 
     def _cbt(self, channel: int) -> CBT:
         return self.cbt[min(channel, len(self.cbt) - 1)]

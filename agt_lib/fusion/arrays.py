@@ -5,7 +5,7 @@ Letters: N clips, D feature, S seeds, K folds, C labels.
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,8 @@ from agt_lib.corpora.labels import EMOTIONS, MISSING, MODALITIES, normalise
 from agt_lib.evaluation import tables
 from agt_lib.fusion.config import FusionConfig
 from agt_lib.fusion.crossval import CrossValidated, fit_folds, predict_mean
-from agt_lib.fusion.data import FusionData
+from agt_lib.fusion.data import FusionData, with_speakers
+from agt_lib.fusion.scaling import scale_for
 from agt_lib.workspace.kept import write_manifest
 
 Arrays = Mapping[str, np.ndarray | pd.DataFrame]
@@ -34,6 +35,7 @@ class ArrayModels:
     data: FusionData
     index: pd.Index
     labels: tuple
+    scale: str
 
     def score(self) -> pd.Series:
         """Out-of-fold scores in per cent: waf, waf_low, waf_high (95 %), seed_sd, accuracy, ...
@@ -50,12 +52,15 @@ class ArrayModels:
         values = self.result.out_of_fold.select(self.data.names).table(model).to_numpy()
         return pd.DataFrame(values, self.index, list(self.labels))
 
-    def predict(self, features: Arrays) -> pd.DataFrame:
+    def predict(self, features: Arrays, speakers: Sequence | None = None) -> pd.DataFrame:
         """Probabilities (N, C) of other clips, the mean of all models; a row a clip.
 
-        `features` are as in `cross_validate`, of the same modalities and widths. A clip that has
-        none of them gets the same probabilities as every other such clip. Raises ValueError saying
-        what was given and what the models were trained on.
+        `features` and `speakers` are as in `cross_validate`, of the same modalities and widths. If
+        features are scaled by speaker, a speaker's clips here and in training make up the
+        statistics together; without `speakers` those of all
+        training clips stand in. A clip that has none of
+        the modalities gets the same probabilities as every other such clip. Raises ValueError
+        saying what was given and what the models were trained on.
         """
         values, index = _checked(features)
         given, expected = (
@@ -67,7 +72,15 @@ class ArrayModels:
                 f"features of {given} were given; the models were trained on {expected} (a "
                 "modality that no clip has is rows of NaN)"
             )
-        data = _data(values, np.full(len(index), MISSING), self.data.label_set, None)
+        named = any(isinstance(x, pd.DataFrame) for x in features.values())
+        groups = None if speakers is None else _column("speakers", speakers, index, named)
+        groups = None if groups is None else groups.astype(str)
+        data = _data(values, np.full(len(index), MISSING), self.data.label_set, groups)
+        if self.scale == "speaker" and groups is None:
+            data = replace(data, by_speaker=self.data.by_speaker)
+        elif self.scale == "speaker":
+            new = replace(data, names=tuple(f"new{name}" for name in data.names))
+            data = with_speakers(self.data, new)[1]
         (by_seed,) = self.result.models.values()
         models = [model for of_seed in by_seed for model in of_seed]
         return pd.DataFrame(predict_mean(models, data), index, list(self.labels))
@@ -81,6 +94,7 @@ def cross_validate(
     n_folds: int = 5,
     seeds: Sequence[int] = (0,),
     folder: str | Path | None = None,
+    scale: str | None = None,
 ) -> ArrayModels:
     """Fit a fusion network in every fold, with every seed, on features of your own.
 
@@ -90,6 +104,8 @@ def cross_validate(
     "unimodal" (for one modality), or a `FusionConfig`. Folds are stratified by label, and no
     speaker is in two folds if `speakers` (N,) are given. The columns of predictions are the labels
     that occur: in the order of `agt_lib.EMOTIONS` if all are emotions of MER2024, else sorted.
+    `scale` is that of `FusionConfig`: by default "speaker" if most `speakers` have five clips or
+    more (it uses no label, but each speaker's held-out clips), else "fold".
 
     No file is written unless a `folder` is given: then each fitted model (safetensors, see
     `FittedModel.load`) and out_of_fold.csv. Raises ValueError saying what was given and what was
@@ -116,8 +132,13 @@ def cross_validate(
     data = _data(values, numbers, tuple(map(str, order)), groups)
     folds = pd.Series(assign_folds(numbers, groups, n_folds, 0), index=list(data.names))
     config = FusionConfig.default(model, data.modalities) if isinstance(model, str) else model
+    if isinstance(model, str) or scale is not None:
+        unknown = np.full(len(numbers), None)
+        config = replace(config, scale=scale or scale_for(unknown if groups is None else groups)[0])
+    if config.scale == "speaker" and groups is not None:
+        (data,) = with_speakers(data)
     result = fit_folds(data, folds, {config.model: config}, seeds, keep=False, progress=False)
-    made = ArrayModels(result, data, index, tuple(order))
+    made = ArrayModels(result, data, index, tuple(order), config.scale)
     if folder is not None:
         for seed, of_seed in zip(seeds, result.models[config.model], strict=True):
             for fold, fitted in enumerate(of_seed):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from agt_lib.fusion.layers import InputLayers, check_dims, masked
+from agt_lib.fusion.layers import InputLayers, LinearPath, check_dims, masked
 
 
 def encoder(dim: int, hidden: int, dropout: float) -> nn.Sequential:
@@ -30,7 +30,12 @@ class Attention(nn.Module):
     """
 
     def __init__(
-        self, dims: Mapping[str, int], n_classes: int, hidden: int = 128, dropout: float = 0.3
+        self,
+        dims: Mapping[str, int],
+        n_classes: int,
+        hidden: int = 128,
+        dropout: float = 0.3,
+        linear_path: bool = False,
     ):
         super().__init__()
         dims = check_dims(dims)
@@ -39,6 +44,8 @@ class Attention(nn.Module):
             encoder(len(dims) * hidden, hidden, dropout), nn.Linear(hidden, len(dims))
         )
         self.classifier = nn.Linear(hidden, n_classes)
+        if linear_path:
+            self.path = LinearPath(dims, n_classes)
 
     def forward(self, inputs: Mapping[str, Tensor], present: Tensor) -> Tensor:
         """Logits (B, C); the arguments are those of `AGT.forward`."""
@@ -47,7 +54,8 @@ class Attention(nn.Module):
         hidden = hidden * present.unsqueeze(-1).to(hidden.dtype)  # (B, M, H)
         weights = self.weigher(hidden.flatten(1))  # (B, M, H) -> (B, MH) -> (B, M)
         fused = (hidden * weights.unsqueeze(-1)).sum(1)  # (B, M, H) -> (B, H)
-        return self.classifier(fused)
+        logits = self.classifier(fused)
+        return logits + self.path(inputs, present) if hasattr(self, "path") else logits
 
 
 class Unimodal(nn.Module):
@@ -63,14 +71,18 @@ class Unimodal(nn.Module):
         width: int = 256,
         dropout: float = 0.5,
         input_order: str = "standard",
+        linear_path: bool = False,
     ):
         super().__init__()
         if len(dims) != 1:
             raise ValueError(f"unimodal takes one modality; got {tuple(dims)}")
         self.inputs = InputLayers(dims, width, dropout, input_order)
         self.classifier = nn.Linear(width, n_classes)
+        if linear_path:
+            self.path = LinearPath(dims, n_classes)
 
     def forward(self, inputs: Mapping[str, Tensor], present: Tensor) -> Tensor:
         """Logits (B, C); the arguments are those of `AGT.forward`. An absent clip gets the bias."""
         (x,) = self.inputs(inputs, present).values()
-        return self.classifier(x * present.to(x.dtype))
+        logits = self.classifier(x * present.to(x.dtype))
+        return logits + self.path(inputs, present) if hasattr(self, "path") else logits

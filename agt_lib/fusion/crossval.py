@@ -67,7 +67,7 @@ class CrossValidated:
 def fit_folds(
     data: FusionData,
     folds: pd.Series,
-    configs: Mapping[Hashable, FusionConfig],
+    configs: Mapping[Hashable, FusionConfig | Sequence[FusionConfig]],
     seeds: Sequence[int] = (0, 1, 2),
     *,
     test: FusionData | None = None,
@@ -77,6 +77,8 @@ def fit_folds(
     **options: Any,
 ) -> CrossValidated:
     """Fit every configuration in every fold with every seed.
+
+    A configuration may be one a fold, as `choice.choose` gives them.
 
     `folds` numbers the fold, from 0, that holds out each clip of `data`; -1 marks clips that all
     models train on (see `corpora.folds.folds_of`). `joined` are the clips of `pool` that join the
@@ -88,10 +90,12 @@ def fit_folds(
     n_folds = int(numbers.max()) + 1
     seeds = [int(seed) for seed in seeds]  # numpy's integers are none of JSON's
     tasks = [
-        FitTask(config, np.flatnonzero(numbers != fold), seed, (joined or {}).get((seed, fold)))
+        FitTask(own, np.flatnonzero(numbers != fold), seed, (joined or {}).get((seed, fold)))
         for config in configs.values()
         for seed in seeds
-        for fold in range(n_folds)
+        for fold, own in enumerate(
+            [config] * n_folds if isinstance(config, FusionConfig) else config
+        )
     ]
     fitted = (fit_kept if keep else fit_each)(data, tasks, pool=pool, **options)
     models = {
@@ -147,13 +151,11 @@ def predict_mean(models: Sequence, data: FusionData) -> np.ndarray:
 
 
 def histories(result: CrossValidated) -> pd.DataFrame:
-    """Every fit's history: columns model, fit, epoch, train_loss, inner_loss, inner_waf, chosen."""
+    """Every fit's history: columns model, fit, epoch, train_loss, inner_waf."""
     parts = []
     for name, by_seed in result.models.items():
         for number, fitted in enumerate(model for models in by_seed for model in models):
-            history = fitted.history.reset_index()
-            chosen = history["epoch"] == fitted.epoch
-            parts.append(history.assign(model=title(name), fit=number, chosen=chosen))
+            parts.append(fitted.history.reset_index().assign(model=title(name), fit=number))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -186,7 +188,8 @@ def robustness(result: CrossValidated, data: FusionData, seed: int = 0) -> pd.Da
                 continue
             again = np.stack([out_of_fold(changed, numbers, models) for models in by_seed])
             rows = held_out & left
-            groups = None if data.groups is None else data.groups[rows]
+            known = data.groups is not None and not pd.isna(data.groups[rows]).any()
+            groups = data.groups[rows] if known else None
             sample = Sample.of(data.labels[rows], groups, n_bootstrap=N_BOOTSTRAP)
             score = tables.score_line(sample, votes(again[:, left[held_out]]))
             line = {"model": title(model), "modality": modality, "condition": condition}

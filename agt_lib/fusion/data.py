@@ -15,9 +15,7 @@ from agt_lib.corpora.corpus import Corpus
 from agt_lib.corpora.labels import MISSING, MODALITIES, to_numbers
 from agt_lib.features.features import Features
 from agt_lib.fusion.config import FusionConfig
-
-ROUNDING = np.finfo(np.float32)
-"""A feature that varies by less than float32's rounding of its largest value is constant."""
+from agt_lib.fusion.scaling import Scaler, SpeakerScaler, fit_speakers
 
 
 @dataclass(frozen=True)
@@ -25,9 +23,9 @@ class FusionData:
     """N clips, their features by modality (in the order audio, video, text) and their labels.
 
     `features` are float32 (N, D); `present` (N, M) bool follows their order. `labels` (N,) number
-    the label set, -1 if missing. `groups` (N,) are speakers, or None if they are not known
-    for every clip. Raises ValueError if these disagree, or if a value that is present is not
-    finite.
+    the label set, -1 if missing. `groups` (N,) are speakers, None where one is not known; None as
+    a whole if none is. `by_speaker` standardises by speaker (see `with_speakers`). Raises
+    ValueError if these disagree, or if a value that is present is not finite.
     """
 
     names: tuple[str, ...]
@@ -37,6 +35,7 @@ class FusionData:
     label_set: tuple[str, ...]
     fingerprints: dict[str, str]
     groups: np.ndarray | None = None
+    by_speaker: SpeakerScaler | None = None
 
     def __post_init__(self) -> None:
         n = len(self.names)
@@ -87,6 +86,20 @@ class FusionData:
         """`groups` by clip name."""
         return None if self.groups is None else pd.Series(self.groups, index=list(self.names))
 
+    def scaled(self, scale: str) -> "FusionData":
+        """The clips as models with this `scale` read them: for "speaker" standardised by speaker.
+
+        Raises ValueError if there are no statistics of speakers.
+        """
+        if scale != "speaker":
+            return self
+        if self.by_speaker is None:
+            raise ValueError(
+                "scale='speaker' needs the clips' speakers: give them, or take scale='fold'"
+            )
+        made = {m: self.by_speaker(m, x, self.groups) for m, x in self.features.items()}
+        return replace(self, features=made, by_speaker=None)
+
     def only(self, modalities: Sequence[str]) -> "FusionData":
         """The same clips with `modalities` alone. Raises ValueError for one that is not here."""
         if missing := sorted(set(modalities) - set(self.modalities)):
@@ -134,12 +147,13 @@ def from_corpus(
     """
     clips = corpus.split(*splits)
     clips = clips[clips["emotion"].notna() | clips["split"].isin(["test", "unlabelled"])]
+    who = clips["speaker"]
     return assemble(
         clips.index,
         features,
         labels=to_numbers(clips["emotion"], corpus.labels),
         label_set=corpus.labels,
-        groups=None if clips["speaker"].isna().any() else clips["speaker"].to_numpy(dtype=object),
+        groups=None if who.isna().all() else who.where(who.notna(), None).to_numpy(object),
     )
 
 
@@ -172,6 +186,24 @@ def assemble(
     )
 
 
+def with_speakers(*parts: FusionData | None) -> list[FusionData | None]:
+    """The same `parts` of a run, with the statistics of each speaker over the clips of all of them.
+
+    They are what `scale="speaker"` uses. A clip that is in several parts counts once.
+    """
+    found, seen = {}, set()
+    for part in (part for part in parts if part is not None):
+        new = ~np.isin(part.names, list(seen))
+        seen.update(part.names)
+        who = part.groups if part.groups is not None else np.full(len(part.names), None)
+        for m, x in part.features.items():
+            there = new & part.is_present(m)
+            found.setdefault(m, []).append((x[there], who[there]))
+    clips = {m: [*map(np.concatenate, zip(*own, strict=True))] for m, own in found.items()}
+    scaler = fit_speakers(clips)
+    return [None if part is None else replace(part, by_speaker=scaler) for part in parts]
+
+
 def visible(configs: Mapping[str, FusionConfig], *parts: FusionData | None) -> pd.DataFrame:
     """Which clips of `parts` have any modality that a model reads.
 
@@ -186,35 +218,6 @@ def visible(configs: Mapping[str, FusionConfig], *parts: FusionData | None) -> p
         if part is not None
     ]
     return pd.concat(tables)
-
-
-@dataclass(frozen=True)
-class Scaler:
-    """What brings one modality's features to mean 0 and standard deviation 1, both (D,)."""
-
-    mean: np.ndarray
-    sd: np.ndarray
-
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Standardise features (..., D)."""
-        return (x - self.mean) / self.sd
-
-
-def fit_scalers(data: FusionData, index: np.ndarray, scale: bool = True) -> dict[str, Scaler]:
-    """One scaler per modality, fitted on the clips `index` that have it.
-
-    A modality that none of them has is left as it is, and all are if not `scale`. A feature
-    that is constant there is only centred.
-    """
-    scalers = {}
-    for modality, x in data.features.items():
-        x = x[index[data.is_present(modality)[index]]]
-        mean, sd = np.zeros(x.shape[1]), np.ones(x.shape[1])
-        if scale and len(x):
-            mean, sd = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64)
-            sd[sd <= ROUNDING.eps * np.abs(x).max(0) + ROUNDING.tiny] = 1
-        scalers[modality] = Scaler(mean.astype(np.float32), sd.astype(np.float32))
-    return scalers
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,7 @@ def _made_from(
 ) -> Iterator[dict[str, Any]]:
     read = {task.config.modalities for task in tasks}
     own = {modalities: _data_digest(data.only(modalities)) for modalities in read}
+    speakers = {modalities: _speakers_digest(data, modalities) for modalities in read}
     joining = {task.config.modalities for task in tasks if task.joined is not None}
     pools = {modalities: _data_digest(pool.only(modalities)) for modalities in joining}
     for task in tasks:
@@ -71,6 +72,7 @@ def _made_from(
             "versions": kept.versions(),
             "device": device,
             "data": own[modalities],
+            "speakers": speakers[modalities] if task.config.scale == "speaker" else None,
             "rows": _bytes_digest([np.asarray(task.train_index)]),
             "config": task.config.plain(),
             "seed": task.seed,
@@ -83,6 +85,15 @@ def _data_digest(data: FusionData) -> str:
     groups = None if data.groups is None else [str(group) for group in data.groups]
     about = [list(data.names), list(data.label_set), data.fingerprints, groups]
     return kept.digest([_bytes_digest([*data.features.values(), data.present, data.labels]), about])
+
+
+def _speakers_digest(data: FusionData, modalities: Sequence[str]) -> str | None:
+    """A hash of the statistics by speaker, of which the labelled clips are but a part."""
+    scaler = data.by_speaker
+    if scaler is None:
+        return None
+    arrays = [part[m] for m in modalities for part in (scaler.mean, scaler.sd)]
+    return kept.digest([_bytes_digest(arrays), [str(speaker) for speaker in scaler.speakers]])
 
 
 def _bytes_digest(arrays: Sequence[np.ndarray]) -> str:

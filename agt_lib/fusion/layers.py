@@ -60,3 +60,20 @@ class InputLayers(nn.Module):
         """The token (B, d) of each modality; one of an absent modality means nothing."""
         values = masked(inputs, present, tuple(self.dims))
         return {m: layer(values[m]) for m, layer in self.layers.items()}
+
+
+class LinearPath(nn.Module):
+    """A linear map a modality from its standardised features to the logits, zero at the start."""
+
+    def __init__(self, dims: Mapping[str, int], n_classes: int):
+        super().__init__()
+        self.maps = nn.ModuleDict(
+            {m: nn.Linear(dim, n_classes, bias=False) for m, dim in check_dims(dims).items()}
+        )
+        for linear in self.maps.values():
+            nn.init.zeros_(linear.weight)
+
+    def forward(self, inputs: Mapping[str, Tensor], here: Tensor) -> Tensor:
+        """Logits (B, C) of inputs (B, D) by modality, of those that are `here` (B, M) alone."""
+        values = masked(inputs, here, tuple(self.maps))
+        return sum(linear(values[m]) for m, linear in self.maps.items())

@@ -20,11 +20,12 @@ from torch import Tensor, nn
 
 from agt_lib.fusion.agt import AGT, Gate
 from agt_lib.fusion.config import FusionConfig, build
-from agt_lib.fusion.data import FusionData, Scaler
+from agt_lib.fusion.data import FusionData
+from agt_lib.fusion.scaling import Scaler
 from agt_lib.workspace.kept import MANIFEST, file_digest, read_manifest
 
 AT_ONCE = 1024
-HISTORY = ("train_loss", "inner_loss", "inner_waf")
+HISTORY = ("train_loss", "inner_waf")
 WEIGHTS = "model.safetensors"
 
 
@@ -45,10 +46,11 @@ def one_thread() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class FittedModel:
-    """Weights of the epoch chosen, with all it takes to predict new clips.
+    """A fit's weights, with all it takes to predict new clips.
 
-    `history` has one row per epoch and the columns `HISTORY`, of which the last two are on the
-    inner part of the training fold that chose `epoch` (counted from 1).
+    The weights are of `epoch`, counted from 1: the last, or the one chosen. `history` has one row
+    per epoch and the columns `HISTORY`; inner_waf is on the part of the training fold that chose
+    the epoch, NaN if none did.
     """
 
     config: FusionConfig
@@ -97,7 +99,7 @@ class FittedModel:
 
     def _batches(self, data: FusionData) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
         """Standardised inputs and `present`, at most `AT_ONCE` clips at once."""
-        data = data.only(tuple(self.dims))
+        data = data.only(tuple(self.dims)).scaled(self.config.scale)
         check_fingerprints(self.fingerprints, data.fingerprints)
         for start in range(0, max(len(data.names), 1), AT_ONCE):
             rows = slice(start, start + AT_ONCE)

@@ -12,11 +12,13 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from agt_lib.corpora.folds import fold_numbers
+from agt_lib.fusion.choice import best, inner_folds
 from agt_lib.fusion.crossval import CrossValidated, assembled
-from agt_lib.fusion.data import FusionData, fit_scalers
+from agt_lib.fusion.data import FusionData
+from agt_lib.fusion.scaling import fit_scaler
 
-STRENGTH = 0.01
-"""scikit-learn's C: small, since features outnumber clips."""
+STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3)
+"""scikit-learn's C among which the inner folds choose: small, since features outnumber clips."""
 
 
 @threadpool_limits.wrap(limits=1)
@@ -26,45 +28,59 @@ def logistic_regression(
     configs: Mapping[Hashable, Sequence[str]],
     *,
     test: FusionData | None = None,
-    strength: float = STRENGTH,
+    strengths: Sequence[float] = STRENGTHS,
+    scale: str = "fold",
 ) -> CrossValidated:
     """Fit scikit-learn's logistic regression in every fold, in the protocol of `fit_folds`.
 
-    `configs` are the modalities that each model reads, by its name. Features are standardised on
-    the training fold and concatenated; an absent modality is at its mean. It has no seed, so S is
-    1, and it trains on the whole training fold since it has no epoch to choose. It runs on one
-    thread: on matrices this small more of them wait for one another.
+    `configs` are the modalities that each model reads, by its name. Features are scaled as those of
+    the networks (`FusionConfig.scale`) and concatenated; an absent modality is at its mean. In each
+    fold its strength, scikit-learn's C, is the best of `strengths` in the inner folds (see
+    `choice.inner_folds`). It has no seed, so S is 1. It runs on one thread: on matrices this small
+    more of them wait for one another.
     """
     numbers = fold_numbers(data.names, folds)
+    trained_on = [np.flatnonzero(numbers != fold) for fold in range(numbers.max() + 1)]
+    inner = inner_folds(data, folds)[0] if len(strengths) > 1 else []
     models = {}
     for name, modalities in configs.items():
         chosen = data.only(modalities)
-        trained_on = [np.flatnonzero(numbers != fold) for fold in range(numbers.max() + 1)]
-        models[name] = [[_Regression(chosen, rows, strength) for rows in trained_on]]
+        tried = [[_Regression(chosen, f.train, c, scale) for f in inner] for c in strengths]
+        picked = best(chosen, inner, tried) if inner else [0] * len(trained_on)
+        models[name] = [
+            [
+                _Regression(chosen, rows, strengths[i], scale)
+                for rows, i in zip(trained_on, picked, strict=True)
+            ]
+        ]
     return replace(assembled(data, numbers, models, (0,), test), models={})
 
 
 class _Regression:
     """Logistic regression on all modalities of `data`, fitted on its clips `rows`."""
 
-    def __init__(self, data: FusionData, rows: np.ndarray, strength: float):
+    def __init__(self, data: FusionData, rows: np.ndarray, strength: float, scale: str):
         self.modalities, self.n_classes = data.modalities, len(data.label_set)
-        self.scalers = fit_scalers(data, rows)
+        self.scale = scale
+        read = data.rows(rows).scaled(scale)
+        self.scalers = {
+            m: fit_scaler(x[read.is_present(m)], scale != "none") for m, x in read.features.items()
+        }
         self.model = LogisticRegression(C=strength, max_iter=2000)
-        self.model.fit(self._matrix(data.rows(rows)), data.labels[rows])
+        self.model.fit(self._matrix(read), read.labels)
 
     def predict(self, data: FusionData) -> np.ndarray:
         """Probabilities (N, C); zero for a class that the training fold does not have."""
         probabilities = np.zeros((len(data.names), self.n_classes))
         if len(data.names):
-            given = self.model.predict_proba(self._matrix(data))
-            probabilities[:, self.model.classes_] = given
+            read = data.only(self.modalities).scaled(self.scale)
+            probabilities[:, self.model.classes_] = self.model.predict_proba(self._matrix(read))
         return probabilities
 
     def _matrix(self, data: FusionData) -> np.ndarray:
         """Standardised features side by side, (N, sum of D), zero if absent."""
-        parts = []
-        for modality, values in data.only(self.modalities).features.items():
-            scaled = self.scalers[modality](values)
-            parts.append(np.where(data.is_present(modality)[:, None], scaled, 0))
+        parts = [
+            np.where(data.is_present(m)[:, None], self.scalers[m](x), 0)
+            for m, x in data.features.items()
+        ]
         return np.concatenate(parts, axis=1)

@@ -14,16 +14,26 @@ import pandas as pd
 from agt_lib.corpora.labels import LETTERS, MODALITIES
 from agt_lib.evaluation import tables
 from agt_lib.evaluation.paper import AGT, BASELINE
+from agt_lib.evaluation.predictions import Predictions
 from agt_lib.evaluation.scores import per_class_f1
 from agt_lib.evaluation.tables import OUT_OF_FOLD, REFERENCE, TEST
-from agt_lib.fusion.config import FusionConfig, capped
+from agt_lib.fusion.config import TOOLKIT, FusionConfig, capped
 from agt_lib.fusion.crossval import CrossValidated
 from agt_lib.fusion.data import FusionData
 from agt_lib.fusion.reference import logistic_regression
 
-UNSCALED, RETRAINED = "baseline, unscaled", "baseline, AGT's training"
+EQUATION = "equation 2 alone"
+"""AGT without its linear path."""
+BASELINE_PATH, TOOLKIT_BASELINE = "baseline, linear path", "baseline, its toolkit's training"
+BLEND = "mean of regression and equation 2"
+SUBMITTED = "AGT, mean of seeds"
+"""One prediction, as it would be submitted; all other rows are means of the scores of seeds."""
 UNIMODAL = "one modality"
-MODELS = (AGT, RETRAINED, BASELINE, UNSCALED, UNIMODAL, REFERENCE)
+MODELS = (
+    AGT, SUBMITTED, EQUATION, BASELINE, BASELINE_PATH, TOOLKIT_BASELINE, UNIMODAL, REFERENCE, BLEND,
+)  # fmt: skip
+BY_FOLD = ", scaled by fold"
+"""Added to a model's name where all others are scaled by speaker."""
 TUNED = "*"
 """Marks a modality whose features were tuned on emotions: "A+V*"."""
 
@@ -54,13 +64,19 @@ def feature_sets(modalities: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def configurations(
-    modalities: Sequence[str], max_epochs: int | None = None, tuned: Collection[str] = ()
+    modalities: Sequence[str],
+    max_epochs: int | None = None,
+    tuned: Collection[str] = (),
+    *,
+    scale: str = "fold",
+    toolkit: bool = False,
 ) -> dict[Row, FusionConfig]:
-    """One fixed configuration per fused row and single modality.
+    """One fixed configuration per fused row and single modality, all trained alike.
 
-    The baseline trains as MER2024's toolkit trains it, with features scaled. On all `modalities`
-    together it trains on unscaled ones too, and as AGT does: two controls, so that neither scaling
-    nor training passes for the merit of AGT's network.
+    On all `modalities` together there are also AGT as equation 2 prints it, without its linear
+    path, and the baseline with one. So neither training nor path passes for the merit of AGT's
+    network. If the `scale` is "speaker", AGT and baseline are also there scaled by fold. With
+    `toolkit` the baseline is also trained as MER2024's toolkit trains it.
 
     `tuned` are the modalities whose features were tuned. If there are some, only rows that have one
     of them are given. Each is configured as its raw row is. There are no controls then, and a lone
@@ -71,17 +87,28 @@ def configurations(
         if tuned and len(chosen) == 1:
             continue
         name = features_name(chosen, tuned)
-        baseline = FusionConfig.default("attention", chosen)
-        agt = FusionConfig.default("agt", chosen)
+        baseline = FusionConfig.default("attention", chosen, scale=scale)
+        agt = FusionConfig.default("agt", chosen, scale=scale)
         configs[name, BASELINE], configs[name, AGT] = baseline, agt
-        if len(chosen) == len(modalities) and not tuned:
-            configs[name, UNSCALED] = replace(baseline, scale=False)
-            configs[name, RETRAINED] = replace(agt, model="attention", network=baseline.network)
+        if len(chosen) < len(modalities) or tuned:
+            continue
+        configs[name, EQUATION] = with_path(agt, False)
+        configs[name, BASELINE_PATH] = with_path(baseline, True)
+        if toolkit:
+            configs[name, TOOLKIT_BASELINE] = replace(baseline, **TOOLKIT)
+        if scale == "speaker":
+            for model, config in ((AGT, agt), (BASELINE, baseline)):
+                configs[name, model + BY_FOLD] = replace(config, scale="fold")
     for modality in (m for m in MODALITIES if m in modalities):
-        one = FusionConfig.default("unimodal", (modality,))
+        one = FusionConfig.default("unimodal", (modality,), scale=scale)
         configs[features_name(one.modalities, tuned), UNIMODAL] = one
     wanted = [row for row in configs if TUNED in row[0] or not tuned]
     return {row: capped(configs[row], max_epochs) for row in wanted}
+
+
+def with_path(config: FusionConfig, linear_path: bool) -> FusionConfig:
+    """`config` with or without a linear path."""
+    return replace(config, network={**config.network, "linear_path": linear_path})
 
 
 def references(
@@ -89,14 +116,41 @@ def references(
     folds: pd.Series,
     test: FusionData | None = None,
     tuned: Collection[str] = (),
+    *,
+    scale: str = "fold",
 ) -> CrossValidated:
     """Logistic regression on each modality alone and on each fused row's features.
 
+    If the `scale` is "speaker", it is also there scaled by fold, on all raw features together.
     `tuned` are the modalities of `data` whose features were tuned.
     """
     chosen = dict.fromkeys([*((m,) for m in data.modalities), *feature_sets(data.modalities)])
     named = {(features_name(modalities, tuned), REFERENCE): modalities for modalities in chosen}
-    return logistic_regression(data, folds, named, test=test)
+    result = logistic_regression(data, folds, named, test=test, scale=scale)
+    if scale != "speaker" or tuned:
+        return result
+    everything = {(features_name(data.modalities), REFERENCE + BY_FOLD): data.modalities}
+    return result | logistic_regression(data, folds, everything, test=test)
+
+
+def with_means(result: CrossValidated, modalities: Sequence[str]) -> CrossValidated:
+    """`result` with two more rows on all `modalities`, made of the rows that it has.
+
+    `SUBMITTED` is the mean of AGT's probabilities over seeds. `BLEND` is the mean of logistic
+    regression's and of equation 2's.
+    """
+    name = features_name(modalities)
+
+    def added(predictions: Predictions) -> Predictions:
+        own = predictions.probabilities
+        means = {
+            (name, SUBMITTED): own[name, AGT].mean(0, keepdims=True),
+            (name, BLEND): (own[name, REFERENCE] + own[name, EQUATION]) / 2,
+        }
+        return replace(predictions, probabilities=own | means)
+
+    test = None if result.test is None else added(result.test)
+    return replace(result, out_of_fold=added(result.out_of_fold), test=test)
 
 
 def scores(
@@ -149,7 +203,7 @@ def display(table: pd.DataFrame) -> pd.DataFrame:
     titles = {OUT_OF_FOLD: "out-of-fold, single models", TEST: "test, mean of fold models"}
     order = sorted(
         dict.fromkeys(zip(table["features"], table["model"], strict=True)),
-        key=lambda row: (len(row[0]), row[0], MODELS.index(row[1])),
+        key=lambda row: (len(row[0]), row[0], MODELS.index(row[1].removesuffix(BY_FOLD)), row[1]),
     )
     named = table.assign(set=table["set"].map(titles))
     return tables.wide(named, ["features", "model"], "set").reindex(order)

@@ -14,7 +14,8 @@ from agt_lib.corpora.folds import folds_of, tuning_folds
 from agt_lib.features.encoder import build
 from agt_lib.features.features import Features
 from agt_lib.features.runs import of_run as raw_features
-from agt_lib.fusion.data import FusionData, from_corpus
+from agt_lib.fusion.data import FusionData, from_corpus, with_speakers
+from agt_lib.fusion.scaling import scale_for
 from agt_lib.workspace.run import Run
 
 LLM_BUDGET = 5.0
@@ -23,14 +24,20 @@ LLM_PRICES = (30.0, 60.0)
 """Dollars per million tokens in and out that this budget counts, whatever the model: GPT-4's, which
 few exceed."""
 
+CAPTIONS = {
+    "speaker": "features scaled by speaker, which uses the unlabelled clips of the same speaker",
+    "fold": "",
+}
+
 
 @dataclass(frozen=True)
 class RunData:
     """A run's labelled clips `data`, its `test` clips without labels, and the `pool`.
 
     The pool are all unlabelled clips, test clips among them. Both are None if there are none.
-    `folds` number the fold that holds each labelled clip out. `features` are by modality; `tuned`
-    are the modalities whose features were tuned.
+    `folds` number the fold that holds each labelled clip out. `scale` is that of every model (see
+    `FusionConfig.scale`). `features` are by modality; `tuned` are the modalities whose features
+    were tuned.
     """
 
     features: Mapping[str, Features]
@@ -38,37 +45,62 @@ class RunData:
     test: FusionData | None
     pool: FusionData | None
     folds: pd.Series
+    scale: str
     tuned: tuple[str, ...] = ()
 
 
 def of_run(run: Run, corpus: Corpus, *, tuned: bool = False) -> RunData:
     """The data of `run` on raw features or, if `tuned`, on tuned ones if there are some.
 
-    What is missing is extracted or tuned first. A modality that no labelled clip has is left out,
-    and said. Raises ValueError if none is left.
+    What is missing is extracted or tuned first. The scale is "speaker" where speakers are known and
+    have clips enough (`scaling.scale_for`), else "fold": which and why is said, and stands in the
+    run's caption. Statistics of speakers are over all clips of `corpus`. A modality that no
+    labelled clip has is left out, and said. Raises ValueError if none is left.
     """
     folds = folds_of(corpus, run.profile.n_folds)
+    scale, reason = scale_of(corpus)
+    run.tell("scale", {"name": scale, "caption": CAPTIONS[scale]})
+    print(f"features are scaled by {scale}: {reason}")
     features, found = raw_features(run, corpus), {}
     if tuned and corpus.features_at is not None:
         print("features that MERTools made can't be tuned: there are no clips here; raw ones")
     elif tuned:
         found = tuned_features(run, corpus, folds)
     features |= found
-    data = from_corpus(corpus, features, ("train", "dev"))
+    data, test, pool = parts(corpus, features)
+    for modality in set(features) - set(data.modalities):
+        print(f"no labelled clip has {modality}: it is left out")
+    tuned_ones = tuple(m for m in data.modalities if m in found)
+    return RunData(features, data, test, pool, folds, scale, tuned_ones)
+
+
+def scale_of(corpus: Corpus) -> tuple[str, str]:
+    """The scale of all models on `corpus`, and why: of its labelled and test clips' speakers."""
+    return scale_for(corpus.split("train", "dev", "test")["speaker"])
+
+
+def needed(corpus: Corpus) -> Corpus:
+    """`corpus` without its unlabelled clips, if statistics of speakers do not need them."""
+    return corpus if scale_of(corpus)[0] == "speaker" else corpus.only("train", "dev", "test")
+
+
+def parts(
+    corpus: Corpus, features: Mapping[str, Features]
+) -> tuple[FusionData, FusionData | None, FusionData | None]:
+    """The labelled clips, the test clips, and the pool: test and unlabelled ones; None if empty.
+
+    They have the modalities that a labelled clip has, and, where features are scaled by speaker,
+    its statistics. Raises ValueError if no labelled clip has features.
+    """
+    splits = (("train", "dev"), ("test",), ("test", "unlabelled"))
+    data, *others = (from_corpus(corpus, features, part) for part in splits)
     there = [m for m in data.modalities if data.is_present(m).any()]
     if not there:
         raise ValueError("no labelled clip has features: see the reasons in notebook 01")
-    for modality in set(data.modalities) - set(there):
-        print(f"no labelled clip has {modality}: it is left out")
-    test, pool = (from_corpus(corpus, features, s) for s in (("test",), ("test", "unlabelled")))
-    return RunData(
-        features=features,
-        data=data.only(there),
-        test=test.only(there) if test.names else None,
-        pool=pool.only(there) if pool.names else None,
-        folds=folds,
-        tuned=tuple(m for m in there if m in found),
-    )
+    data, *others = (part.only(there) if part.names else None for part in (data, *others))
+    if scale_of(corpus)[0] == "speaker":
+        data, *others = with_speakers(data, *others)
+    return data, *others
 
 
 def tuned_features(run: Run, corpus: Corpus, folds: pd.Series) -> dict[str, Features]:

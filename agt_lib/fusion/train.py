@@ -18,8 +18,9 @@ from torch.nn.functional import cross_entropy, one_hot
 from agt_lib.corpora.folds import inner_split
 from agt_lib.evaluation.scores import waf
 from agt_lib.fusion.config import FusionConfig, build
-from agt_lib.fusion.data import Clips, FusionData, fit_scalers, hide, mix
+from agt_lib.fusion.data import Clips, FusionData, hide, mix
 from agt_lib.fusion.model import HISTORY, FittedModel, check_fingerprints, one_thread
+from agt_lib.fusion.scaling import fit_scaler
 from agt_lib.workspace.machine import pick_device
 from agt_lib.workspace.progress import bar
 
@@ -65,16 +66,16 @@ def fit_each(
 ) -> Iterator[FittedModel]:
     """Fit one model per task; each is given as soon as it and those before it are fitted.
 
-    A model's epoch is the best, by `config.choose_by`, on an inner fifth of its training fold
-    (stratified by emotion, grouped if `data` has groups); it trains on the rest of the fold and
-    keeps the weights of that epoch. Clips with none of its modalities are left out. `workers`
-    processes share the tasks: by default one per core on the CPU; this process alone on a GPU, and
-    if the fits are quick (`QUICK`).
+    A model trains on its whole training fold for all its epochs, unless `config.choose_epoch`:
+    then on four fifths, and it keeps the epoch of the best WAF on the inner fifth (stratified by
+    emotion, grouped if `data` has groups). Clips with none of its modalities are left out.
+    `workers` processes share the tasks: by default one per core on the CPU; this process alone on a
+    GPU, and if the fits are quick (`QUICK`).
     Each fit runs on one thread with its own seed, so it does not depend on the workers or on the
     other tasks: the same data, task and machine give the same bits. `pool` holds the clips that
     join. Raises ValueError for training clips without a label or a fold without any of the
     modalities, FingerprintError if the pool's features were made in another way, and
-    FloatingPointError if the loss was never finite.
+    FloatingPointError if a loss is not finite.
     """
     target = pick_device(device)
     for number, task in enumerate(tasks):
@@ -88,7 +89,8 @@ def fit_each(
     if pool is not None:
         check_fingerprints(data.fingerprints, pool.fingerprints)
     if workers is None:
-        work = sum(len(task.train_index) * task.config.epochs for task in tasks)
+        sizes = [len(task.train_index) for task in tasks]
+        work = sum(n * t.config.settled(n).epochs for n, t in zip(sizes, tasks, strict=True))
         workers = (os.cpu_count() or 1) if target.type == "cpu" and work > QUICK else 1
     calls = (joblib.delayed(_fit_one)(data, task, target, pool) for task in tasks)
     parallel = joblib.Parallel(n_jobs=max(1, min(workers, len(tasks))), return_as="generator")
@@ -101,10 +103,13 @@ def fit_each(
 def _fit_one(
     data: FusionData, task: FitTask, device: torch.device, pool: FusionData | None
 ) -> FittedModel:
-    config = task.config
-    data = data.only(config.modalities)
-    train, inner = _divide(data, task.train_index)
-    scalers = fit_scalers(data, train, config.scale)
+    data = data.only(task.config.modalities).scaled(task.config.scale)
+    train, inner = _divide(data, task.train_index, task.config.choose_epoch)
+    config = task.config.settled(len(train))
+    scalers = {
+        m: fit_scaler(x[train[data.is_present(m)[train]]], config.scale != "none")
+        for m, x in data.features.items()
+    }
     forked = [device] if device.type == "cuda" else []  # the caller's generators stay as they are
     with one_thread(), torch.random.fork_rng(forked):
         torch.manual_seed(task.seed)
@@ -112,7 +117,8 @@ def _fit_one(
         training, choosing = (Clips.of(data.rows(r), scalers, device) for r in (train, inner))
         targets = one_hot(training.labels, len(data.label_set)).float()
         if task.joined is not None:
-            chosen = Clips.of(pool.rows(task.joined.index).only(config.modalities), scalers, device)
+            chosen = pool.rows(task.joined.index).only(config.modalities).scaled(config.scale)
+            chosen = Clips.of(chosen, scalers, device)
             training = Clips(
                 {m: torch.cat([x, chosen.inputs[m]]) for m, x in training.inputs.items()},
                 torch.cat([training.present, chosen.present]),
@@ -134,11 +140,15 @@ def _fit_one(
     )
 
 
-def _divide(data: FusionData, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to train on, and rows of the same fold that choose the epoch."""
+def _divide(
+    data: FusionData, index: np.ndarray, choose_epoch: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to train on, and rows of the same fold that choose the epoch, if it is chosen."""
     rows = np.asarray(index)[data.present[index].any(1)]
     if not len(rows):
         raise ValueError(f"no clip of a training fold has any of {data.modalities}: leave them out")
+    if not choose_epoch:
+        return rows, rows[:0]
     groups = None if data.groups is None else data.groups[rows]
     inner = inner_split(data.labels[rows], groups, INNER_SEED)
     return rows[~inner], rows[inner]
@@ -147,8 +157,8 @@ def _divide(data: FusionData, index: np.ndarray) -> tuple[np.ndarray, np.ndarray
 def _run(
     network: nn.Module, config: FusionConfig, training: Clips, targets: Tensor, choosing: Clips
 ) -> tuple[dict[str, Tensor], int, pd.DataFrame]:
-    """Train towards `targets` (N, C); return the weights of the epoch chosen, its number from 1,
-    and the history."""
+    """Train towards `targets` (N, C); return the weights, the number of their epoch from 1, and
+    the history."""
     n = len(training.labels)
     steps = math.ceil(n / config.batch_size)
     optimizer = _optimizer(network, config)
@@ -170,30 +180,28 @@ def _run(
             optimizer.step()
             schedule.step()
             total += loss.detach() * len(rows)
-        inner_loss, inner_waf = _score(network, choosing)
-        history.append((float(total) / n, inner_loss, inner_waf))
-        score = inner_waf if config.choose_by == "waf" else -inner_loss
-        if math.isfinite(inner_loss) and score > best:
-            best, best_epoch = score, epoch
+        history.append((float(total) / n, _waf(network, choosing)))
+        if not math.isfinite(history[-1][0]):
+            raise FloatingPointError(
+                f"the loss was not finite in epoch {epoch} of {config.model}: lower the learning "
+                f"rate ({config.learning_rate}), or standardise the features (scale='fold')"
+            )
+        if config.choose_epoch and history[-1][1] > best:
+            best, best_epoch = history[-1][1], epoch
             best_state = {name: value.clone() for name, value in network.state_dict().items()}
-        elif config.patience is not None and epoch - best_epoch >= config.patience:
-            break
-    if not best_state:
-        raise FloatingPointError(
-            f"the loss was never finite in {len(history)} epochs of {config.model}: lower the "
-            f"learning rate ({config.learning_rate}), or standardise the features (scale=True)"
-        )
     index = pd.RangeIndex(1, len(history) + 1, name="epoch")
-    return best_state, best_epoch, pd.DataFrame(history, index=index, columns=HISTORY)
+    state = best_state or network.state_dict()
+    return state, best_epoch or epoch, pd.DataFrame(history, index=index, columns=HISTORY)
 
 
 @torch.no_grad()
-def _score(network: nn.Module, clips: Clips) -> tuple[float, float]:
-    """Cross-entropy and WAF."""
+def _waf(network: nn.Module, clips: Clips) -> float:
+    """WAF on `clips`, NaN if there are none."""
+    if not len(clips.labels):
+        return math.nan
     network.eval()
     logits = network(clips.inputs, clips.present)
-    true, predicted = clips.labels.cpu().numpy(), logits.argmax(-1).cpu().numpy()
-    return float(cross_entropy(logits, clips.labels)), waf(true, predicted)
+    return waf(clips.labels.cpu().numpy(), logits.argmax(-1).cpu().numpy())
 
 
 def _optimizer(network: nn.Module, config: FusionConfig) -> torch.optim.Optimizer:
@@ -203,10 +211,11 @@ def _optimizer(network: nn.Module, config: FusionConfig) -> torch.optim.Optimize
         return torch.optim.Adam(
             params, lr=config.learning_rate, weight_decay=config.weight_decay, fused=fused
         )
-    groups = [
-        {"params": [p for p in params if p.dim() > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in params if p.dim() <= 1], "weight_decay": 0.0},
-    ]
+    decayed = {config.weight_decay: [], config.path_decay: [], 0.0: []}
+    for name, p in network.named_parameters():
+        decay = config.path_decay if name.startswith("path.") else config.weight_decay
+        decayed[decay if p.dim() > 1 else 0.0].append(p)
+    groups = [{"params": own, "weight_decay": decay} for decay, own in decayed.items() if own]
     return torch.optim.AdamW(groups, lr=config.learning_rate, fused=fused)
 
 

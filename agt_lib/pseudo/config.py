@@ -62,7 +62,7 @@ class PseudoConfig:
 
 
 def configurations(
-    modalities: Sequence[str], max_epochs: int | None = None
+    modalities: Sequence[str], max_epochs: int | None = None, scale: str = "fold"
 ) -> dict[str, FusionConfig]:
     """The configuration of each of `MODELS`: the voice alone, the baseline and AGT on all.
 
@@ -70,8 +70,8 @@ def configurations(
     """
     guide = next(m for m in MODALITIES if m in modalities)
     configs = (
-        FusionConfig.default("unimodal", (guide,)),
-        FusionConfig.default("attention", tuple(modalities)),
-        FusionConfig.default("agt", tuple(modalities)),
+        FusionConfig.default("unimodal", (guide,), scale=scale),
+        FusionConfig.default("attention", tuple(modalities), scale=scale),
+        FusionConfig.default("agt", tuple(modalities), scale=scale),
     )
     return {name: capped(config, max_epochs) for name, config in zip(MODELS, configs, strict=True)}

@@ -110,7 +110,7 @@ def voters(
     calibrated rule. Says in a line each what the rounds did.
     """
     given = of_run(run, corpus, tuned=tuned)
-    configs = configurations(given.data.modalities, run.profile.max_epochs)
+    configs = configurations(given.data.modalities, run.profile.max_epochs, given.scale)
     settings = {RAW: PseudoConfig(threshold=threshold, rounds=rounds)}
     if given.folds.max() > 0:
         settings[CALIBRATED] = PseudoConfig(

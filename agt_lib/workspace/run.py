@@ -100,7 +100,10 @@ class Run:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def tell(self, what: str, facts: Mapping[str, Any]) -> None:
-        """Record `facts` under `what`; "corpus" has name, fingerprint, answers and synthetic."""
+        """Record `facts` under `what`.
+
+        "corpus" has name, fingerprint, answers and synthetic; "scale" has a caption.
+        """
         self.facts[what] = dict(facts)
 
     @property
@@ -153,9 +156,10 @@ class Run:
 
     @property
     def caption(self) -> str:
-        """The name of the corpus, and that it is synthetic if it is."""
-        corpus = self.facts["corpus"]
-        return f"corpus {corpus['name']}{SYNTHETIC * corpus['synthetic']}"
+        """The name of the corpus, that it is synthetic if it is, and how features are scaled."""
+        corpus, scale = self.facts["corpus"], self.facts.get("scale", {}).get("caption")
+        said = f"corpus {corpus['name']}{SYNTHETIC * corpus['synthetic']}"
+        return f"{said}; {scale}" if scale else said
 
     def table(self, table: pd.DataFrame, name: str) -> pd.DataFrame:
         """Save `table` as `name`.csv, its last column the corpus it is from; returns `table`."""

@@ -39,7 +39,7 @@ def small():
 
     def make(model="agt", modalities=("audio", "video"), **changes):
         network = {"hidden": 16} if model == "attention" else {"width": 16}
-        changes = {"epochs": 5, "batch_size": 16, "patience": None} | changes
+        changes = {"epochs": 5, "batch_size": 16} | changes
         return replace(FusionConfig.default(model, modalities), network=network, **changes)
 
     return make

@@ -111,11 +111,11 @@ def lonely_amf(n, lonely_token):
 def test_a_gated_token_contributes_nothing_its_residual_included():
     amf, x = lonely_amf(4, lonely_token=2)
     valid = torch.ones(1, 4, dtype=torch.bool)
-    logits, gate = amf(x, valid, return_gate=True)
+    logits, gate = amf(x, valid)
     assert gate.kept.tolist() == [[True, True, False, True]]
     without = valid.clone()
     without[0, 2] = False
-    torch.testing.assert_close(logits, amf(x, without))
+    torch.testing.assert_close(logits, amf(x, without)[0])
     assert gate.tokens == ("a", "b", "c", "d")
 
 
@@ -124,13 +124,13 @@ def test_a_gated_token_contributes_nothing_its_residual_included():
 )
 def test_where_all_tokens_would_go_the_first_present_stays(valid, kept):
     amf, x = lonely_amf(2, lonely_token=1)
-    _, gate = amf(x, torch.tensor([valid]), return_gate=True)
+    _, gate = amf(x, torch.tensor([valid]))
     assert gate.kept.tolist() == [kept]
 
 
 def test_similarity_is_nan_where_no_token_is():
     amf, x = lonely_amf(4, lonely_token=2)
-    _, gate = amf(x, torch.tensor([[True, False, True, True]]), return_gate=True)
+    _, gate = amf(x, torch.tensor([[True, False, True, True]]))
     assert gate.similarity.isnan().tolist() == [[False, True, False, False]]
 
 
@@ -240,7 +240,7 @@ def test_camfnets_cbt_and_amf_without_gate_equal_theirs_computed_in_numpy():
     for layer in (*cbt.attention, amf.attention):
         expected = expected + attend(expected, layer)[0]
     expected = linear(layer_norm(expected.mean(0), amf.norm), amf.classifier)
-    found, gate = amf(cbt(x, valid), valid, return_gate=True)
+    found, gate = amf(cbt(x, valid), valid)
     assert (gate.similarity < 1).all(), "with a gate of this gamma all tokens would fall"
     np.testing.assert_allclose(found[0].detach(), expected, rtol=1e-9)
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from agt_lib.fusion.config import NETWORKS, FusionConfig
+from agt_lib.fusion.config import NETWORKS, TOOLKIT, FusionConfig, searched
 
 
 @pytest.mark.parametrize("model", NETWORKS)
@@ -24,8 +24,8 @@ def test_a_changed_network_option_leaves_the_others_and_the_default_alone():
     assert FusionConfig.default("agt") == before
 
 
-def test_the_baseline_trains_as_the_toolkit_does():
-    config = FusionConfig.default("attention")
+def test_the_toolkits_training_is_within_its_grid():
+    config = FusionConfig.default("attention", **TOOLKIT)
     assert (config.optimizer, config.weight_decay, config.batch_size, config.epochs) == (
         "adam",
         1e-5,
@@ -38,10 +38,26 @@ def test_the_baseline_trains_as_the_toolkit_does():
 
 
 @pytest.mark.parametrize(
+    ("clips", "epochs", "decay"), [(100, 40, 5.0), (400, 30, 5.0), (4000, 8, 0.5)]
+)
+def test_epochs_and_decay_follow_from_the_number_of_clips(clips, epochs, decay):
+    settled = FusionConfig.default("agt").settled(clips)
+    assert (settled.epochs, settled.weight_decay, settled.path_decay) == (epochs, decay, decay)
+    kept = FusionConfig.default("agt", epochs=3, weight_decay=1.0, path_decay=2.0)
+    assert kept.settled(clips) == kept
+
+
+def test_a_search_tries_the_default_less_decay_and_other_numbers_of_epochs():
+    tried = [c.settled(400) for c in searched(FusionConfig.default("agt"), 400)]
+    assert [(c.weight_decay, c.epochs) for c in tried] == [(5, 30), (1, 30), (5, 15), (5, 60)]
+
+
+@pytest.mark.parametrize(
     ("wrong", "expected"),
     [
         ({"model": "tfn"}, "model is one of agt, attention, unimodal; got 'tfn'"),
         ({"optimizer": "x"}, "optimizer is one of adamw, adam; got 'x'"),
+        ({"scale": "x"}, "scale is one of fold, speaker, none; got 'x'"),
         ({"schedule": "x"}, "schedule is one of cosine, constant; got 'x'"),
         ({"modalities": ("smell",)}, "modalities are one to three of"),
     ],

@@ -18,7 +18,7 @@ from agt_lib.fusion import rows
 from agt_lib.fusion.config import FusionConfig, ablation
 from agt_lib.fusion.crossval import fit_folds, gate_against_truth, robustness
 from agt_lib.fusion.data import assemble, from_corpus
-from agt_lib.fusion.reference import STRENGTH, logistic_regression
+from agt_lib.fusion.reference import logistic_regression
 
 N = 120
 NOTHING = pd.Series(dtype=object)
@@ -76,25 +76,40 @@ def test_two_modalities_or_one_make_the_rows_they_can():
     assert ("T", "AGT") in rows.configurations(("text",))
 
 
-def test_the_baselines_rows_differ_in_scaling_alone():
-    found = rows.configurations(("audio", "video"))
-    scaled, unscaled = found["A+V", "baseline"], found["A+V", "baseline, unscaled"]
-    assert vars(scaled) | {"scale": False} == vars(unscaled)
+def test_what_stands_beside_agt_is_of_all_modalities_together_alone():
+    found = rows.configurations(("audio", "video", "text"), scale="speaker", toolkit=True)
+    beside = {row for row in found if row[1] not in ("AGT", "baseline", "one modality")}
+    assert beside == {
+        ("A+V+T", model)
+        for model in (
+            rows.EQUATION, rows.BASELINE_PATH, rows.TOOLKIT_BASELINE, "AGT, scaled by fold",
+            "baseline, scaled by fold",
+        )
+    }  # fmt: skip
+    assert ("T", rows.EQUATION) in rows.configurations(("text",))
 
 
-def test_the_baselines_controls_are_of_all_modalities_together_alone():
-    found = rows.configurations(("audio", "video", "text"))
-    controls = {row for row in found if row[1] in (rows.UNSCALED, rows.RETRAINED)}
-    assert controls == {("A+V+T", rows.UNSCALED), ("A+V+T", rows.RETRAINED)}
-    alone = rows.configurations(("text",))
-    assert ("T", rows.UNSCALED) in alone and ("T", rows.RETRAINED) in alone
+def test_the_baseline_is_trained_as_agt_is_and_each_control_changes_one_thing():
+    found = rows.configurations(("audio", "video"), scale="speaker")
+    agt, baseline = (vars(found["A+V", model]) for model in ("AGT", "baseline"))
+    assert {key for key in agt if agt[key] != baseline[key]} == {"model", "network"}
+    for row, of in ((rows.EQUATION, "AGT"), (rows.BASELINE_PATH, "baseline")):
+        one, other = found["A+V", row], found["A+V", of]
+        assert vars(one) | {"network": 0} == vars(other) | {"network": 0}
+        assert one.network.get("linear_path") != other.network.get("linear_path", False)
+    assert found["A+V", "AGT, scaled by fold"].scale == "fold"
+    assert found["A+V", "AGT"].scale == "speaker"
 
 
-def test_the_baseline_is_shown_with_agts_training_too():
-    found = rows.configurations(("audio", "video"))
-    agt, retrained = vars(found["A+V", "AGT"]), vars(found["A+V", "baseline, AGT's training"])
-    assert {key for key in agt if agt[key] != retrained[key]} == {"model", "network"}
-    assert retrained["network"] == found["A+V", "baseline"].network
+def test_the_means_are_of_seeds_and_of_regression_and_equation(data, folds):
+    configs = rows.configurations(("audio", "video"))
+    configs = {("A+V", m): replace(configs["A+V", m], epochs=2) for m in (rows.AGT, rows.EQUATION)}
+    result = fit_folds(data, folds, configs, (0, 1), workers=1, progress=False)
+    result = rows.with_means(result | rows.references(data, folds), data.modalities)
+    p = result.out_of_fold.probabilities
+    np.testing.assert_allclose(p["A+V", rows.SUBMITTED], p["A+V", "AGT"].mean(0, keepdims=True))
+    both = (p["A+V", "logistic regression"] + p["A+V", rows.EQUATION]) / 2
+    np.testing.assert_allclose(p["A+V", rows.BLEND], both)
 
 
 def test_tuned_rows_are_those_with_a_tuned_modality_configured_as_the_raw_ones():
@@ -142,11 +157,11 @@ def test_each_option_of_the_ablation_changes_one_thing():
 
 def test_logistic_regression_equals_scikit_learns_in_each_fold(data, folds):
     models = {"both": ("audio", "video")}
-    got = logistic_regression(data, folds, models, test=data.rows(np.arange(5)))
+    got = logistic_regression(data, folds, models, test=data.rows(np.arange(5)), strengths=(0.01,))
     x = np.concatenate([data.features["audio"], data.features["video"]], axis=1)
     train = folds.to_numpy() != 2
     scaler = StandardScaler().fit(x[train])
-    model = LogisticRegression(C=STRENGTH, max_iter=2000)
+    model = LogisticRegression(C=0.01, max_iter=2000)
     model.fit(scaler.transform(x[train]), data.labels[train])
     expected = model.predict_proba(scaler.transform(x[~train]))
     np.testing.assert_allclose(got.out_of_fold.table("both")[~train], expected, atol=1e-4)

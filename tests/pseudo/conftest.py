@@ -63,7 +63,7 @@ def folds(labelled):
 @pytest.fixture(scope="session")
 def configs():
     """The three models, of 16 hidden units and two epochs, and sure of what they say."""
-    small = {"epochs": 2, "batch_size": 8, "patience": None, "learning_rate": 2e-2}
+    small = {"epochs": 2, "batch_size": 8, "learning_rate": 2e-2}
     small |= {"mixup": 0.0, "label_smoothing": 0.0, "weight_decay": 0.0, "schedule": "constant"}
     voice = FusionConfig.default("unimodal", ("audio",), **small)
     baseline = FusionConfig.default("attention", ("audio", "video"), **small)

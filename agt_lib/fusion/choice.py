@@ -1,0 +1,105 @@
+"""Choosing settings inside the training fold: no clip that a choice has seen is scored with it.
+
+Letters: K folds.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from agt_lib.corpora.folds import assign_folds, fold_numbers
+from agt_lib.evaluation.scores import waf
+from agt_lib.fusion.config import FusionConfig
+from agt_lib.fusion.data import FusionData
+from agt_lib.fusion.fits import fit_kept
+from agt_lib.fusion.train import FitTask
+
+N_INNER = 3
+MIN_OUTER = 4
+"""With so many outer folds the others are a fold's inner folds."""
+
+
+@dataclass(frozen=True)
+class InnerFold:
+    """Rows that a model is trained on, and the rows that it predicts for each outer fold."""
+
+    train: np.ndarray
+    held_out: Mapping[int, np.ndarray]
+
+
+def inner_folds(data: FusionData, folds: pd.Series) -> tuple[list[InnerFold], str]:
+    """The inner folds of all outer `folds`, and in words what they are.
+
+    With four or more outer folds they are the other outer folds: a model that was trained without
+    j and k serves both, K(K - 1)/2 models in all. With fewer, or if a dev split is the fold, each
+    training part has three folds of its own: by speaker if it has three or more, else by clip.
+    """
+    numbers = fold_numbers(data.names, folds)
+    n_folds = int(numbers.max()) + 1
+    if n_folds >= MIN_OUTER and (numbers >= 0).all():
+        rows = [np.flatnonzero(numbers == k) for k in range(n_folds)]
+        found = [
+            InnerFold(np.flatnonzero((numbers != j) & (numbers != k)), {k: rows[j], j: rows[k]})
+            for k in range(n_folds)
+            for j in range(k)
+        ]
+        return found, "the other folds"
+    found, over = [], "speaker"
+    for k in range(n_folds):
+        training = np.flatnonzero(numbers != k)
+        groups = None if data.groups is None else data.groups[training]
+        if groups is None or pd.isna(groups).any() or len(set(groups)) < N_INNER:
+            groups, over = None, "clip"
+        inner = assign_folds(data.labels[training], groups, N_INNER, 0)
+        found += [
+            InnerFold(training[inner != i], {k: training[inner == i]}) for i in range(N_INNER)
+        ]
+    return found, f"{N_INNER} folds of each training part by {over}"
+
+
+def best(
+    data: FusionData, inner: Sequence[InnerFold], models: Sequence[Sequence[Any]]
+) -> list[int]:
+    """For each outer fold the setting with the best WAF over its inner folds, the first of equals.
+
+    `models[i][j]` is the model of setting i in inner fold j, anything that predicts as
+    `FittedModel.predict` does.
+    """
+    wafs = []
+    for own in models:
+        hits: dict[int, list] = {}
+        for model, fold in zip(own, inner, strict=True):
+            for k, rows in fold.held_out.items():
+                predicted = model.predict(data.rows(rows)).argmax(1)
+                hits.setdefault(k, []).append((data.labels[rows], predicted))
+        wafs.append([waf(*map(np.concatenate, zip(*hits[k], strict=True))) for k in sorted(hits)])
+    return np.argmax(wafs, axis=0).tolist()
+
+
+def choose(
+    data: FusionData,
+    folds: pd.Series,
+    settings: Mapping[Hashable, Sequence[FusionConfig]],
+    seed: int = 0,
+    **options: Any,
+) -> dict[Hashable, list[FusionConfig]]:
+    """The configuration of each model and outer fold, chosen among its `settings` by inner folds.
+
+    For `fit_folds`. The fits of one `seed` choose. `options` are those of `train.fit_each`.
+    """
+    inner, _ = inner_folds(data, folds)
+    tasks = [
+        FitTask(config, fold.train, seed)
+        for own in settings.values()
+        for config in own
+        for fold in inner
+    ]
+    fitted = fit_kept(data, tasks, **options)
+    chosen = {}
+    for name, own in settings.items():
+        models = [[next(fitted) for _ in inner] for _ in own]
+        chosen[name] = [own[i] for i in best(data, inner, models)]
+    return chosen
