@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from agt_lib.fusion.agt import AMF, CBT
+from agt_lib.fusion.agt import AGT, AMF, CBT, LAYOUTS
 from agt_lib.fusion.config import build
 
 DIMS = {"audio": 7, "video": 5, "text": 6}
@@ -248,3 +248,45 @@ def test_camfnets_cbt_and_amf_without_gate_equal_theirs_computed_in_numpy():
 def test_a_cbt_without_feed_forward_has_attention_alone():
     names = {name.split(".")[0] for name, _ in CBT(8, 3, 64, 1, 0.5, ffn=False).named_parameters()}
     assert names == {"attention"}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_linear_path_is_zero_at_first_and_then_adds_a_map_of_each_present_modality(layout):
+    torch.manual_seed(0)
+    dims = {"audio": 5, "video": 4, "text": 3}
+    network = AGT(dims, 3, width=8, gate="none", layout=layout, linear_path=True).eval()
+    plain = AGT(dims, 3, width=8, gate="none", layout=layout).eval()
+    plain.load_state_dict({k: v for k, v in network.state_dict().items() if "path" not in k})
+    inputs = {m: torch.randn(6, d) for m, d in dims.items()}
+    present = torch.tensor([[True, True, True]] * 3 + [[True, False, True]] * 3)
+    torch.testing.assert_close(network(inputs, present), plain(inputs, present))
+    for linear in network.path.maps.values():
+        torch.nn.init.normal_(linear.weight)
+    added = network(inputs, present) - plain(inputs, present)
+    expected = sum(
+        inputs[m] @ network.path.maps[m].weight.T * present[:, [k]] for k, m in enumerate(dims)
+    )
+    torch.testing.assert_close(added, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_gated_or_absent_modality_has_no_part_in_the_linear_path():
+    torch.manual_seed(0)
+    dims = {"audio": 5, "video": 4, "text": 3}
+    network = AGT(dims, 3, width=8, gamma=1.2, linear_path=True).eval()
+    for linear in network.path.maps.values():
+        torch.nn.init.normal_(linear.weight, std=5)
+    inputs = {m: torch.randn(64, d) for m, d in dims.items()}
+    present = torch.rand(64, 3) < 0.8
+    present[:, 0] = True
+    logits, gate = network(inputs, present, return_gate=True)
+    gated = gate.valid & ~gate.kept
+    assert gated.any(), "no gate fires: this test sees nothing"
+    assert not gated.all(1).any()
+    plain = AGT(dims, 3, width=8, gamma=1.2).eval()
+    plain.load_state_dict({k: v for k, v in network.state_dict().items() if "path" not in k})
+    without = plain(inputs, present)
+    expected = sum(
+        inputs[m] @ network.path.maps[m].weight.T * (present & ~gated)[:, [k]]
+        for k, m in enumerate(dims)
+    )
+    torch.testing.assert_close(logits - without, expected, rtol=1e-3, atol=1e-4)
