@@ -24,5 +24,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "tuned_and_raw", "with_means",
         ],
         "runs": ["needed", "of_run", "parts"],
+        "speaker_clips": ["few_clips"],
     },
 )  # fmt: skip

@@ -30,7 +30,8 @@ class CrossValidated:
 
     `out_of_fold` are of single models, each for the clips that it was not trained on. `test`
     averages the K fold models of a seed, so its scores do not compare with the out-of-fold ones;
-    None without test clips. `folds` number, by clip name, the fold that holds each clip out (-1:
+    where a dev split is the fold it is of a model of train and dev together. None without test
+    clips. `folds` number, by clip name, the fold that holds each clip out (-1:
     none). `models` are the fitted models of a configuration, by seed and fold; a method that keeps
     none has no entry.
     """
@@ -87,21 +88,30 @@ def fit_folds(
     `fit_each` does.
     """
     numbers = fold_numbers(data.names, folds)
-    n_folds = int(numbers.max()) + 1
     seeds = [int(seed) for seed in seeds]  # numpy's integers are none of JSON's
+    trained_on = training_rows(numbers, test)
     tasks = [
-        FitTask(own, np.flatnonzero(numbers != fold), seed, (joined or {}).get((seed, fold)))
+        FitTask(own, rows, seed, (joined or {}).get((seed, fold)))
         for config in configs.values()
         for seed in seeds
-        for fold, own in enumerate(
-            [config] * n_folds if isinstance(config, FusionConfig) else config
-        )
+        for fold, rows in enumerate(trained_on)
+        for own in [config if isinstance(config, FusionConfig) else config[fold % len(config)]]
     ]
     fitted = (fit_kept if keep else fit_each)(data, tasks, pool=pool, **options)
     models = {
-        name: tuple(tuple(next(fitted) for _ in range(n_folds)) for _ in seeds) for name in configs
+        name: tuple(tuple(next(fitted) for _ in trained_on) for _ in seeds) for name in configs
     }
     return assembled(data, numbers, models, seeds, test)
+
+
+def training_rows(numbers: np.ndarray, test: FusionData | None) -> list[np.ndarray]:
+    """The rows that each fold's model is trained on, by the clips' folds `numbers` (N,).
+
+    Where a dev split is the fold and there are `test` clips, one more model, of all clips, is for
+    these.
+    """
+    rows = [np.flatnonzero(numbers != fold) for fold in range(int(numbers.max()) + 1)]
+    return [*rows, np.arange(len(numbers))] if test is not None and numbers.min() < 0 else rows
 
 
 def assembled(
@@ -114,17 +124,20 @@ def assembled(
     """What `models`, by configuration, seed and fold, predict of the clips of `data` and `test`.
 
     A model is anything that predicts as `FittedModel.predict` does. `numbers` (N,) are the folds
-    that hold the clips out, -1 if none does.
+    that hold the clips out, -1 if none does. The models are those of `training_rows`.
     """
+    n_folds = int(numbers.max()) + 1
     names = tuple(np.array(data.names, dtype=object)[numbers >= 0])
+    last = {name: [of[n_folds:] or of for of in by_seed] for name, by_seed in models.items()}
+    tested = None if test is None else predicted(last, test, seeds)
+    models = {name: tuple(of[:n_folds] for of in by_seed) for name, by_seed in models.items()}
     own = {
         name: np.stack([out_of_fold(data, numbers, of_seed) for of_seed in by_seed])
         for name, by_seed in models.items()
     }
-    tested = None if test is None else predicted(models, test, seeds)
     folds = pd.Series(numbers, index=list(data.names), name="fold")
     held_out = Predictions(names, data.label_set, own, tuple(seeds))
-    return CrossValidated(held_out, tested, folds, dict(models))
+    return CrossValidated(held_out, tested, folds, models)
 
 
 def out_of_fold(data: FusionData, numbers: np.ndarray, models: Sequence) -> np.ndarray:

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from agt_lib.corpora.folds import fold_numbers
 from agt_lib.fusion.choice import best, inner_folds
-from agt_lib.fusion.crossval import CrossValidated, assembled
+from agt_lib.fusion.crossval import CrossValidated, assembled, training_rows
 from agt_lib.fusion.data import FusionData
 from agt_lib.fusion.scaling import fit_scaler
 
@@ -40,17 +40,17 @@ def logistic_regression(
     more of them wait for one another.
     """
     numbers = fold_numbers(data.names, folds)
-    trained_on = [np.flatnonzero(numbers != fold) for fold in range(numbers.max() + 1)]
+    trained_on = training_rows(numbers, test)
     inner = inner_folds(data, folds)[0] if len(strengths) > 1 else []
     models = {}
     for name, modalities in configs.items():
         chosen = data.only(modalities)
         tried = [[_Regression(chosen, f.train, c, scale) for f in inner] for c in strengths]
-        picked = best(chosen, inner, tried) if inner else [0] * len(trained_on)
+        picked = best(chosen, inner, tried) if inner else [0]
         models[name] = [
             [
-                _Regression(chosen, rows, strengths[i], scale)
-                for rows, i in zip(trained_on, picked, strict=True)
+                _Regression(chosen, rows, strengths[picked[fold % len(picked)]], scale)
+                for fold, rows in enumerate(trained_on)
             ]
         ]
     return replace(assembled(data, numbers, models, (0,), test), models={})

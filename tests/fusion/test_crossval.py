@@ -10,6 +10,8 @@ from sklearn.metrics import f1_score
 from agt_lib.corpora.corpus import build
 from agt_lib.corpora.folds import folds_of as folds_of_corpus
 from agt_lib.fusion.crossval import fit_folds
+from agt_lib.fusion.reference import logistic_regression
+from agt_lib.fusion.train import FitTask, fit_each
 
 
 def folds_of(data, n_folds=3):
@@ -84,6 +86,25 @@ def test_a_corpus_with_a_dev_split_is_trained_on_train_and_predicted_on_dev(data
     result = run(small(epochs=1), data, folds)
     assert len(result.models["agt"][0]) == 1
     assert result.out_of_fold.names == data.names[60:]
+
+
+def test_with_a_dev_split_test_clips_are_predicted_by_a_model_of_train_and_dev(data_of, small):
+    data, test = data_of(), data_of(seed=1)
+    dev = pd.Series(np.where(np.arange(90) < 30, 0, -1), index=list(data.names))
+    result = run(small(epochs=2), data, dev, test=test)
+    assert [len(of_seed) for of_seed in result.models["agt"]] == [1]
+    alone = run(small(epochs=2), data, dev)
+    np.testing.assert_array_equal(probabilities(result), probabilities(alone))
+    task = FitTask(small(epochs=2), np.arange(90))
+    (whole,) = fit_each(data, [task], workers=1, progress=False)
+    np.testing.assert_allclose(result.test.table("agt", 0), whole.predict(test), rtol=1e-5)
+    regression = logistic_regression(data, dev, {"lr": data.modalities}, test=test)
+    moved = np.where(np.arange(90) < 30, (data.labels + 1) % 3, data.labels)
+    other = logistic_regression(
+        replace(data, labels=moved), dev, {"lr": data.modalities}, test=test
+    )
+    np.testing.assert_array_equal(regression.out_of_fold["lr"], other.out_of_fold["lr"])
+    assert not np.allclose(regression.test["lr"], other.test["lr"])
 
 
 def test_a_clip_without_fold_is_refused(data_of, small):
