@@ -1,185 +1,19 @@
 """AGT, the audio-guided fusion: X_f = AMF(CBT(cat[A, V]) + CBT(cat[A, T])).
 
-Equation 2, section 2.2 of Shi & Gao, MRAC '24 (https://doi.org/10.1145/3689092.3689414); CBT and
-AMF after CAMFNet, the paper's reference [11].
-Letters: B batch, D feature, d width, M modalities, n tokens, h heads, e head width, C classes.
+Equation 2, section 2.2 of Shi & Gao, MRAC '24 (https://doi.org/10.1145/3689092.3689414).
+Letters: B batch, D feature, d width, M modalities, C classes.
 """
 
-import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from agt_lib.fusion.amf import AMF, Gate
+from agt_lib.fusion.cbt import CBT
 from agt_lib.fusion.layers import InputLayers, LinearPath
 
 LAYOUTS = ("slot_sum", "pair_sum", "drop_guide", "channel")
-GATES = ("offdiag", "camfnet_z", "none")
-Z_LIMIT = 1.51
-"""CAMFNet's 1.5 and a hundredth: one of four tokens reaches 1.5, and by rounding would pass it."""
-SMALLEST_SD = 1e-5
-"""Attention that varies less is even but for rounding: no z-score of it is large."""
-
-
-class SelfAttention(nn.Module):
-    """Pre-norm multi-head self-attention with a joint bias-free projection to Q, K and V."""
-
-    def __init__(self, width: int, heads: int, head_width: int, dropout: float):
-        super().__init__()
-        self.heads = heads
-        self.scale = head_width**-0.5
-        self.norm = nn.LayerNorm(width)
-        self.qkv = nn.Linear(width, 3 * heads * head_width, bias=False)
-        self.drop_weights = nn.Dropout(dropout)
-        self.out = nn.Sequential(nn.Linear(heads * head_width, width), nn.Dropout(dropout))
-
-    def project(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores (B, h, n, n) before the softmax, and the value vectors (B, h, n, e)."""
-        # (B, n, d) -> (B, n, 3he) -> (B, n, 3, h, e) -> 3 of (B, h, n, e)
-        qkv = self.qkv(self.norm(x)).unflatten(-1, (3, self.heads, -1))
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        return q @ k.transpose(-1, -2) * self.scale, v
-
-    def weights(self, scores: Tensor, valid: Tensor) -> Tensor:
-        """Softmax over the valid keys, (B, h, n, n); all zero if no key is valid."""
-        keys = valid[:, None, None, :]
-        lowest = torch.finfo(scores.dtype).min
-        return scores.masked_fill(~keys, lowest).softmax(-1) * keys
-
-    def attend(self, weights: Tensor, v: Tensor) -> Tensor:
-        """Mix the values by `weights` and project, (B, n, d); the skip is the caller's."""
-        mixed = self.drop_weights(weights) @ v
-        return self.out(mixed.transpose(1, 2).flatten(2))  # (B, h, n, e) -> (B, n, he) -> (B, n, d)
-
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """Attend from each of x (B, n, d) to the tokens where `valid` (B, n)."""
-        scores, v = self.project(x)
-        return self.attend(self.weights(scores, valid), v)
-
-
-class CBT(nn.Module):
-    """Self-attention over the tokens of one channel, then a feed-forward, both with a skip.
-
-    `depth` such blocks. The paper names feed-forward layers (twice the width here); CAMFNet's
-    released code has none (`ffn` False).
-    """
-
-    def __init__(
-        self, width: int, heads: int, head_width: int, depth: int, dropout: float, ffn: bool
-    ):
-        super().__init__()
-        self.attention = nn.ModuleList(
-            SelfAttention(width, heads, head_width, dropout) for _ in range(depth)
-        )
-        self.feedforward = nn.ModuleList(
-            nn.Sequential(
-                nn.LayerNorm(width),
-                nn.Linear(width, 2 * width),
-                nn.GELU(),
-                nn.Dropout(dropout),
-                nn.Linear(2 * width, width),
-                nn.Dropout(dropout),
-            )
-            for _ in range(depth * ffn)
-        )
-
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """Tokens (B, n, d) to tokens (B, n, d); those outside `valid` (B, n) reach no other."""
-        for block, attention in enumerate(self.attention):
-            x = x + attention(x, valid)
-            if self.feedforward:
-                x = x + self.feedforward[block](x)
-        return x
-
-
-@dataclass(frozen=True)
-class Gate:
-    """What AMF saw and did. Columns follow `tokens`; rows are clips.
-
-    `similarity` (B, n) is the largest off-diagonal attention of a token (`offdiag`, `none`) or
-    the z-score of its diagonal (`camfnet_z`); NaN where `valid` (B, n) is False. `kept` (B, n)
-    are the tokens that stayed.
-    """
-
-    tokens: tuple[str, ...]
-    valid: Tensor
-    similarity: Tensor
-    kept: Tensor
-
-
-class AMF(nn.Module):
-    """Gate the tokens, attend again over those that stay, and classify their mean.
-
-    CAMFNet's rule gates by the z-score of the attention's diagonal, |z| > 1.5. In its released code
-    (https://github.com/marco-hmc/CAMFNet) that is dead for any number of tokens: it asks whether a
-    tensor `is True`. `camfnet_z` is the rule as meant, over the mean of the heads. Among n numbers
-    |z| is at most (n - 1) / sqrt(n), 1.5 for four, so it takes five tokens to fire; it would also
-    gate the token that agrees most. The default here, `offdiag`, gates a token whose largest
-    attention to any other is below gamma / n.
-    """
-
-    def __init__(
-        self,
-        width: int,
-        n_classes: int,
-        tokens: tuple[str, ...],
-        heads: int = 3,
-        head_width: int = 64,
-        dropout: float = 0.5,
-        gate: str = "offdiag",
-        gamma: float = 0.5,
-    ):
-        super().__init__()
-        if gate not in GATES:
-            raise ValueError(f"gate is one of {GATES}; got {gate!r}")
-        n = len(tokens)
-        if gate == "camfnet_z" and (n - 1) / n**0.5 <= Z_LIMIT:
-            warnings.warn(
-                f"camfnet_z can never gate one of {n} tokens: |z| is at most (n - 1) / sqrt(n) = "
-                f"{(n - 1) / n**0.5:.3f}, and it takes more than {Z_LIMIT}",
-                stacklevel=2,
-            )
-        self.tokens, self.gate, self.gamma = tuple(tokens), gate, gamma
-        self.attention = SelfAttention(width, heads, head_width, dropout)
-        self.norm = nn.LayerNorm(width)
-        self.classifier = nn.Linear(width, n_classes)
-
-    def forward(self, x: Tensor, valid: Tensor) -> tuple[Tensor, Gate]:
-        """Logits (B, C) of the tokens x (B, n, d) where `valid` (B, n), and what the gate did."""
-        scores, v = self.attention.project(x)
-        first = self.attention.weights(scores, valid).float().mean(1)  # (B, h, n, n) -> (B, n, n)
-        similarity, lonely = self.judge(first.detach(), valid)
-        kept = valid & ~lonely
-        first_valid = valid & (valid.cumsum(-1) == 1)  # audio if it is there
-        kept = torch.where(kept.any(-1, keepdim=True), kept, first_valid)
-        x = x + self.attention.attend(self.attention.weights(scores, kept), v)
-        weights = kept.unsqueeze(-1).to(x.dtype)
-        mean = (x * weights).sum(1) / weights.sum(1).clamp(min=1)  # (B, n, d) -> (B, d)
-        logits = self.classifier(self.norm(mean))
-        return logits, Gate(self.tokens, valid, similarity.masked_fill(~valid, torch.nan), kept)
-
-    def judge(self, attention: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """Each token's similarity (B, n) and whether it falls to the gate (B, n).
-
-        `attention` (B, n, n) has rows that sum to one over the valid tokens.
-        """
-        n = valid.sum(-1, keepdim=True)  # (B, 1)
-        if self.gate == "camfnet_z":
-            z = _z_scores(attention.diagonal(dim1=-2, dim2=-1), valid, n)
-            return z, z.abs() > Z_LIMIT
-        others = 1 - torch.eye(attention.shape[-1], device=attention.device)
-        largest = (attention * others * valid[:, None, :]).amax(-1)  # (B, n, n) -> (B, n)
-        if self.gate == "none":
-            return largest, torch.zeros_like(valid)
-        return largest, (largest < self.gamma / n) & (n > 1)
-
-
-def _z_scores(x: Tensor, valid: Tensor, n: Tensor) -> Tensor:
-    """z-scores of x (B, n) among the valid, by the sample's standard deviation as in CAMFNet."""
-    mean = (x * valid).sum(-1, keepdim=True) / n.clamp(min=1)
-    square = ((x - mean) ** 2 * valid).sum(-1, keepdim=True) / (n - 1).clamp(min=1)
-    return (x - mean) / square.sqrt().clamp(min=SMALLEST_SD)
 
 
 class AGT(nn.Module):

@@ -18,7 +18,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from agt_lib.fusion.agt import AGT, Gate
+from agt_lib.fusion.agt import AGT
+from agt_lib.fusion.amf import Gate
 from agt_lib.fusion.config import FusionConfig, build
 from agt_lib.fusion.data import FusionData
 from agt_lib.fusion.scaling import Scaler

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from agt_lib.fusion.agt import AGT, AMF, CBT, LAYOUTS
+from agt_lib.fusion.agt import AGT, LAYOUTS
+from agt_lib.fusion.amf import AMF
+from agt_lib.fusion.cbt import CBT
 from agt_lib.fusion.config import build
 
 DIMS = {"audio": 7, "video": 5, "text": 6}

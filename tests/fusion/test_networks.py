@@ -5,7 +5,8 @@ import itertools
 import pytest
 import torch
 
-from agt_lib.fusion.agt import GATES, LAYOUTS
+from agt_lib.fusion.agt import LAYOUTS
+from agt_lib.fusion.amf import GATES
 from agt_lib.fusion.config import NETWORKS, build
 from agt_lib.fusion.layers import ORDERS
 
