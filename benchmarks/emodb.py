@@ -44,17 +44,20 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="the recordings")
     parser.add_argument("--search", action="store_true", help="choose configurations inside")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--csv", type=Path, help="where AGT's differences go")
     options = parser.parse_args()
     data = read(options.folder)
     print(f"{len(data.names)} recordings of {len(set(data.groups))} speakers")
     models = (fusion.AGT, fusion.EQUATION, fusion.BASELINE, fusion.BASELINE_PATH, fusion.UNIMODAL)
-    report(
+    found = report(
         data,
         by_speaker(data, N_FOLDS),
         range(options.seeds),
         models=models,
         search=options.search,
     )
+    if options.csv:
+        found.assign(corpus="EmoDB, eGeMAPS").to_csv(options.csv, index=False)
 
 
 if __name__ == "__main__":

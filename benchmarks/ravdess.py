@@ -18,6 +18,7 @@ al. 2022 (https://doi.org/10.3390/app12010327).
 import argparse
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -72,9 +73,12 @@ def report(
     models: Sequence[str] = MODELS,
     search: bool = False,
     score: str = "waf",
-) -> None:
-    """Print the scores of all models on all modalities of `data`, in both scales."""
-    (data,) = with_speakers(data)
+) -> pd.DataFrame:
+    """Print the scores of all models on all modalities of `data`, in both scales.
+
+    Returns AGT's paired differences to the others: the columns of `tables.differences` and scale.
+    """
+    (data,), parts = with_speakers(data), []
     everything = fusion.features_name(data.modalities)
     for scale in ("fold", "speaker"):
         started = time.perf_counter()
@@ -95,6 +99,7 @@ def report(
         agt = (everything, fusion.AGT)
         pairs = [(agt, row) for row in result.out_of_fold.probabilities if row != agt]
         minus = tables.differences(result.out_of_fold, data.truth, pairs, data.speakers)
+        parts.append(minus.assign(scale=scale))
         minus = minus.set_index(["against_features", "against"])
         print(f"\nscaled by {scale}; networks {'searched' if search else 'fixed'}")
         for line in scores.itertuples():
@@ -108,6 +113,7 @@ def report(
                 text += f"   AGT minus it {d['difference']:+.1f} {ends}"
             print(text)
         print(f"{time.perf_counter() - started:.0f} s", flush=True)
+    return pd.concat(parts)
 
 
 def main() -> None:
@@ -116,9 +122,10 @@ def main() -> None:
     parser.add_argument("--published", action="store_true", help="eight emotions, accuracy")
     parser.add_argument("--search", action="store_true", help="choose configurations inside")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--csv", type=Path, help="where AGT's differences go")
     parser.add_argument("--input", nargs="+", default=["whisper", "egemaps"])
     parser.add_argument("--model", nargs="+", default=list(MODELS), choices=MODELS)
-    options = parser.parse_args()
+    options, parts = parser.parse_args(), []
     for audio in options.input:
         print(f"\n{audio} + action units, {options.seeds} seeds")
         if options.published:
@@ -130,7 +137,7 @@ def main() -> None:
         else:
             data = read(options.features, audio)
             folds = by_speaker(data, N_FOLDS)
-        report(
+        found = report(
             data,
             folds,
             range(options.seeds),
@@ -138,6 +145,9 @@ def main() -> None:
             search=options.search,
             score="accuracy" if options.published else "waf",
         )
+        parts.append(found.assign(corpus=f"RAVDESS, {audio} + action units"))
+    if options.csv:
+        pd.concat(parts).to_csv(options.csv, index=False)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,13 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "arrays": ["cross_validate"],
-        "choice": ["choose"],
+        "choice": ["choose", "with_agreement"],
         "config": ["FusionConfig", "ablation", "capped", "searched"],
         "crossval": [
-            "CrossValidated", "fit_folds", "gate_against_truth", "histories", "robustness",
+            "CrossValidated", "fit_folds", "histories", "robustness",
         ],
         "data": ["from_corpus", "with_speakers"],
+        "gates": ["gate_against_truth", "opinions", "with_gate"],
         "model": ["FittedModel"],
         "reference": ["logistic_regression"],
         "rows": [
@@ -25,5 +26,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "runs": ["needed", "of_run", "parts"],
         "speaker_clips": ["few_clips"],
+        "stresses": ["stress"],
     },
 )  # fmt: skip

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from agt_lib.fusion.amf import AMF, Gate
+from agt_lib.fusion.amf import AMF, Gate, agreement
 from agt_lib.fusion.cbt import CBT
 from agt_lib.fusion.layers import InputLayers, LinearPath
 
@@ -29,6 +29,13 @@ class AGT(nn.Module):
 
     `share_cbt` gives all channels the same weights. `linear_path` adds a linear map from the
     features to the logits; a modality that the gate leaves out has no part in it.
+
+    The gate `agreement` asks each modality, before it has seen the others, for its own opinion: a
+    linear head on its token, trained beside the network. A modality that agrees with each other by
+    less than `least_agreement` counts as absent. Of fewer than three nobody can say which one
+    deviates: none is left out, and none if all would be. (The paper: "if a specific modality
+    exhibits very low similarity with all other modalities, it is considered to express a different
+    emotion, and its features are zeroed out".)
     """
 
     def __init__(
@@ -47,6 +54,7 @@ class AGT(nn.Module):
         gamma: float = 0.5,
         input_order: str = "standard",
         linear_path: bool = False,
+        least_agreement: float = 0.0,
     ):
         super().__init__()
         if layout not in LAYOUTS:
@@ -56,6 +64,7 @@ class AGT(nn.Module):
         guide, *others = self.inputs.dims
         self.guide, self.others = guide, tuple(others)
         self.channels = [(guide, other) for other in others] or [(guide,)]
+        token_width = width
         if layout == "channel":
             width = width * len(self.channels[0])
         n_cbt = 1 if share_cbt else len(self.channels)
@@ -67,6 +76,11 @@ class AGT(nn.Module):
         )
         if linear_path:
             self.path = LinearPath(dims, n_classes)
+        self.least_agreement = least_agreement
+        if gate == "agreement":
+            self.opinions = nn.ModuleDict(
+                {m: nn.Linear(token_width, n_classes) for m in self.inputs.dims}
+            )
 
     def token_names(self) -> tuple[str, ...]:
         """The names of AMF's tokens: the modalities in each."""
@@ -84,12 +98,24 @@ class AGT(nn.Module):
         `present` (B, M) says which modalities each clip has, in the order audio, video, text.
         """
         tokens = self.inputs(inputs, present)
+        asked = self._ask(tokens, present) if hasattr(self, "opinions") else None
+        present = present if asked is None else asked.kept
         here = dict(zip(tokens, present.unbind(1), strict=True))
         layout = self._join_features if self.layout == "channel" else self._sum_slots
         logits, gate = self.amf(*layout(tokens, here))
         if hasattr(self, "path"):
             logits = logits + self.path(inputs, present & ~self._gated(gate))
-        return (logits, gate) if return_gate else logits
+        return (logits, asked or gate) if return_gate else logits
+
+    def _ask(self, tokens: dict[str, Tensor], present: Tensor) -> Gate:
+        """What each modality says by itself, and those that agree with another."""
+        said = torch.stack([head(tokens[m]) for m, head in self.opinions.items()], 1)
+        similarity = agreement(said.detach(), present)
+        kept = present & (similarity >= self.least_agreement)
+        enough = (present.sum(1, keepdim=True) > 2) & kept.any(1, keepdim=True)
+        kept = torch.where(enough, kept, present)
+        names = tuple(self.inputs.dims)
+        return Gate(names, present, similarity.masked_fill(~present, torch.nan), kept, said)
 
     def _gated(self, gate: Gate) -> Tensor:
         """Which modalities (B, M) the gate has left out."""

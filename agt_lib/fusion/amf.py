@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from agt_lib.fusion.cbt import SelfAttention
 
-GATES = ("offdiag", "camfnet_z", "none")
+GATES = ("offdiag", "agreement", "camfnet_z", "none")
 Z_LIMIT = 1.51
 """CAMFNet's 1.5 and a hundredth: one of four tokens reaches 1.5, and by rounding would pass it."""
 SMALLEST_SD = 1e-5
@@ -22,17 +22,19 @@ SMALLEST_SD = 1e-5
 
 @dataclass(frozen=True)
 class Gate:
-    """What AMF saw and did. Columns follow `tokens`; rows are clips.
+    """What the gate saw and did. Columns follow `tokens`; rows are clips.
 
-    `similarity` (B, n) is the largest off-diagonal attention of a token (`offdiag`, `none`) or
-    the z-score of its diagonal (`camfnet_z`); NaN where `valid` (B, n) is False. `kept` (B, n)
-    are the tokens that stayed.
+    `similarity` (B, n) is the largest off-diagonal attention of a token (`offdiag`, `none`), the
+    z-score of its diagonal (`camfnet_z`), or a modality's largest agreement with another
+    (`agreement`); NaN where `valid` (B, n) is False. `kept` (B, n) are the tokens that stayed.
+    `opinions` (B, n, C) are each modality's own logits, for `agreement` alone.
     """
 
     tokens: tuple[str, ...]
     valid: Tensor
     similarity: Tensor
     kept: Tensor
+    opinions: Tensor | None = None
 
 
 class AMF(nn.Module):
@@ -43,7 +45,8 @@ class AMF(nn.Module):
     tensor `is True`. `camfnet_z` is the rule as meant, over the mean of the heads. Among n numbers
     |z| is at most (n - 1) / sqrt(n), 1.5 for four, so it takes five tokens to fire; it would also
     gate the token that agrees most. The default here, `offdiag`, gates a token whose largest
-    attention to any other is below gamma / n.
+    attention to any other is below gamma / n. (`agreement` gates modalities before they meet: see
+    `AGT`; AMF then gates none.)
     """
 
     def __init__(
@@ -97,7 +100,7 @@ class AMF(nn.Module):
             return z, z.abs() > Z_LIMIT
         others = 1 - torch.eye(attention.shape[-1], device=attention.device)
         largest = (attention * others * valid[:, None, :]).amax(-1)  # (B, n, n) -> (B, n)
-        if self.gate == "none":
+        if self.gate in ("none", "agreement"):
             return largest, torch.zeros_like(valid)
         return largest, (largest < self.gamma / n) & (n > 1)
 
@@ -107,3 +110,14 @@ def _z_scores(x: Tensor, valid: Tensor, n: Tensor) -> Tensor:
     mean = (x * valid).sum(-1, keepdim=True) / n.clamp(min=1)
     square = ((x - mean) ** 2 * valid).sum(-1, keepdim=True) / (n - 1).clamp(min=1)
     return (x - mean) / square.sqrt().clamp(min=SMALLEST_SD)
+
+
+def agreement(opinions: Tensor, present: Tensor) -> Tensor:
+    """Each modality's largest agreement with another, (B, M): 0 where there is no other.
+
+    Two modalities agree by the probability that one label drawn from each is the same. `opinions`
+    (B, M, C) are logits; those not `present` (B, M) agree with none.
+    """
+    p = opinions.softmax(-1) * present[..., None]
+    pairs = p @ p.transpose(1, 2)  # (B, M, C) -> (B, M, M)
+    return (pairs * (1 - torch.eye(p.shape[1], device=p.device))).amax(-1)

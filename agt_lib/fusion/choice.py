@@ -4,7 +4,7 @@ Letters: K folds.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from agt_lib.fusion.fits import fit_kept
 from agt_lib.fusion.train import FitTask
 
 N_INNER = 3
+GATED = 0.1
+"""The share of modalities that the gate `agreement` leaves out of clips no head was trained on."""
 MIN_OUTER = 4
 """With so many outer folds the others are a fold's inner folds."""
 
@@ -103,3 +105,28 @@ def choose(
         models = [[next(fitted) for _ in inner] for _ in own]
         chosen[name] = [own[i] for i in best(data, inner, models)]
     return chosen
+
+
+def with_agreement(
+    data: FusionData, folds: pd.Series, config: FusionConfig, seed: int = 0, **options: Any
+) -> list[FusionConfig]:
+    """AGT's `config` with the gate `agreement`, for each outer fold.
+
+    Its `least_agreement` is what `GATED` of the modalities fall below, of the inner folds' held-out
+    clips that have three, by the heads of models that were not trained on them. With two
+    modalities the gate never fires, whatever its limit.
+    """
+    config = replace(config, network={**config.network, "gate": "agreement"})
+    inner, _ = inner_folds(data, folds)
+    data = data.only(config.modalities)
+    found: dict[int, list[np.ndarray]] = {}
+    models = fit_kept(data, [FitTask(config, fold.train, seed) for fold in inner], **options)
+    for model, fold in zip(models, inner, strict=True):
+        for k, rows in fold.held_out.items():
+            gate = model.gate(data.rows(rows[data.present[rows].sum(1) > 2]))
+            found.setdefault(k, []).append(gate.similarity[gate.valid].numpy())
+    limits = [np.concatenate(found[k]) for k in sorted(found)]
+    limits = [float(np.quantile(own, GATED)) if len(own) else 0.0 for own in limits]
+    return [
+        replace(config, network={**config.network, "least_agreement": limit}) for limit in limits
+    ]

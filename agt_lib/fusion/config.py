@@ -67,6 +67,8 @@ class FusionConfig:
     batch_size: int = 64
     epochs: int | None = None
     """None: as many as show `SHOWN` clips in all, but from `EPOCHS[0]` to `EPOCHS[1]`."""
+    opinion_loss: float = 0.3
+    """Weight of the mean loss of the modalities' own opinions, for AGT's gate `agreement`."""
     path_decay: float | None = None
     """The weight decay of a linear path; None: as `weight_decay`."""
     choose_epoch: bool = False

@@ -13,7 +13,7 @@ import pandas as pd
 from agt_lib.corpora.folds import fold_numbers
 from agt_lib.evaluation import tables
 from agt_lib.evaluation.predictions import Predictions
-from agt_lib.evaluation.scores import Sample, detection_auc, precision_recall, votes
+from agt_lib.evaluation.scores import Sample, votes
 from agt_lib.fusion.config import FusionConfig
 from agt_lib.fusion.data import FusionData
 from agt_lib.fusion.fits import fit_kept
@@ -209,38 +209,3 @@ def robustness(result: CrossValidated, data: FusionData, seed: int = 0) -> pd.Da
             line |= {"noise": noise}
             lines.append(line | {c: score[c] for c in ("waf", "waf_low", "waf_high", "clips")})
     return pd.DataFrame(lines)
-
-
-def gate_against_truth(
-    result: CrossValidated, model: Hashable, data: FusionData, deviating: Mapping[str, np.ndarray]
-) -> pd.DataFrame:
-    """How well AMF's gate finds the modality that shows another emotion than the label.
-
-    `model` is an AGT of `result`; `deviating` maps each modality to (N,) bool. Gates are of the
-    fold models on the clips that they were not trained on, pooled over seeds. Columns modality,
-    precision, recall, share (of tokens that deviate: a guess' precision), found, wanted, auc (of
-    low similarity as a detector).
-    """
-    numbers = fold_numbers(data.names, result.folds)
-    tokens: list[pd.DataFrame] = []
-    for models in result.models[model]:
-        for fold, fitted in enumerate(models):
-            rows = np.flatnonzero(numbers == fold)
-            gate = fitted.gate(data.rows(rows))
-            for k, modality in enumerate(gate.tokens):
-                token = {
-                    "modality": modality,
-                    "valid": gate.valid[:, k].numpy(),
-                    "gated": ~gate.kept[:, k].numpy(),
-                    "similarity": gate.similarity[:, k].numpy(),
-                    "deviates": deviating[modality][rows],
-                }
-                tokens.append(pd.DataFrame(token))
-    seen = pd.concat(tokens, ignore_index=True).query("valid")
-    parts = {"all": seen} | dict(list(seen.groupby("modality", sort=False)))
-    return pd.DataFrame(
-        {"modality": name}
-        | precision_recall(part["gated"].to_numpy(), part["deviates"].to_numpy())
-        | {"auc": detection_auc(part["deviates"], -part["similarity"])}
-        for name, part in parts.items()
-    )

@@ -92,10 +92,8 @@ class FittedModel:
         if not isinstance(self.network, AGT):
             raise TypeError(f"{self.config.model} has no gate; only agt has")
         gates = [self.network(*batch, return_gate=True)[1] for batch in self._batches(data)]
-        parts = {
-            name: torch.cat([getattr(gate, name) for gate in gates])
-            for name in ("valid", "similarity", "kept")
-        }
+        names = ["valid", "similarity", "kept", "opinions"][: 3 + (gates[0].opinions is not None)]
+        parts = {name: torch.cat([getattr(gate, name) for gate in gates]) for name in names}
         return Gate(tokens=gates[0].tokens, **parts)
 
     def _batches(self, data: FusionData) -> Iterator[tuple[dict[str, Tensor], Tensor]]:

@@ -5,7 +5,7 @@ Letters: N clips, n clips that join them, C classes.
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import joblib
@@ -173,8 +173,7 @@ def _run(
             if config.mixup:
                 clips, wanted = mix(clips, wanted, config.mixup)
             present = hide(clips.present, config.modality_dropout)
-            logits = network(clips.inputs, present)
-            loss = cross_entropy(logits, wanted, label_smoothing=config.label_smoothing)
+            loss = _loss(network, config, clips.inputs, present, wanted)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -192,6 +191,25 @@ def _run(
     index = pd.RangeIndex(1, len(history) + 1, name="epoch")
     state = best_state or network.state_dict()
     return state, best_epoch or epoch, pd.DataFrame(history, index=index, columns=HISTORY)
+
+
+def _loss(
+    network: nn.Module,
+    config: FusionConfig,
+    inputs: Mapping[str, Tensor],
+    present: Tensor,
+    wanted: Tensor,
+) -> Tensor:
+    """The loss of the logits, and that of each present modality's own opinion if it has one."""
+    smoothing = {"label_smoothing": config.label_smoothing}
+    if not hasattr(network, "opinions"):
+        return cross_entropy(network(inputs, present), wanted, **smoothing)
+    logits, gate = network(inputs, present, return_gate=True)
+    spoken = [
+        cross_entropy(o, wanted, reduction="none", **smoothing) for o in gate.opinions.unbind(1)
+    ]
+    own = (torch.stack(spoken, 1) * present).sum() / present.sum()
+    return cross_entropy(logits, wanted, **smoothing) + config.opinion_loss * own
 
 
 @torch.no_grad()
