@@ -143,6 +143,26 @@ def test_a_class_too_rare_for_every_inner_fold_stops_no_choice(data_of):
     assert np.isfinite(result.out_of_fold["LR"]).all()
 
 
+def test_a_dev_split_may_hold_a_class_that_train_lacks(data_of, small):
+    data = data_of(n=60)
+    dev = pd.Series(np.where((data.labels == 2) | (np.arange(60) < 10), 0, -1), [*data.names])
+    result = logistic_regression(data, dev, {"LR": data.modalities})
+    assert (result.out_of_fold["LR"][0][:, 2] == 0).all()
+    fits = fit_folds(
+        data, dev, {"AGT": small(epochs=1)}, (0,), keep=False, workers=1, progress=False
+    )
+    assert np.isfinite(fits.out_of_fold["AGT"]).all()
+
+
+def test_a_modality_that_a_whole_fold_lacks_stops_no_choice(data_of, small):
+    data = data_of(n=60)
+    present = data.present.copy()
+    present[np.arange(60) % 4 == 1, 1] = False
+    data = replace(data, present=present)
+    result = logistic_regression(data, folds_of(data, 4), {"LR": data.modalities})
+    assert np.isfinite(result.out_of_fold["LR"]).all()
+
+
 def test_permuted_labels_score_at_chance_through_choice_path_and_speakers(data_of, small):
     rng = np.random.default_rng(3)
     data = data_of(n=180, signal=4.0)

@@ -6,7 +6,7 @@ import pytest
 
 from agt_lib.corpora.corpus import build
 from agt_lib.features.features import Features
-from agt_lib.fusion.data import assemble, from_corpus
+from agt_lib.fusion.data import assemble, from_corpus, with_speakers
 
 LABELS = ("calm", "cross")
 
@@ -46,6 +46,22 @@ def test_a_corpus_gives_its_labelled_training_clips_and_test_clips_without_answe
     assert corpus.answers.tolist() == ["calm"]
     assert test.labels.tolist() == [-1]
     assert test.groups is None
+
+
+def test_a_speaker_that_is_not_known_leaves_those_of_other_clips():
+    table = pd.DataFrame(
+        {
+            "name": list("abcd"),
+            "split": "train",
+            "emotion": ["cross", "calm"] * 2,
+            "speaker": ["s", "", "t", None],
+        }
+    )
+    corpus = build("c", table, source="table", labels=LABELS)
+    train = from_corpus(corpus, {"audio": features_of("audio", "abcd")})
+    assert train.groups.tolist() == ["s", None, "t", None]
+    (train,) = with_speakers(train)
+    assert np.isfinite(train.scaled("speaker").features["audio"]).all()
 
 
 def test_rows_and_modalities_can_be_selected():

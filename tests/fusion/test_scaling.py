@@ -145,3 +145,12 @@ def test_the_scale_follows_from_the_speakers_and_says_why(who, scale, reason):
     found, why = scale_for(who)
     assert found == scale
     assert reason in why
+
+
+def test_a_speaker_without_a_modality_has_the_statistics_of_all_there():
+    values = np.random.default_rng(0).normal(3, 7, (20, 2)).astype(np.float32)
+    present = np.arange(20) >= 10
+    (data,) = with_speakers(data_of(values, present, speakers(10, 10)))
+    scaler = data.by_speaker
+    np.testing.assert_allclose(scaler.mean["audio"][0], values[10:].mean(0), rtol=1e-4)
+    np.testing.assert_allclose(scaler.sd["audio"][0], values[10:].std(0), rtol=1e-4)
