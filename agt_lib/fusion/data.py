@@ -23,8 +23,8 @@ class FusionData:
     """N clips, their features by modality (in the order audio, video, text) and their labels.
 
     `features` are float32 (N, D); `present` (N, M) bool follows their order. `labels` (N,) number
-    the label set, -1 if missing. `groups` (N,) are speakers, None where one is not known; None as
-    a whole if none is. `by_speaker` standardises by speaker (see `with_speakers`). Raises
+    the label set, -1 if missing. `groups` (N,) are speakers, NaN or None where one is not known;
+    None as a whole if none is. `by_speaker` standardises by speaker (see `with_speakers`). Raises
     ValueError if these disagree, or if a value that is present is not finite.
     """
 
@@ -153,7 +153,7 @@ def from_corpus(
         features,
         labels=to_numbers(clips["emotion"], corpus.labels),
         label_set=corpus.labels,
-        groups=None if who.isna().all() else who.where(who.notna(), None).to_numpy(object),
+        groups=None if who.isna().all() else who.to_numpy(object),
     )
 
 

@@ -54,12 +54,13 @@ def test_a_speaker_that_is_not_known_leaves_those_of_other_clips():
             "name": list("abcd"),
             "split": "train",
             "emotion": ["cross", "calm"] * 2,
-            "speaker": ["s", "", "t", None],
+            "speaker": ["s", None, "t", None],
         }
     )
     corpus = build("c", table, source="table", labels=LABELS)
     train = from_corpus(corpus, {"audio": features_of("audio", "abcd")})
-    assert train.groups.tolist() == ["s", None, "t", None]
+    assert pd.isna(train.groups).tolist() == [False, True, False, True]
+    assert train.groups[[0, 2]].tolist() == ["s", "t"]
     (train,) = with_speakers(train)
     assert np.isfinite(train.scaled("speaker").features["audio"]).all()
 
