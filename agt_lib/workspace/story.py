@@ -28,37 +28,39 @@ def notebooks() -> list[Path]:
     return sorted((paths.ROOT / "notebooks").glob("[0-9][0-9]*_*.ipynb"))
 
 
-def execute(
-    source: Path, output: Path, parameters: Mapping[str, object], *, bar: bool = False
-) -> None:
-    """Execute the notebook `source` headless into `output`.
+def execute(source: Path, output: Path, parameters: Mapping[str, object]) -> None:
+    """Execute the notebook `source` headless into `output`, with a bar that counts its cells.
 
-    Raises NotebookError for a parameter that the notebook does not have, for a cell that raises
-    and for a kernel that dies. What was executed until then lies in `output` with `.failed` in its
-    name.
+    Meanwhile the file has `.running` in its name. Raises NotebookError for a parameter that the
+    notebook does not have, for a cell that raises and for a kernel that dies. What was executed
+    until then lies in `output` with `.failed` in its name.
     """
     known = papermill.inspect_notebook(source)
     if unknown := sorted(set(parameters) - set(known)):
         raise NotebookError(f"{source.name} has no parameters {unknown}; it has {sorted(known)}")
-    failed = output.with_suffix(".failed.ipynb")
-    failed.parent.mkdir(parents=True, exist_ok=True)
+    running, failed = (output.with_suffix(f".{state}.ipynb") for state in ("running", "failed"))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    failed.unlink(missing_ok=True)
     try:
         papermill.execute_notebook(
             source,
-            failed,
+            running,
             dict(parameters),
             kernel_name="python3",
-            progress_bar=bar,
+            progress_bar={"desc": source.stem, "leave": False},
             extra_arguments=["--log-level=ERROR"],  # else each kernel warns that it talks by TCP
         )
     except Exception as error:
+        if running.is_file():
+            running.replace(failed)
         raise NotebookError(
             f"{source.name} stopped: {error}\nWhat it did until then: {paths.relative(failed)}"
         ) from None
-    cells = [cell for cell in nbformat.read(failed, 4).cells if cell.cell_type == "code"]
+    cells = [cell for cell in nbformat.read(running, 4).cells if cell.cell_type == "code"]
     if any(cell.execution_count is None for cell in cells):
+        running.replace(failed)
         raise NotebookError(f"{source.name}: not all cells ran; see {paths.relative(failed)}")
-    failed.replace(output)
+    running.replace(output)
 
 
 def run_notebook(source: Path, output: Path, parameters: Mapping[str, object]) -> bool:
@@ -105,8 +107,8 @@ def finished(run: Run, notebook: str) -> Path | None:
 def results(run: Run, notebook: str) -> Path:
     """The folder of `notebook`'s results on the inputs of `run`.
 
-    If there are none of this state of library and notebook, it is executed first, with a bar. Its
-    executed copy lies in the folder of `run`. Raises NotebookError as `execute` does.
+    If there are none of this state of library and notebook, it is executed first. Its executed
+    copy lies in the folder of `run`. Raises NotebookError as `execute` does.
     """
     if (found := finished(run, notebook)) is not None:
         return found
@@ -115,7 +117,7 @@ def results(run: Run, notebook: str) -> Path:
     given = {name: value for name, value in run.parameters.items() if name in known}
     output = run.folder / "notebooks" / source.name
     print(f"{notebook} has no results of this corpus, library and notebook yet: running it")
-    execute(source, output, given, bar=True)
+    execute(source, output, given)
     found = finished(run, notebook)
     if found is None:
         raise NotebookError(f"{source.name} left no finished results; see {paths.relative(output)}")
@@ -163,15 +165,14 @@ def main() -> int:
     folder = paths.runs() / "notebooks" / profile
     started, last = time.monotonic(), None
     for source in notebooks():
-        print(f"{source.stem} ...", end=" ", flush=True)
         began = time.monotonic()
         try:
             ran = run_notebook(source, folder / source.name, {"profile": profile})
         except NotebookError as error:
-            print(f"failed\n{error}", file=sys.stderr)
+            print(f"{source.stem}: failed\n{error}", file=sys.stderr)
             return 1
         took = time.monotonic() - began
-        print(f"{took:.0f} s" if ran else "done before, unchanged")
+        print(f"{source.stem}: {f'{took:.0f} s' if ran else 'done before, unchanged'}", flush=True)
         if ran:
             times.record(source.stem, profile, took)
         last = result(folder / source.name) or last

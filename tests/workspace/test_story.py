@@ -59,10 +59,20 @@ def test_a_parameter_that_the_notebook_does_not_have_is_refused(write, tmp_path)
 
 def test_a_cell_that_raises_fails_and_leaves_what_ran_under_another_name(write, tmp_path):
     output = tmp_path / "out.ipynb"
-    with pytest.raises(story.NotebookError, match="no clips here"):
+    with pytest.raises(story.NotebookError, match=r"(?s)no clips here.*out\.failed\.ipynb"):
         story.run_notebook(write("1 + 1", "raise ValueError('no clips here')"), output, {})
-    assert not output.exists()
-    assert (tmp_path / "out.failed.ipynb").exists()
+    assert [path.name for path in tmp_path.glob("out*")] == ["out.failed.ipynb"]
+
+
+def test_a_running_notebook_is_named_so_and_counts_its_cells(write, tmp_path, capsys):
+    (tmp_path / "out.failed.ipynb").write_text("of the run before")
+    source = write(f"import glob\nprint(glob.glob('out*', root_dir={str(tmp_path)!r}))")
+    output = tmp_path / "out.ipynb"
+    story.run_notebook(source, output, {})
+    printed = [out.text for c in nbformat.read(output, 4).cells for out in c.get("outputs", ())]
+    assert printed == ["['out.running.ipynb']\n"]
+    assert [path.name for path in tmp_path.glob("out*")] == ["out.ipynb"]
+    assert "01_test:" in (told := capsys.readouterr().err) and "/2 [" in told
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
