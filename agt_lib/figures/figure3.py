@@ -15,6 +15,8 @@ from agt_lib.workspace.figure_files import save_figure
 
 WIDTH, HEIGHT = 3.4, 2.5
 """Inches: a column of ACM's two-column layout."""
+SCREEN, PRINT = 200, 300
+"""Dots an inch: as a notebook shows it, and as it is saved."""
 STYLE = {
     "font.family": "DejaVu Sans",  # matplotlib ships it: a machine's own fonts have other widths
     "font.size": 6.5,  # points, at the size of print
@@ -74,7 +76,6 @@ def paper_caption(prior: pd.DataFrame) -> str:
     )
 
 
-@plt.rc_context(STYLE)
 def draw(prior: pd.DataFrame, note: str) -> Figure:
     """Bars of train and probed shares by label, their ratio above, marks for other estimates.
 
@@ -82,12 +83,19 @@ def draw(prior: pd.DataFrame, note: str) -> Figure:
     was probed) and any of true_test, em_test, bbse_test. The ratio of a shifted label is bold.
     `note`, what the numbers are of, stands in small print below.
     """
+    # matplotlib takes a missing engine for the style's one once a figure was saved
+    still = PlaceHolderLayoutEngine(adjust_compatible=True, colorbar_gridspec=True)
+    # The first figure of a notebook makes it show figures: within a style that would be undone.
+    figure = plt.figure(figsize=(WIDTH, HEIGHT), dpi=SCREEN, layout=still)
+    _fill(figure, prior, note)
+    return figure
+
+
+@plt.rc_context(STYLE)
+def _fill(figure: Figure, prior: pd.DataFrame, note: str) -> None:
     shares = with_ratio(prior)
     known = [column for column in (*BARS, *MARKS) if column in shares and shares[column].any()]
     percent, places = 100 * shares[known], np.arange(len(shares))
-    # matplotlib takes a missing engine for the style's one once a figure was saved
-    still = PlaceHolderLayoutEngine(adjust_compatible=True, colorbar_gridspec=True)
-    figure = plt.figure(figsize=(WIDTH, HEIGHT), layout=still)
     lines = textwrap.wrap(note, NOTE_WIDTH)
     below = {"ha": "right", "va": "bottom", "color": QUIET, "linespacing": 1.2}
     figure.text(0.99, 0.015, "\n".join(lines), **below)
@@ -126,8 +134,7 @@ def draw(prior: pd.DataFrame, note: str) -> Figure:
         [drawn[title] for title in titles], titles, loc="upper center", ncols=3, frameon=False,
         handlelength=1.2, columnspacing=1.4, labelspacing=0.25, borderaxespad=0.2,
     )  # fmt: skip
-    return figure
 
 
-save = partial(save_figure, dpi=300)
+save = partial(save_figure, dpi=PRINT)
 """`save_figure` in the resolution of print; the page is the figure's own size."""

@@ -168,14 +168,10 @@ class Run:
         kept.write_atomic(self.folder / f"{name}.csv", content)
         return table
 
-    def figure(self, figure: Figure, name: str, data: pd.DataFrame, source: str = "") -> None:
-        """Save a figure beside the CSV it was drawn from; both say what they are from.
-
-        That is the run's corpus, or the `source` given.
-        """
-        said = source or self.caption
-        figure.supxlabel(said, fontsize=7, color="grey", x=0.99, ha="right")
-        folders, data = [self.folder / "figures"], data.assign(corpus=said)
+    def figure(self, figure: Figure, name: str, data: pd.DataFrame) -> None:
+        """Save a figure beside the CSV it was drawn from; both say which corpus they are from."""
+        figure.supxlabel(self.caption, fontsize=7, color="grey", x=0.99, ha="right")
+        folders, data = [self.folder / "figures"], data.assign(corpus=self.caption)
         save_figure(figure, folders, name, "", data, bbox_inches="tight")
 
     def finish(self, **content: Any) -> None:

@@ -3,8 +3,10 @@
 import os
 import subprocess
 
+import nbformat
 import pandas as pd
 import pytest
+from PIL import Image
 
 from agt_lib import corpora, evaluation
 from agt_lib.corpora.labels import EMOTIONS
@@ -112,11 +114,17 @@ def test_05_shows_rounds_of_pseudo_labels(data_folder, tmp_path, execute):
 
 
 def test_06_recovers_the_counts_of_the_test_labels(data_folder, tmp_path, execute):
-    results = execute("06_probe_distribution", tmp_path / "out.ipynb")
+    output = tmp_path / "out.ipynb"
+    results = execute("06_probe_distribution", output)
     prior = pd.read_csv(results / "prior.csv")
     counts = corpora.load("smoke").answers.value_counts().reindex(prior["label"])
     assert prior["count"].tolist() == counts.tolist()
     assert prior["em_test"].sum() == pytest.approx(1)
+    for name in ("shares", "figure3_paper"):
+        assert Image.open(results / "figures" / f"{name}.png").size == (1020, 750), "as in print"
+        assert pd.read_csv(results / "figures" / f"{name}.csv")["corpus"].nunique() == 1
+    outputs = [o for cell in nbformat.read(output, 4).cells for o in cell.get("outputs", ())]
+    assert sum("image/png" in o.get("data", ()) for o in outputs) == 2, "both are shown"
 
 
 def test_08_draws_from_what_the_others_left_and_keeps_the_checkout_clean(
