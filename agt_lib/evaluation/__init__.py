@@ -12,6 +12,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "calibration_error", "confusion", "per_class_f1", "precision_recall", "reliability",
             "votes", "waf",
         ],
-        "tables": ["differences", "sample_of", "verdict", "wide"],
+        "tables": ["differences", "sample_of", "signed", "verdict", "wide"],
     },
 )  # fmt: skip

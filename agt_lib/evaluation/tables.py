@@ -114,13 +114,18 @@ def paired(name: str, before: np.ndarray, after: np.ndarray) -> dict[str, float]
     return with_interval(name, (after - before).mean(0))
 
 
+def signed(number: float) -> str:
+    """`number` with one decimal and its sign, a minus and no hyphen: "+1.2", "−0.3"; no "−0.0"."""
+    return f"{number:+z.1f}".replace("-", "\N{MINUS SIGN}")
+
+
 def cell(line: pd.Series | dict, value: str = "waf") -> str:
-    """A number with its interval: "62.2 [58.4, 65.9] ±0.8" of WAF, "+1.2 [-0.3, 2.7]" of others.
+    """A number with its interval: "62.2 [58.4, 65.9] ±0.8" of WAF, "+1.2 [−0.3, +2.7]" of others.
 
     After ± stands the spread over seeds, if there are several.
     """
-    number = "{:.1f}" if value == "waf" else "{:+.1f}"
-    x, low, high = (number.format(line[value + end]) for end in ("", "_low", "_high"))
+    number = "{:.1f}".format if value == "waf" else signed
+    x, low, high = (number(line[value + end]) for end in ("", "_low", "_high"))
     spread = line.get("seed_sd") if value == "waf" else None
     return f"{x} [{low}, {high}]" + ("" if pd.isna(spread) else f" ±{spread:.1f}")
 

@@ -165,7 +165,7 @@ def table2(scores: pd.DataFrame, run: "Run", corpus: Corpus, note: str = "") -> 
                 for stage, n in zip(keys.get_level_values("stage"), cost, strict=True)
             ],
             f"{TEST if len(corpus.answers) else OUT_OF_FOLD}, ours": _said(data, "waf"),
-            "minus N, points": _said(change, "difference").str.replace("-", "−"),
+            "minus N, points": _said(change, "difference"),
             "fixed, broken": [
                 ABSENT if pd.isna(fixed) else f"{fixed:.1f}, {broken:.1f}"
                 for fixed, broken in zip(change["fixed"], change["broken"], strict=True)

@@ -68,8 +68,8 @@ def test_cells_are_written_with_their_interval_and_the_spread_of_several_seeds()
     line = {"waf": 62.24, "waf_low": 58.4, "waf_high": 65.9, "seed_sd": 0.84}
     assert tables.cell(line) == "62.2 [58.4, 65.9] ±0.8"
     assert tables.cell(line | {"seed_sd": np.nan}) == "62.2 [58.4, 65.9]"
-    change = {"difference": -1.25, "difference_low": -2.0, "difference_high": 0.04, "seed_sd": 1.0}
-    assert tables.cell(change, "difference") == "-1.2 [-2.0, +0.0]"
+    change = {"difference": -1.25, "difference_low": -2.0, "difference_high": -0.04, "seed_sd": 1.0}
+    assert tables.cell(change, "difference") == "−1.2 [−2.0, +0.0]"
 
 
 def test_a_wide_table_keeps_the_order_of_lines_and_leaves_absent_cells_empty():

@@ -138,4 +138,4 @@ def test_the_table_for_reading_has_a_column_a_round_and_the_paired_difference():
     table = pd.DataFrame([scored(0, 0, 0, number=0), scored(1.25, -0.5, 3.0)])
     shown = report.display(table)
     assert list(shown) == ["round 0", "round 1", "last minus first"]
-    assert shown.iloc[0].tolist() == ["60.0 [55.0, 65.0]"] * 2 + ["+1.2 [-0.5, +3.0]"]
+    assert shown.iloc[0].tolist() == ["60.0 [55.0, 65.0]"] * 2 + ["+1.2 [−0.5, +3.0]"]

@@ -181,7 +181,7 @@ def test_the_verdict_says_what_the_interval_allows():
     )  # fmt: skip
     lines = verdict(table).splitlines()
     assert lines[0] == "AGT, P: better (+2.0 [+0.5, +3.5] points)"
-    assert lines[1].startswith("AGT, P+V: worse (-3.0")
+    assert lines[1].startswith("AGT, P+V: worse (−3.0")
     assert lines[2].startswith("AGT, X: no difference that 200 clips can show (+1.0")
     assert lines[3].startswith("AGT, Y: no clip changes")
 
