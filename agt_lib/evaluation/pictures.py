@@ -11,13 +11,16 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from seaborn.utils import relative_luminance
 
-from agt_lib.evaluation.palette import EMOTION_COLOURS, LINES
+from agt_lib.evaluation.palette import EMOTION_COLOURS, INK, LINES
 
 STYLE = {
     "figure.constrained_layout.use": True, "figure.dpi": 110, "savefig.dpi": 200,
     "pdf.fonttype": 42, "axes.spines.top": False, "axes.spines.right": False,
 }  # fmt: skip
+MIDDLE = 0.21
+"""The luminance of a cell on which `INK` and white stand out alike."""
 sns.set_theme(style="ticks", palette=LINES, font_scale=0.9, rc=STYLE)
 
 
@@ -70,6 +73,7 @@ def forest(
         axis.axvline(0, color="black", linewidth=0.8, linestyle=":")
     axis.set(yticks=list(ticks.values()), yticklabels=list(ticks), xlabel=label)
     axis.invert_yaxis()
+    axis.locator_params(axis="x", nbins=6)
     axis.grid(axis="x", linewidth=0.4)
     if len(names) > 1:
         figure.legend(loc="outside right upper")
@@ -128,10 +132,19 @@ def heatmaps(
             shares, annot=table, fmt=fmt, vmin=0, vmax=1, cmap="Blues", cbar=False, square=True,
             linewidths=0.5, ax=axis, annot_kws={"fontsize": 8},
         )  # fmt: skip
+        readable(axis)
         axis.tick_params(axis="y", rotation=0, length=0)
         axis.tick_params(axis="x", rotation=45, length=0)
         axis.set_ylabel(axis.get_ylabel() if axis is axes[0] else "")
     return figure
+
+
+def readable(heatmap: Axes) -> None:
+    """Write on the cells of seaborn's `heatmap` in whichever of dark and white stands out more."""
+    (cells,) = heatmap.collections
+    colours = cells.to_rgba(np.ma.compressed(cells.get_array()))  # an empty cell has no text
+    for text, colour in zip(heatmap.texts, colours, strict=True):
+        text.set_color(INK if relative_luminance(colour) > MIDDLE else "white")
 
 
 def training_curves(histories: pd.DataFrame) -> Figure:
@@ -224,7 +237,7 @@ def fixed_and_broken(table: pd.DataFrame, labels: Sequence[str]) -> Figure:
     Columns label, fixed, broken and rule, one panel each.
     """
     parts = {
-        f"{rule}\n{part['fixed'].sum():.0f} fixed, {part['broken'].sum():.0f} broken": part
+        f"{rule}\n{part['fixed'].sum():.1f} fixed, {part['broken'].sum():.1f} broken": part
         for rule, part in table.groupby("rule", sort=False)
     }
     figure, axes = panels(list(parts), 3.4, 2.6, sharex=True, sharey=True)

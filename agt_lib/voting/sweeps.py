@@ -11,9 +11,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from agt_lib.evaluation.pictures import readable
 from agt_lib.evaluation.predictions import Predictions
 from agt_lib.evaluation.scores import Sample, weighted_waf
-from agt_lib.evaluation.tables import paired
+from agt_lib.evaluation.tables import paired, signed
 from agt_lib.voting import rules
 from agt_lib.voting.priors import check_prior, corrected
 
@@ -139,7 +140,7 @@ def draw_map(table: pd.DataFrame) -> Figure:
     (shift and unreliability 1).
     """
     sure = (table["difference_low"] > 0) | (table["difference_high"] < 0)
-    texts = table["difference"].map("{:+.1f}".format) + np.where(sure, "\N{BULLET}", "")
+    texts = table["difference"].map(signed) + np.where(sure, "\N{BULLET}", "")
     panels = list(table.assign(text=texts).groupby(["rule", "against"], sort=False))
     size = {"figsize": (9.2, 1.65 * len(panels)), "sharex": True, "sharey": True, "squeeze": False}
     figure, axes = plt.subplots(-(-len(panels) // 2), 2, **size)
@@ -153,6 +154,7 @@ def draw_map(table: pd.DataFrame) -> Figure:
             xticklabels=[f"{shift:g}" for shift in differences.columns],
             yticklabels=[f"{share:.0f} %" for share in grid["shown", 1]],
         )  # fmt: skip
+        readable(axis)
         as_it_is = differences.columns.get_loc(1), differences.index.get_loc(1)
         axis.add_patch(plt.Rectangle(as_it_is, 1, 1, fill=False, edgecolor="black", lw=1.6))
         axis.set_title(f"{rule}  \N{MINUS SIGN}  {against}", fontsize=10)

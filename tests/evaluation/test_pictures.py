@@ -4,10 +4,12 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 
 from agt_lib import evaluation
 from agt_lib.corpora.labels import EMOTIONS
 from agt_lib.evaluation import pictures
+from agt_lib.evaluation.palette import INK
 from agt_lib.workspace.figure_files import save_figure
 
 
@@ -71,6 +73,42 @@ def test_a_confusion_matrix_shows_counts_coloured_by_share_of_the_row():
     axis = figure.axes[0]
     assert [text.get_text() for text in axis.texts] == ["30", "10", "5", "5"]
     assert axis.collections[0].get_array().ravel().tolist() == [0.75, 0.25, 0.5, 0.5]
+
+
+def contrast(first, second):
+    """The contrast ratio of the Web Content Accessibility Guidelines, 1 to 21."""
+
+    def luminance(colour):
+        c = np.array(to_rgb(colour))
+        linear = np.where(c <= 0.03928, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+        return linear @ (0.2126, 0.7152, 0.0722)
+
+    low, high = sorted(map(luminance, (first, second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_what_stands_on_a_cell_can_be_read_and_an_empty_row_has_nothing():
+    table = pd.DataFrame([np.linspace(0, 1, 41), np.full(41, np.nan)])
+    axis = pictures.heatmaps({"": table}).axes[0]
+    cells = axis.collections[0].get_facecolors()[:41]
+    drawn = [contrast(text.get_color(), cell) for text, cell in zip(axis.texts, cells, strict=True)]
+    assert min(drawn) > 3.8
+    assert {text.get_color() for text in axis.texts} == {INK, "white"}
+
+
+def test_the_numbers_below_a_forest_stand_apart():
+    table = scores().assign(waf=[-10.6, -3.3, 0.6], waf_low=[-14.0, -5.3, -0.6])
+    table = table.assign(waf_high=[-7.2, -1.4, 1.8], model=["rests on probing", "other", "other"])
+    table["features"] = [f"mean, calibrated, corrected by {who}" for who in ("probe", "a", "b")]
+    figure = pictures.forest(table, value="waf", row="features", series="model", label="points")
+    figure.draw_without_rendering()
+    axis = figure.axes[0]
+    low, high = axis.get_xlim()
+    shown = [t for t in axis.get_xticklabels() if low < t.get_position()[0] < high]
+    boxes = [text.get_window_extent() for text in shown]
+    width = max(box.width for box in boxes)
+    assert len(boxes) >= 3
+    assert all(b.x0 - a.x1 > width / 4 for a, b in zip(boxes, boxes[1:], strict=False))
 
 
 def test_lines_shade_the_interval_and_mark_a_place():
@@ -150,4 +188,4 @@ def test_fixed_clips_go_to_the_right_and_broken_ones_to_the_left_in_the_labels_o
     )
     axis = pictures.fixed_and_broken(table, ["a", "b"]).axes[0]
     assert [bar.get_width() for bar in axis.patches] == [1, 3, 0, -2]
-    assert "4 fixed, 2 broken" in axis.get_title()
+    assert "4.0 fixed, 2.0 broken" in axis.get_title()

@@ -175,7 +175,7 @@ def test_the_map_has_a_panel_a_contrast_and_a_dot_where_zero_is_left_out(cells):
     texts = {text.get_position(): text.get_text() for text in panel.texts}
     left, right = 0.5, 1.5
     assert texts == {
-        (left, 0.5): "+0.0", (right, 0.5): "+1.0•", (left, 1.5): "-1.0•", (right, 1.5): "+0.0"
+        (left, 0.5): "+0.0", (right, 0.5): "+1.0•", (left, 1.5): "−1.0•", (right, 1.5): "+0.0"
     }  # fmt: skip
     assert [label.get_text() for label in panel.get_yticklabels()] == ["100 %", "80 %"]
     assert panel.get_title().startswith("vote")
