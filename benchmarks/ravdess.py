@@ -88,9 +88,7 @@ def report(
         }
         configs = {row: c for row, c in configs.items() if row[1] in models}
         if search:
-            n_clips = round(len(data.names) * (1 - 1 / (folds.max() + 1)))
-            grids = {row: fusion.searched(c, n_clips) for row, c in configs.items()}
-            configs = fusion.choose(data, folds, grids, keep=False)
+            configs = fusion.search(data, folds, configs)
         result = fusion.fit_folds(data, folds, configs, seeds, keep=False)
         result |= fusion.references(data, folds, scale=scale)
         if fusion.EQUATION in models:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from agt_lib.corpora.folds import assign_folds, fold_numbers
 from agt_lib.evaluation.scores import waf
-from agt_lib.fusion.config import FusionConfig
+from agt_lib.fusion.config import FusionConfig, searched
 from agt_lib.fusion.data import FusionData
 from agt_lib.fusion.fits import fit_kept
 from agt_lib.fusion.train import FitTask
@@ -105,6 +105,20 @@ def choose(
         models = [[next(fitted) for _ in inner] for _ in own]
         chosen[name] = [own[i] for i in best(data, inner, models)]
     return chosen
+
+
+def search(
+    data: FusionData,
+    folds: pd.Series,
+    configs: Mapping[Hashable, FusionConfig],
+    seed: int = 0,
+    **options: Any,
+) -> dict[Hashable, list[FusionConfig]]:
+    """`choose` among `config.searched` of each of `configs`: the same search for every network."""
+    n_folds = int(folds.max()) + 1
+    n_clips = len(data.names) * (n_folds - 1) // n_folds if n_folds > 1 else (folds < 0).sum()
+    settings = {name: searched(config, n_clips) for name, config in configs.items()}
+    return choose(data, folds, settings, seed, **options)
 
 
 def with_agreement(

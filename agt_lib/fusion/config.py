@@ -158,30 +158,34 @@ def searched(config: FusionConfig, n_clips: int) -> list[FusionConfig]:
     return [config, *(replace(config, **change) for change in changes)]
 
 
-OPTIONS: dict[str, dict] = {
-    "pair_sum: the literal sum of two pairs": {"network": {"layout": "pair_sum"}},
-    "drop_guide: CAMFNet's layout": {"network": {"layout": "drop_guide"}},
-    "channel: features side by side": {"network": {"layout": "channel"}},
-    "one CBT for both channels": {"network": {"share_cbt": True}},
-    "no feed-forward in CBT": {"network": {"ffn": False}},
-    "CBT of depth 2": {"network": {"depth": 2}},
-    "no gate": {"network": {"gate": "none"}},
-    "LayerNorm over raw features first": {"network": {"input_order": "layernorm_first"}},
-    "no linear path": {"network": {"linear_path": False}},
-    "features not standardised": {"scale": "none"},
-    "no modality dropout": {"modality_dropout": 0.0},
+OPTIONS: dict[str, tuple[int, dict]] = {
+    "pair_sum: the literal sum of two pairs": (3, {"network": {"layout": "pair_sum"}}),
+    "drop_guide: CAMFNet's layout": (2, {"network": {"layout": "drop_guide"}}),
+    "channel: features side by side": (2, {"network": {"layout": "channel"}}),
+    "one CBT for both channels": (3, {"network": {"share_cbt": True}}),
+    "no feed-forward in CBT": (1, {"network": {"ffn": False}}),
+    "CBT of depth 2": (1, {"network": {"depth": 2}}),
+    "no gate": (2, {"network": {"gate": "none"}}),
+    "LayerNorm over raw features first": (1, {"network": {"input_order": "layernorm_first"}}),
+    "no linear path": (1, {"network": {"linear_path": False}}),
+    "features not standardised": (1, {"scale": "none"}),
+    "no modality dropout": (2, {"modality_dropout": 0.0}),
 }
-"""What the ablation changes in AGT, one at a time. CAMFNet's gate is not among them: with three
-tokens it can't fire, which makes it "no gate"."""
+"""What the ablation changes in AGT, one at a time, and from how many modalities on it matters.
+CAMFNet's gate is not among them: with three tokens it can't fire, which makes it "no gate"."""
 
 
 def ablation(
     modalities: Sequence[str], max_epochs: int | None = None, scale: str = "fold"
 ) -> dict[str, FusionConfig]:
-    """AGT on all `modalities` with one option changed at a time, of those the paper leaves open."""
+    """AGT on all `modalities` with one option changed at a time, of those the paper leaves open.
+
+    An option that changes nothing for so few modalities is left out.
+    """
     return {
         name: capped(
             FusionConfig.default("agt", modalities, **{"scale": scale} | changes), max_epochs
         )
-        for name, changes in OPTIONS.items()
+        for name, (needed, changes) in OPTIONS.items()
+        if len(modalities) >= needed
     }

@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from agt_lib.evaluation.scores import waf
-from agt_lib.fusion.choice import best, choose, inner_folds
+from agt_lib.fusion.choice import best, choose, inner_folds, search
 from agt_lib.fusion.crossval import fit_folds
 from agt_lib.fusion.data import with_speakers
 from agt_lib.fusion.reference import logistic_regression
@@ -105,6 +105,17 @@ def test_a_setting_that_learns_is_chosen_over_one_that_does_not(
     result = fit_folds(data, folds, chosen, (0,), **options)
     fixed = fit_folds(data, folds, {"AGT": settings[1]}, (0,), **options)
     np.testing.assert_array_equal(result.out_of_fold["AGT"], fixed.out_of_fold["AGT"])
+
+
+def test_a_search_tries_the_same_for_every_network(data_of, small, tmp_path, monkeypatch):
+    monkeypatch.setenv("AGT_DATA", str(tmp_path))
+    data = data_of(n=60)
+    configs = {"AGT": small(epochs=2), "baseline": small("attention", epochs=2)}
+    found = search(data, folds_of(data, 4), configs, workers=1, progress=False)
+    for name, config in configs.items():
+        assert len(found[name]) == 4
+        assert {c.epochs for c in found[name]} <= {1, 2, 4}
+        assert {c.model for c in found[name]} == {config.model}
 
 
 def test_regressions_strength_is_the_best_of_the_inner_folds(data_of):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
@@ -15,7 +16,7 @@ from agt_lib.corpora.folds import make_folds
 from agt_lib.corpora.labels import EMOTIONS
 from agt_lib.features.features import Features
 from agt_lib.fusion import rows
-from agt_lib.fusion.config import FusionConfig, ablation
+from agt_lib.fusion.config import OPTIONS, FusionConfig, ablation, build
 from agt_lib.fusion.crossval import fit_folds, robustness
 from agt_lib.fusion.data import assemble, from_corpus
 from agt_lib.fusion.gates import gate_against_truth
@@ -154,6 +155,28 @@ def test_each_option_of_the_ablation_changes_one_thing():
         changed = {k for k, v in vars(config).items() if k != "network" and v != vars(default)[k]}
         network = {k: v for k, v in config.network.items() if default.network.get(k) != v}
         assert len(changed) + len(network) == 1, name
+
+
+def test_an_option_that_changes_nothing_for_the_modalities_at_hand_is_left_out():
+    x = {m: torch.randn(4, 3) for m in ("audio", "video", "text")}
+    for modalities in (("audio",), ("audio", "video")):
+        there = torch.ones(4, len(modalities), dtype=torch.bool)
+        given = {m: x[m] for m in modalities}
+
+        def logits(config):
+            torch.manual_seed(0)
+            dims = dict.fromkeys(config.modalities, 3)
+            network = build(config.model, dims, 3, **config.network).eval()
+            return network(given, there)  # noqa: B023
+
+        default = FusionConfig.default("agt", modalities)
+        shown = ablation(modalities)
+        for name, (_, changes) in OPTIONS.items():
+            config = FusionConfig.default("agt", modalities, **changes)
+            same = torch.equal(logits(config), logits(default))
+            if name not in shown and "network" in changes:
+                assert same, name
+        assert "no linear path" in shown
 
 
 def test_logistic_regression_equals_scikit_learns_in_each_fold(data, folds):
