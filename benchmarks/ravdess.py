@@ -8,7 +8,8 @@ The file holds clips of RAVDESS: `name`, `emotion`, `actor`, `audio_whisper`, `a
 `video_openface_au35`. Six folds by actor (scikit-learn's GroupKFold). WAF over the out-of-fold
 predictions is the mean of the scores of the seeds; beside it stands the 95 % interval from a
 bootstrap over actors, and the paired difference to AGT. Features are scaled by fold and by speaker.
-Logistic regression's strength is chosen by inner folds. The networks' configuration is fixed, or
+Logistic regression's strength is chosen by inner folds. At the end stands what scaling by speaker asks for
+(`fusion.few_clips`). The networks' configuration is fixed, or
 with `--search` chosen by the same inner folds.
 
 `--published` needs all 24 actors and eight emotions: accuracy in the five folds of Luna-Jimenez et
@@ -111,6 +112,9 @@ def report(
                 text += f"   AGT minus it {d['difference']:+.1f} {ends}"
             print(text)
         print(f"{time.perf_counter() - started:.0f} s", flush=True)
+    clips = fusion.few_clips(data, folds)
+    print("\nlogistic regression (C = .01), by the clips in a speaker's statistics")
+    print(clips[["clips", "without", "waf", "waf_low", "waf_high"]].round(1).to_string(index=False))
     return pd.concat(parts)
 
 
