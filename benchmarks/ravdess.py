@@ -8,9 +8,9 @@ The file holds clips of RAVDESS: `name`, `emotion`, `actor`, `audio_whisper`, `a
 `video_openface_au35`. Six folds by actor (scikit-learn's GroupKFold). WAF over the out-of-fold
 predictions is the mean of the scores of the seeds; beside it stands the 95 % interval from a
 bootstrap over actors, and the paired difference to AGT. Features are scaled by fold and by speaker.
-Logistic regression's strength is chosen by inner folds. At the end stands what scaling by speaker asks for
-(`fusion.few_clips`). The networks' configuration is fixed, or
-with `--search` chosen by the same inner folds.
+Logistic regression's strength is chosen by inner folds. The networks' configuration is fixed, or
+with `--search` chosen by the same inner folds. At the end stands what scaling by speaker asks for
+(`fusion.few_clips`).
 
 `--published` needs all 24 actors and eight emotions: accuracy in the five folds of Luna-Jimenez et
 al. 2022 (https://doi.org/10.3390/app12010327).
