@@ -196,7 +196,10 @@ def table2(scores: pd.DataFrame, run: "Run", corpus: Corpus, note: str = "") -> 
 
 
 def _caption(scores: pd.DataFrame, run: "Run", corpus: Corpus, note: str) -> str:
-    """What the numbers are, and whether ours may be compared with the paper's."""
+    """What the numbers are, and whether ours may be compared with the paper's.
+
+    A column corpus of `scores` says it as the run did that made them.
+    """
     compared = "The paper's are of MER2024: not comparable, unless this corpus is it."
     if corpus.synthetic:
         compared = "The paper's are of MER2024, ours of rendered clips: not comparable."
@@ -204,8 +207,9 @@ def _caption(scores: pd.DataFrame, run: "Run", corpus: Corpus, note: str) -> str
         compared = "The paper's are of this corpus too, with folds of its own."
     used = ", ".join(f"{LETTERS[m]} {name}" for m, name in run.encoders.items())
     units = " and ".join(sorted(set(scores["interval_over"].dropna()))) or "clips"
+    ours = next(iter(scores["corpus"]), run.caption) if "corpus" in scores else run.caption
     parts = (
-        f"WAF, %. Ours: {run.caption}; profile {run.profile.name}; seeds "
+        f"WAF, %. Ours: {ours}; profile {run.profile.name}; seeds "
         f"{', '.join(map(str, run.seeds))}; features {used}.",
         note,
         f"In brackets 95 % bootstrap intervals over {units}, after ± the spread over seeds.",
