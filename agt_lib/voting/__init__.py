@@ -23,7 +23,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "sweeps": ["advantage_map", "draw_map", "guide_sweep", "reweight"],
         "tables": [
             "compare_rules", "disagreements", "fixed_and_broken", "show_table2", "table2",
-            "verdict",
+            "verdict", "warnings",
         ],
     },
 )  # fmt: skip

@@ -14,7 +14,7 @@ from agt_lib.evaluation import scores, tables
 from agt_lib.evaluation.paper import AGT, BASELINE
 from agt_lib.evaluation.predictions import Predictions
 from agt_lib.evaluation.scores import Sample
-from agt_lib.voting.rules import PAPER, VoteConfig, alone, draw, triggered, vote_shares
+from agt_lib.voting.rules import MODELS, PAPER, VoteConfig, alone, draw, triggered, vote_shares
 
 NONE, VOTE = "none", "V"
 
@@ -67,6 +67,24 @@ def fixed_and_broken(
     fixed, broken = (part @ is_true for part in scores.fixed_and_broken(true, before, after))
     counts = {"clips": is_true.sum(0), "fixed": fixed, "broken": broken}
     return pd.DataFrame({"label": labels} | counts)
+
+
+def warnings(table: pd.DataFrame, rule: str, predicted: pd.Series, labels: Sequence[str]) -> str:
+    """What to know before `predicted`, the labels that `rule` gives, are handed in: a line each.
+
+    That a model alone scored higher in `table` (`compare_rules`) than `rule`, if that was scored,
+    and which of `labels` are never predicted. Empty if there is nothing to say.
+    """
+    said, scored = [], table.set_index("rule")
+    alone = scored.loc[[model for model in MODELS if model in scored.index], "waf"]
+    if rule in scored.index and alone.max() > (waf := scored.loc[rule, "waf"]):
+        said.append(
+            f"{alone.idxmax()} alone scored higher than {rule!r} on the {table['clips'].iloc[0]} "
+            f"clips scored here: {alone.max():.1f} against {waf:.1f} points of WAF."
+        )
+    if absent := [label for label in labels if label not in set(predicted)]:
+        said.append(f"No clip is given the label {' or '.join(absent)}.")
+    return "\n".join(said)
 
 
 def disagreements(

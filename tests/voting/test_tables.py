@@ -21,6 +21,7 @@ from agt_lib.voting import (
     triggered,
     verdict,
     vote_shares,
+    warnings,
 )
 from agt_lib.voting.tables import rule_line
 
@@ -53,6 +54,20 @@ def test_a_drawn_votes_score_is_the_mean_over_its_draws(random_predictions):
     assert line["seed_sd"] == pytest.approx(np.mean(wafs, axis=1).std(ddof=1))
     rights = (drawn == true) & (predictions.chosen("AGT") != true)[:, None]
     assert line["fixed"] == pytest.approx(rights.sum(-1).mean(), abs=1)
+
+
+def test_a_rule_below_a_model_alone_and_a_label_never_predicted_are_said():
+    wafs = {"voice": 50.04, "baseline": 60.0, "AGT": 61.96, "vote": 61.2, "majority": 61.96}
+    table = pd.DataFrame({"rule": list(wafs), "waf": wafs.values(), "clips": 58})
+    every = pd.Series([*LABELS, "sad"])
+    assert warnings(table, "vote", every, LABELS) == (
+        "AGT alone scored higher than 'vote' on the 58 clips scored here: 62.0 against 61.2 points "
+        "of WAF."
+    )
+    assert warnings(table, "majority", every, LABELS) == ""
+    assert warnings(table, "a rule that was not scored", every, LABELS) == ""
+    few = every[~every.isin(["happy", "surprise"])]
+    assert warnings(table, "AGT", few, LABELS) == "No clip is given the label happy or surprise."
 
 
 def test_all_rules_stand_in_one_table_with_the_share_of_clips_equal_to_the_voice(ballots):
