@@ -44,7 +44,8 @@ def main() -> None:
         "agreement": fusion.with_agreement(data, folds, agt),
     }
     result = fusion.fit_folds(data, folds, gates, range(options.seeds))
-    print(tables.differences(result.out_of_fold, data.truth, "no gate", data.speakers).round(1))
+    minus = tables.differences(result.out_of_fold, data.truth, "no gate", data.speakers)
+    print(minus.round(1).to_string(index=False))
     print(fusion.stress(result, data, "no gate").round(1).to_string(index=False))
 
 
