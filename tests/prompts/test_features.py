@@ -198,7 +198,7 @@ def test_words_that_tell_the_label_score_through_ranking_and_fusion(labelled):
     rankings = ClassifierRanker().rank(corpus, folds)
     features = features_of(corpus, rankings, Places(), template="{labels}\n{text}")
     data = from_corpus(corpus, {"text": features})
-    found = logistic_regression(data, folds, {"words": ["text"]}, strength=1.0).out_of_fold
+    found = logistic_regression(data, folds, {"words": ["text"]}, strengths=(1.0,)).out_of_fold
     assert (found.chosen("words")[0] == data.labels).mean() > 0.8
 
 
