@@ -21,6 +21,8 @@ STYLE = {
 }  # fmt: skip
 MIDDLE = 0.21
 """The luminance of a cell on which `INK` and white stand out alike."""
+MARKERS = ("o", "D", "s")
+"""Of the series that come after all colours were used once, then twice."""
 sns.set_theme(style="ticks", palette=LINES, font_scale=0.9, rc=STYLE)
 
 
@@ -66,8 +68,8 @@ def forest(
         heights = [places[title, name] for title in part[row]]
         errors = [part[value] - part[f"{value}_low"], part[f"{value}_high"] - part[value]]
         axis.errorbar(
-            part[value], heights, xerr=errors, fmt="o", markersize=4, linewidth=1.4,
-            color=LINES[i % len(LINES)], label=name,
+            part[value], heights, xerr=errors, fmt=MARKERS[i // len(LINES)], markersize=4,
+            linewidth=1.4, color=LINES[i % len(LINES)], label=name,
         )  # fmt: skip
     if zero:
         axis.axvline(0, color="black", linewidth=0.8, linestyle=":")
