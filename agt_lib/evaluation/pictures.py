@@ -68,7 +68,7 @@ def forest(
         heights = [places[title, name] for title in part[row]]
         errors = [part[value] - part[f"{value}_low"], part[f"{value}_high"] - part[value]]
         axis.errorbar(
-            part[value], heights, xerr=errors, fmt=MARKERS[i // len(LINES)], markersize=4,
+            part[value], heights, xerr=errors, fmt=MARKERS[i // len(LINES) % 3], markersize=4,
             linewidth=1.4, color=LINES[i % len(LINES)], label=name,
         )  # fmt: skip
     if zero:
