@@ -48,8 +48,8 @@ class SpeakerScaler:
 
     They are drawn towards those of all clips by n / (n + k). The last row are those of
     all clips: an unknown speaker has n = 0. No label has a part in them. After Busso et al. 2013
-    (https://doi.org/10.1109/T-AFFC.2013.26) and Kaya & Karpov 2018
-    (https://doi.org/10.1016/j.neucom.2017.07.046), who standardise by speaker.
+    (https://doi.org/10.1109/T-AFFC.2013.26) and Kaya & Karpov 2018 (Neurocomputing 275), who
+    standardise by speaker.
     """
 
     speakers: pd.Index
