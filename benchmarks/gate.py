@@ -40,7 +40,7 @@ def main() -> None:
     agt = fusion.FusionConfig.default("agt", data.modalities, scale="speaker")
     gates = {
         fusion.AGT: agt,
-        "no gate": fusion.with_gate(agt, "none"),
+        "no gate": agt.with_network(gate="none"),
         "agreement": fusion.with_agreement(data, folds, agt),
     }
     result = fusion.fit_folds(data, folds, gates, range(options.seeds))

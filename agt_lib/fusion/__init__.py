@@ -15,7 +15,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "CrossValidated", "fit_folds", "histories", "robustness",
         ],
         "data": ["from_corpus", "with_speakers"],
-        "gates": ["gate_against_truth", "opinions", "with_gate"],
+        "gates": ["gate_against_truth", "opinions"],
         "model": ["FittedModel"],
         "reference": ["logistic_regression"],
         "rows": [

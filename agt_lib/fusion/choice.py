@@ -4,7 +4,7 @@ Letters: K folds.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -130,7 +130,7 @@ def with_agreement(
     clips that have three, by the heads of models that were not trained on them. With two
     modalities the gate never fires, whatever its limit.
     """
-    config = replace(config, network={**config.network, "gate": "agreement"})
+    config = config.with_network(gate="agreement")
     inner, _ = inner_folds(data, folds)
     data = data.only(config.modalities)
     found: dict[int, list[np.ndarray]] = {}
@@ -141,6 +141,4 @@ def with_agreement(
             found.setdefault(k, []).append(gate.similarity[gate.valid].numpy())
     limits = [np.concatenate(found[k]) for k in sorted(found)]
     limits = [float(np.quantile(own, GATED)) if len(own) else 0.0 for own in limits]
-    return [
-        replace(config, network={**config.network, "least_agreement": limit}) for limit in limits
-    ]
+    return [config.with_network(least_agreement=limit) for limit in limits]

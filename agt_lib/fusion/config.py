@@ -106,6 +106,10 @@ class FusionConfig:
         network = {**own.get("network", {}), **changes.get("network", {})}
         return cls(model, tuple(modalities), **own | changes | {"network": network})
 
+    def with_network(self, **options: Any) -> "FusionConfig":
+        """The same with other `options` of the network."""
+        return replace(self, network={**self.network, **options})
+
     def settled(self, n_clips: int) -> "FusionConfig":
         """The same with what follows from the number of training clips filled in."""
         decay = DECAY * min(1, 400 / n_clips) if self.weight_decay is None else self.weight_decay

@@ -4,21 +4,14 @@ Letters: N clips, n tokens.
 """
 
 from collections.abc import Hashable, Mapping
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from agt_lib.corpora.folds import fold_numbers
 from agt_lib.evaluation.scores import detection_auc, precision_recall
-from agt_lib.fusion.config import FusionConfig
 from agt_lib.fusion.crossval import CrossValidated
 from agt_lib.fusion.data import FusionData
-
-
-def with_gate(config: FusionConfig, gate: str) -> FusionConfig:
-    """AGT's `config` with another gate."""
-    return replace(config, network={**config.network, "gate": gate})
 
 
 def gate_against_truth(

@@ -92,8 +92,8 @@ def configurations(
         configs[name, BASELINE], configs[name, AGT] = baseline, agt
         if len(chosen) < len(modalities) or tuned:
             continue
-        configs[name, EQUATION] = with_path(agt, False)
-        configs[name, BASELINE_PATH] = with_path(baseline, True)
+        configs[name, EQUATION] = agt.with_network(linear_path=False)
+        configs[name, BASELINE_PATH] = baseline.with_network(linear_path=True)
         if toolkit:
             configs[name, TOOLKIT_BASELINE] = replace(baseline, **TOOLKIT)
         if scale == "speaker":
@@ -104,11 +104,6 @@ def configurations(
         configs[features_name(one.modalities, tuned), UNIMODAL] = one
     wanted = [row for row in configs if TUNED in row[0] or not tuned]
     return {row: capped(configs[row], max_epochs) for row in wanted}
-
-
-def with_path(config: FusionConfig, linear_path: bool) -> FusionConfig:
-    """`config` with or without a linear path."""
-    return replace(config, network={**config.network, "linear_path": linear_path})
 
 
 def references(
