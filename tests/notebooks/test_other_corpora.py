@@ -11,7 +11,7 @@ from agt_lib.corpora.labels import EMOTIONS
 from agt_lib.features import mertools
 from agt_lib.fusion.config import FusionConfig, capped
 from agt_lib.fusion.crossval import fit_folds
-from agt_lib.fusion.data import from_corpus
+from agt_lib.fusion.data import from_corpus, with_speakers
 from agt_lib.workspace import paths, story
 
 SHARED = paths.ROOT.parent / "shared" / "data"
@@ -72,8 +72,8 @@ def test_04_scores_the_peers_features_as_the_library_does(data_folder, tmp_path,
         modality: mertools.read_features(tmp_path, folder, modality, corpus.clips.index)
         for modality, folder in folders.items()
     }
-    data = from_corpus(corpus, features)
-    config = FusionConfig.default("agt", ("audio", "video"))
+    (data,) = with_speakers(from_corpus(corpus, features))
+    config = FusionConfig.default("agt", ("audio", "video"), scale="speaker")
     config = {"AGT": capped(config, max_epochs=8)}
     # Fitted here, not read from what the notebook kept.
     options = {"seeds": (0,), "progress": False, "keep": False}
