@@ -11,10 +11,9 @@ from torch import Tensor, nn
 from agt_lib.fusion.layers import InputLayers, LinearPath, check_dims, masked
 
 
-def encoder(dim: int, hidden: int, dropout: float) -> nn.Sequential:
-    """Dropout, then three times Linear and ReLU, `dim` to `hidden`."""
+def encoder(dim: int, hidden: int) -> nn.Sequential:
+    """Three times Linear and ReLU, `dim` to `hidden`."""
     return nn.Sequential(
-        nn.Dropout(dropout),
         *(nn.Linear(dim, hidden), nn.ReLU()),
         *(nn.Linear(hidden, hidden), nn.ReLU()),
         *(nn.Linear(hidden, hidden), nn.ReLU()),
@@ -26,7 +25,8 @@ class Attention(nn.Module):
 
     After `attention` of MERTools (https://github.com/zeroQiaoba/MERTools), the baseline of the
     paper's tables. Where the original has no notion of absence, an absent modality is a zero hidden
-    vector here.
+    vector here. The inputs, and the hidden vectors before the weights, are dropped out in training:
+    the inputs by `stack.Stack`, at the rate `input_dropout`.
     """
 
     def __init__(
@@ -39,10 +39,10 @@ class Attention(nn.Module):
     ):
         super().__init__()
         dims = check_dims(dims)
-        self.encoders = nn.ModuleDict({m: encoder(dim, hidden, dropout) for m, dim in dims.items()})
-        self.weigher = nn.Sequential(
-            encoder(len(dims) * hidden, hidden, dropout), nn.Linear(hidden, len(dims))
-        )
+        self.input_dropout = dropout
+        self.encoders = nn.ModuleDict({m: encoder(dim, hidden) for m, dim in dims.items()})
+        dropped = nn.Sequential(nn.Dropout(dropout), *encoder(len(dims) * hidden, hidden))
+        self.weigher = nn.Sequential(dropped, nn.Linear(hidden, len(dims)))
         self.classifier = nn.Linear(hidden, n_classes)
         if linear_path:
             self.path = LinearPath(dims, n_classes)

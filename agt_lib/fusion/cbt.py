@@ -24,7 +24,8 @@ class SelfAttention(nn.Module):
         # (B, n, d) -> (B, n, 3he) -> (B, n, 3, h, e) -> 3 of (B, h, n, e)
         qkv = self.qkv(self.norm(x)).unflatten(-1, (3, self.heads, -1))
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        return q @ k.transpose(-1, -2) * self.scale, v
+        # of two or three tokens a sum of products is faster than a batch of tiny matrix products
+        return (q.unsqueeze(-2) * k.unsqueeze(-3)).sum(-1) * self.scale, v
 
     def weights(self, scores: Tensor, valid: Tensor) -> Tensor:
         """Softmax over the valid keys, (B, h, n, n); all zero if no key is valid."""
@@ -34,7 +35,7 @@ class SelfAttention(nn.Module):
 
     def attend(self, weights: Tensor, v: Tensor) -> Tensor:
         """Mix the values by `weights` and project, (B, n, d); the skip is the caller's."""
-        mixed = self.drop_weights(weights) @ v
+        mixed = (self.drop_weights(weights).unsqueeze(-1) * v.unsqueeze(-3)).sum(-2)
         return self.out(mixed.transpose(1, 2).flatten(2))  # (B, h, n, e) -> (B, n, he) -> (B, n, d)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:

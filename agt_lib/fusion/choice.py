@@ -93,8 +93,9 @@ def choose(
     For `fit_folds`. The fits of one `seed` choose. `options` are those of `train.fit_each`.
     """
     inner, _ = inner_folds(data, folds)
+    sizes = [len(fold.train) for fold in inner]
     tasks = [
-        FitTask(config, fold.train, seed)
+        FitTask(config.settled(*sizes), fold.train, seed)
         for own in settings.values()
         for config in own
         for fold in inner
@@ -134,7 +135,8 @@ def with_agreement(
     inner, _ = inner_folds(data, folds)
     data = data.only(config.modalities)
     found: dict[int, list[np.ndarray]] = {}
-    models = fit_kept(data, [FitTask(config, fold.train, seed) for fold in inner], **options)
+    inside = config.settled(*(len(fold.train) for fold in inner))
+    models = fit_kept(data, [FitTask(inside, fold.train, seed) for fold in inner], **options)
     for model, fold in zip(models, inner, strict=True):
         for k, rows in fold.held_out.items():
             gate = model.gate(data.rows(rows[data.present[rows].sum(1) > 2]))

@@ -7,7 +7,7 @@ own is one more class, and a line in `NETWORKS`.
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -28,6 +28,12 @@ EPOCHS = (8, 40)
 """The fewest and the most epochs: 30 for 400 clips, 8 from 1500 on."""
 DECAY = 5.0
 """The weight decay up to 400 clips; above it falls as 1 / clips: a prior counts the less."""
+RANGES = {
+    "learning_rate": (0, np.inf), "weight_decay": (0, np.inf), "path_decay": (0, np.inf),
+    "batch_size": (1, np.inf), "epochs": (1, np.inf), "opinion_loss": (0, np.inf),
+    "mixup": (0, np.inf), "label_smoothing": (0, 1), "modality_dropout": (0, 1), "dropout": (0, 1),
+}  # fmt: skip
+"""The least value of each number of a configuration, and what it must be below."""
 
 
 def build(name: str, dims: Mapping[str, int], n_classes: int, **options: Any) -> nn.Module:
@@ -35,10 +41,15 @@ def build(name: str, dims: Mapping[str, int], n_classes: int, **options: Any) ->
 
     Raises ValueError for a modality or an option that does not exist.
     """
+    check_options(name, options)
+    return NETWORKS[name](dims, n_classes, **options)
+
+
+def check_options(name: str, options: Iterable[str]) -> None:
+    """Raise ValueError for an option that the network `name` does not have."""
     known = list(inspect.signature(NETWORKS[name].__init__).parameters)[3:]
     if unknown := sorted(set(options) - set(known)):
         raise ValueError(f"{name} has no option {unknown}; it has {', '.join(known)}")
-    return NETWORKS[name](dims, n_classes, **options)
 
 
 @dataclass(frozen=True)
@@ -48,7 +59,8 @@ class FusionConfig:
     The paper gives none of these numbers. The defaults come from brief searches on the clips of
     `benchmarks/ravdess.py` and `benchmarks/emodb.py` and on the rendered corpus, some 500 clips
     each; how they go on with more clips is a rule (`settled`). Classes are not weighted: WAF, the
-    score, weighs each class by its share, as plain cross-entropy does.
+    score, weighs each class by its share, as plain cross-entropy does. Raises ValueError for what
+    makes no sense, before anything is trained.
     """
 
     model: str = "agt"
@@ -93,6 +105,11 @@ class FusionConfig:
         ):
             if value not in allowed:
                 raise ValueError(f"{name} is one of {', '.join(allowed)}; got {value!r}")
+        check_options(self.model, self.network)
+        for name, (low, high) in RANGES.items():
+            value = self.network.get(name) if name == "dropout" else getattr(self, name)
+            if value is not None and not low <= value < high:
+                raise ValueError(f"{name} is from {low:g} to below {high:g}; got {value!r}")
         ordered = tuple(check_dims(dict.fromkeys(self.modalities, 1)))
         object.__setattr__(self, "modalities", ordered)
         object.__setattr__(self, "network", dict(self.network))
@@ -110,10 +127,14 @@ class FusionConfig:
         """The same with other `options` of the network."""
         return replace(self, network={**self.network, **options})
 
-    def settled(self, n_clips: int) -> "FusionConfig":
-        """The same with what follows from the number of training clips filled in."""
-        decay = DECAY * min(1, 400 / n_clips) if self.weight_decay is None else self.weight_decay
-        epochs = self.epochs or int(np.clip(round(SHOWN / n_clips), *EPOCHS))
+    def settled(self, *n_clips: int) -> "FusionConfig":
+        """The same with what follows from the number of training clips filled in.
+
+        Models on several sets of clips are configured alike, by the mean of their numbers.
+        """
+        size = float(np.mean(n_clips))
+        decay = DECAY * min(1, 400 / size) if self.weight_decay is None else self.weight_decay
+        epochs = self.epochs or int(np.clip(round(SHOWN / size), *EPOCHS))
         path_decay = decay if self.path_decay is None else self.path_decay
         return replace(self, weight_decay=decay, path_decay=path_decay, epochs=epochs)
 

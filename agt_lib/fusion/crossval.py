@@ -90,8 +90,9 @@ def fit_folds(
     numbers = fold_numbers(data.names, folds)
     seeds = [int(seed) for seed in seeds]  # numpy's integers are none of JSON's
     trained_on = training_rows(numbers, test)
+    sizes = [*map(len, trained_on)]
     tasks = [
-        FitTask(own, rows, seed, (joined or {}).get((seed, fold)))
+        FitTask(own.settled(*sizes), rows, seed, (joined or {}).get((seed, fold)))
         for config in configs.values()
         for seed in seeds
         for fold, rows in enumerate(trained_on)

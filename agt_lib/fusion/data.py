@@ -1,6 +1,6 @@
 """Aligned features and labels, as fusion trains on them and predicts from them.
 
-Letters: N clips, b clips of a step, D feature, M modalities, C classes.
+Letters: N clips, D feature, M modalities, C classes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,14 +8,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor
 
 from agt_lib.corpora.corpus import Corpus
 from agt_lib.corpora.labels import MISSING, MODALITIES, to_numbers
 from agt_lib.features.features import Features
 from agt_lib.fusion.config import FusionConfig
-from agt_lib.fusion.scaling import Scaler, SpeakerScaler, fit_speakers
+from agt_lib.fusion.scaling import SpeakerScaler, fit_speakers
 
 
 @dataclass(frozen=True)
@@ -218,51 +216,3 @@ def visible(configs: Mapping[str, FusionConfig], *parts: FusionData | None) -> p
         if part is not None
     ]
     return pd.concat(tables)
-
-
-@dataclass(frozen=True)
-class Clips:
-    """Standardised clips on the device: `inputs` (N, D) by modality, `present` (N, M), labels."""
-
-    inputs: dict[str, Tensor]
-    present: Tensor
-    labels: Tensor
-
-    @classmethod
-    def of(cls, data: FusionData, scalers: Mapping[str, Scaler], device: torch.device) -> "Clips":
-        """The clips of `data`, scaled."""
-        return cls(
-            {m: torch.from_numpy(scalers[m](x)).to(device) for m, x in data.features.items()},
-            torch.from_numpy(data.present).to(device),
-            torch.from_numpy(data.labels).to(device),
-        )
-
-    def __getitem__(self, rows: Tensor) -> "Clips":
-        inputs = {m: x[rows] for m, x in self.inputs.items()}
-        return Clips(inputs, self.present[rows], self.labels[rows])
-
-
-def mix(clips: Clips, targets: Tensor, alpha: float) -> tuple[Clips, Tensor]:
-    """Blend each clip with another, and its target likewise, by a share from Beta(alpha, alpha).
-
-    The clip keeps the larger share and its present modalities; what its partner lacks of them is
-    not blended.
-    """
-    other = torch.randperm(len(targets), device=targets.device)
-    share = torch.distributions.Beta(alpha, alpha).sample().item()
-    share = max(share, 1 - share)
-    inputs = {}
-    for column, (m, x) in enumerate(clips.inputs.items()):
-        there = clips.present[other, column, None]  # (b, 1)
-        inputs[m] = torch.where(there, share * x + (1 - share) * x[other], x)
-    mixed = replace(clips, inputs=inputs)
-    return mixed, share * targets + (1 - share) * targets[other]
-
-
-def hide(present: Tensor, probability: float) -> Tensor:
-    """Hide each present modality (B, M) with `probability`, but never a clip's last one."""
-    if not probability:
-        return present
-    draw = torch.rand(present.shape, device=present.device) * present
-    spared = draw == draw.amax(-1, keepdim=True)
-    return present & (spared | (draw >= probability))

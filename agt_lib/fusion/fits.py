@@ -10,7 +10,7 @@ import numpy as np
 from agt_lib.fusion import VERSION
 from agt_lib.fusion.data import FusionData
 from agt_lib.fusion.model import FittedModel
-from agt_lib.fusion.train import FitTask, fit_each
+from agt_lib.fusion.train import FitTask, fit_stacks, in_order, stacks
 from agt_lib.workspace import kept
 from agt_lib.workspace.machine import pick_device
 
@@ -27,19 +27,31 @@ def fit_kept(
 ) -> Iterator[FittedModel]:
     """Each task's model as `fit_each` fits it, kept on disk: no fit is done twice.
 
-    A fit is kept under the hash of all that it reads (clips, labels, its task, versions), so the
-    notebooks share their fits, and a killed run goes on where it stopped. One that is damaged is
-    fitted again, and that is said.
+    A fit is kept under the hash of all that it reads (clips, labels, its task, those of its stack,
+    versions), so the notebooks share their fits, and a killed run loses at most the stacks under
+    way. A stack with a damaged fit is fitted again, and that is said.
     """
+    division = stacks(data, tasks)
     made_from = [*_made_from(data, tasks, pool, pick_device(device).type)]
+    for numbers in division:
+        beside = kept.digest([made_from[number] for number in numbers])
+        for place, number in enumerate(numbers):
+            made_from[number] = made_from[number] | {"stack": beside, "place": place}
     found = [_read(kept.folder_of(KIND, content)) for content in made_from]
-    missing = [task for task, model in zip(tasks, found, strict=True) if model is None]
-    fitted = fit_each(data, missing, pool=pool, device=device, **options)
-    for content, model in zip(made_from, found, strict=True):
-        if model is None:
-            model = next(fitted)
-            kept.kept(KIND, content, model.write)
-        yield model
+    missing = [part for part in division if any(found[number] is None for number in part)]
+    fitted = fit_stacks(data, tasks, missing, pool=pool, device=device, **options)
+
+    def models() -> Iterator[list[FittedModel | FloatingPointError]]:
+        for numbers in division:
+            own = [found[number] for number in numbers]
+            if any(model is None for model in own):
+                own = next(fitted)
+                for number, model in zip(numbers, own, strict=True):
+                    if isinstance(model, FittedModel):
+                        kept.kept(KIND, made_from[number], model.write)
+            yield own
+
+    yield from in_order(division, models())
 
 
 def _read(folder: Path) -> FittedModel | None:

@@ -9,7 +9,7 @@ import torch
 
 from agt_lib.fusion import fits
 from agt_lib.fusion.crossval import fit_folds
-from agt_lib.fusion.train import FitTask, Joined, fit_each
+from agt_lib.fusion.train import FitTask, Joined, fit_each, fit_stacks
 from agt_lib.workspace import kept, paths
 
 ROWS = np.arange(60)
@@ -20,11 +20,11 @@ def fits_done(monkeypatch):
     """How many fits were really done, call by call."""
     done = []
 
-    def counting(data, tasks, **options):
-        done.append(len(tasks))
-        return fit_each(data, tasks, **options)
+    def counting(data, tasks, division, **options):
+        done.append(sum(map(len, division)))
+        return fit_stacks(data, tasks, division, **options)
 
-    monkeypatch.setattr(fits, "fit_each", counting)
+    monkeypatch.setattr(fits, "fit_stacks", counting)
     return done
 
 

@@ -33,9 +33,8 @@ def pool(data_of):
 
 def test_none_that_join_change_not_a_bit(data_of, small, pool):
     nobody = Joined(np.array([], int), np.zeros((0, 3), np.float32))
-    plain, empty = fit_here(
-        data_of(), FitTask(small(), ROWS), FitTask(small(), ROWS, joined=nobody), pool=pool
-    )
+    tasks = FitTask(small(), ROWS), FitTask(small(), ROWS, joined=nobody)
+    (plain,), (empty,) = (fit_here(data_of(), task, pool=pool) for task in tasks)
     assert same(plain, empty)
 
 
@@ -78,7 +77,7 @@ def test_soft_targets_that_are_certain_are_hard_ones(data_of, small, pool):
     soft = Joined(np.arange(9), 0.8 * one_hot(np.arange(9) % 3) + np.float32(0.2 / 3))
     certain = Joined(np.arange(9), 1.0 * one_hot(np.arange(9) % 3))
     tasks = [FitTask(small(), ROWS, joined=joined) for joined in (hard, certain, soft)]
-    a, b, c = fit_here(data_of(), *tasks, pool=pool)
+    (a,), (b,), (c,) = (fit_here(data_of(), task, pool=pool) for task in tasks)
     assert same(a, b)
     assert not same(a, c)
 

@@ -85,7 +85,7 @@ def test_the_same_call_loads_what_was_trained_and_another_rule_shares_the_first_
     def never(*_, **__):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(fits, "fit_each", lambda data, tasks, **_: iter(map(never, tasks)))
+    monkeypatch.setattr(fits, "fit_stacks", lambda data, tasks, missing, **_: map(never, missing))
     again = train()
     assert all(same(a, b) for a, b in zip(first.rounds, again.rounds, strict=True))
     pd.testing.assert_frame_equal(first.rounds[1].selected, again.rounds[1].selected)
@@ -232,8 +232,8 @@ def test_the_summary_counts_clips_per_fold_and_seed_and_judges_them_by_the_truth
 
 
 def test_by_precision_each_fold_has_the_threshold_that_its_other_folds_give(train, clips_of, folds):
-    data = clips_of("clip", 60, signal=1.5)
-    clips = {"data": data, "pool": clips_of("pool", 45, seed=1, signal=1.5, labelled=False)}
+    data = clips_of("clip", 60, signal=1.0)
+    clips = {"data": data, "pool": clips_of("pool", 45, seed=1, signal=1.0, labelled=False)}
     done = train(PseudoConfig(precision=0.9, rounds=1), **clips)
     given = done.rounds[0].results.out_of_fold.probabilities
     parts = {model: p[0] for model, p in given.items()}
