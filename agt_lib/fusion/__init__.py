@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "data": ["from_corpus", "with_speakers"],
         "gates": ["gate_against_truth", "opinions"],
         "model": ["FittedModel"],
+        "networks": ["add_network"],
         "reference": ["logistic_regression"],
         "rows": [
             "AGT", "BASELINE", "BASELINE_PATH", "EQUATION", "OUT_OF_FOLD", "TEST",

@@ -1,26 +1,16 @@
-"""How one fusion model is built and trained: networks by name, defaults, the ablation's options.
+"""How one fusion model is trained: defaults, what a search tries, the ablation's options."""
 
-Every network is built from plain data, `Network(dims, n_classes, **options)` with `dims` from
-modality to feature width, and called as `network(inputs, present)` with inputs (B, D) by modality
-and `present` (B, M) in the order audio, video, text; it returns logits (B, C). A network of your
-own is one more class, and a line in `NETWORKS`.
-"""
-
-import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from agt_lib.corpora.labels import MODALITIES
-from agt_lib.fusion.agt import AGT
-from agt_lib.fusion.baselines import Attention, Unimodal
 from agt_lib.fusion.layers import check_dims
+from agt_lib.fusion.networks import NETWORKS, check_options
 from agt_lib.fusion.scaling import SCALES
 
-NETWORKS: dict[str, type[nn.Module]] = {"agt": AGT, "attention": Attention, "unimodal": Unimodal}
 OPTIMIZERS = ("adamw", "adam")
 SCHEDULES = ("cosine", "constant")
 SHOWN = 12_000
@@ -34,22 +24,6 @@ RANGES = {
     "mixup": (0, np.inf), "label_smoothing": (0, 1), "modality_dropout": (0, 1), "dropout": (0, 1),
 }  # fmt: skip
 """The least value of each number of a configuration, and what it must be below."""
-
-
-def build(name: str, dims: Mapping[str, int], n_classes: int, **options: Any) -> nn.Module:
-    """Build the network `name` of `NETWORKS` for features of widths `dims`.
-
-    Raises ValueError for a modality or an option that does not exist.
-    """
-    check_options(name, options)
-    return NETWORKS[name](dims, n_classes, **options)
-
-
-def check_options(name: str, options: Iterable[str]) -> None:
-    """Raise ValueError for an option that the network `name` does not have."""
-    known = list(inspect.signature(NETWORKS[name].__init__).parameters)[3:]
-    if unknown := sorted(set(options) - set(known)):
-        raise ValueError(f"{name} has no option {unknown}; it has {', '.join(known)}")
 
 
 @dataclass(frozen=True)

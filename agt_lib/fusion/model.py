@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from agt_lib.fusion.agt import AGT
 from agt_lib.fusion.amf import Gate
-from agt_lib.fusion.config import FusionConfig, build
+from agt_lib.fusion.config import FusionConfig
 from agt_lib.fusion.data import FusionData
+from agt_lib.fusion.networks import build
 from agt_lib.fusion.scaling import Scaler
 from agt_lib.workspace.kept import MANIFEST, file_digest, read_manifest
 

@@ -20,6 +20,7 @@ from agt_lib.evaluation.tables import OUT_OF_FOLD, REFERENCE, TEST
 from agt_lib.fusion.config import TOOLKIT, FusionConfig, capped
 from agt_lib.fusion.crossval import CrossValidated
 from agt_lib.fusion.data import FusionData
+from agt_lib.fusion.networks import add_network
 from agt_lib.fusion.reference import logistic_regression
 
 EQUATION = "equation 2 alone"
@@ -70,13 +71,15 @@ def configurations(
     *,
     scale: str = "fold",
     toolkit: bool = False,
+    own: str = "",
 ) -> dict[Row, FusionConfig]:
     """One fixed configuration per fused row and single modality, all trained alike.
 
     On all `modalities` together there are also AGT as equation 2 prints it, without its linear
     path, and the baseline with one. So neither training nor path passes for the merit of AGT's
     network. If the `scale` is "speaker", AGT and baseline are also there scaled by fold. With
-    `toolkit` the baseline is also trained as MER2024's toolkit trains it.
+    `toolkit` the baseline is also trained as MER2024's toolkit trains it. `own` is the file of a
+    network of one's own (`networks.add_network`), named there after the file.
 
     `tuned` are the modalities whose features were tuned. If there are some, only rows that have one
     of them are given. Each is configured as its raw row is. There are no controls then, and a lone
@@ -96,6 +99,9 @@ def configurations(
         configs[name, BASELINE_PATH] = baseline.with_network(linear_path=True)
         if toolkit:
             configs[name, TOOLKIT_BASELINE] = replace(baseline, **TOOLKIT)
+        if own:
+            name_of_own = add_network(own)
+            configs[name, name_of_own] = FusionConfig.default(name_of_own, chosen, scale=scale)
         if scale == "speaker":
             for model, config in ((AGT, agt), (BASELINE, baseline)):
                 configs[name, model + BY_FOLD] = replace(config, scale="fold")

@@ -34,7 +34,7 @@ class Clips:
 
     def scaled(self, rows: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Standardised inputs (M, B, D) and `present` (M, B, ...) of each model's `rows` (M, B)."""
-        inputs = {m: (x[rows] - self.mean[m]) / self.sd[m] for m, x in self.inputs.items()}
+        inputs = {m: x[rows].sub_(self.mean[m]).div_(self.sd[m]) for m, x in self.inputs.items()}
         return inputs, self.present[rows]
 
 
@@ -89,8 +89,10 @@ def mix(
     """
     share, mixed = share[:, None, None], {}
     for column, (m, x) in enumerate(inputs.items()):
+        mixed[m] = torch.lerp(x.roll(1, 1), x, share)
         there = present[..., column, None].roll(1, 1)  # (M, B, 1)
-        mixed[m] = torch.where(there, torch.lerp(x.roll(1, 1), x, share), x)
+        if not there.all():
+            mixed[m] = torch.where(there, mixed[m], x)
     return mixed, torch.lerp(targets.roll(1, 1), targets, share)
 
 

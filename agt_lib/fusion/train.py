@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -15,9 +16,10 @@ import torch
 
 from agt_lib.corpora.folds import inner_split
 from agt_lib.fusion import stack
-from agt_lib.fusion.config import FusionConfig, build
+from agt_lib.fusion.config import FusionConfig
 from agt_lib.fusion.data import FusionData
 from agt_lib.fusion.model import HISTORY, FittedModel, check_fingerprints, one_thread
+from agt_lib.fusion.networks import FILES, NETWORKS, add_network, build
 from agt_lib.fusion.scaling import Scaler, fit_scaler
 from agt_lib.fusion.steps import Clips, n_steps
 from agt_lib.workspace.machine import pick_device
@@ -132,7 +134,10 @@ def fit_stacks(
         sizes = [(len(task.train_index), task.config) for part in own for task in part]
         work = sum(n * config.settled(n).epochs for n, config in sizes)
         workers = (os.cpu_count() or 1) if target.type == "cpu" and work > QUICK else 1
-    calls = (joblib.delayed(_fit_stack)(data, part, target, pool) for part in own)
+    calls = (
+        joblib.delayed(_fit_stack)(data, part, target, pool, FILES.get(part[0].config.model))
+        for part in own
+    )
     parallel = joblib.Parallel(n_jobs=max(1, min(workers, len(own))), return_as="generator")
     with bar(sum(map(len, own)), "fit", "model", shown=progress) as shown:
         for models in parallel(calls):
@@ -160,8 +165,15 @@ def in_order(
 
 @one_thread()
 def _fit_stack(
-    data: FusionData, tasks: Sequence[FitTask], device: torch.device, pool: FusionData | None
+    data: FusionData,
+    tasks: Sequence[FitTask],
+    device: torch.device,
+    pool: FusionData | None,
+    file: Path | None,
 ) -> list[FittedModel | FloatingPointError]:
+    """Fit the models of one stack; their network is that of `file` if it is the user's own."""
+    if file is not None and tasks[0].config.model not in NETWORKS:  # in another process
+        add_network(file)
     config, seed = tasks[0].config, tasks[0].seed
     data = data.only(config.modalities).scaled(config.scale)
     training, inner = zip(*(_divide(data, task) for task in tasks), strict=True)

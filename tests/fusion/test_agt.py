@@ -7,7 +7,7 @@ import torch
 from agt_lib.fusion.agt import AGT, LAYOUTS
 from agt_lib.fusion.amf import AMF
 from agt_lib.fusion.cbt import CBT
-from agt_lib.fusion.config import build
+from agt_lib.fusion.networks import build
 
 DIMS = {"audio": 7, "video": 5, "text": 6}
 HEADS, HEAD_WIDTH = 3, 4

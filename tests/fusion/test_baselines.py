@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from agt_lib.fusion.config import build
+from agt_lib.fusion.networks import build
 
 DIMS = {"audio": 7, "video": 5, "text": 6}
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from agt_lib.fusion.config import NETWORKS, TOOLKIT, FusionConfig, searched
+from agt_lib.fusion.config import TOOLKIT, FusionConfig, searched
+from agt_lib.fusion.networks import NETWORKS
 
 
 @pytest.mark.parametrize("model", NETWORKS)

@@ -7,8 +7,8 @@ import torch
 
 from agt_lib.fusion.agt import LAYOUTS
 from agt_lib.fusion.amf import GATES
-from agt_lib.fusion.config import NETWORKS, build
 from agt_lib.fusion.layers import ORDERS
+from agt_lib.fusion.networks import NETWORKS, build
 
 DIMS = {"audio": 7, "video": 5, "text": 6}
 SUBSETS = [subset for size in (1, 2, 3) for subset in itertools.combinations(DIMS, size)]

@@ -16,10 +16,11 @@ from agt_lib.corpora.folds import make_folds
 from agt_lib.corpora.labels import EMOTIONS
 from agt_lib.features.features import Features
 from agt_lib.fusion import rows
-from agt_lib.fusion.config import OPTIONS, FusionConfig, ablation, build
+from agt_lib.fusion.config import OPTIONS, FusionConfig, ablation
 from agt_lib.fusion.crossval import fit_folds, robustness
 from agt_lib.fusion.data import assemble, from_corpus
 from agt_lib.fusion.gates import gate_against_truth
+from agt_lib.fusion.networks import build
 from agt_lib.fusion.reference import logistic_regression
 
 N = 120

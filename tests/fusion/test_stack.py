@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from agt_lib.fusion import fits, train
-from agt_lib.fusion.config import NETWORKS
+from agt_lib.fusion.networks import NETWORKS
 from agt_lib.fusion.train import FitTask, Joined, fit_each
 
 FOLD = np.arange(90) // 3 % 3
