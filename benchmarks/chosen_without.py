@@ -27,9 +27,10 @@ AUTO = dict.fromkeys(("audio", "video", "text"), "auto")
 
 def settings(fixed: fusion.FusionConfig) -> dict[str, fusion.FusionConfig]:
     """What is tried beside the `fixed` configuration, which says its decay and its epochs."""
+    decay = fixed.weight_decay / 5
     return {
         "fixed": fixed,
-        "decay / 5": replace(fixed, weight_decay=fixed.weight_decay / 5),
+        "decay / 5": replace(fixed, weight_decay=decay, path_decay=decay),
         "epochs / 2": replace(fixed, epochs=fixed.epochs // 2),
         "epochs x 2": replace(fixed, epochs=fixed.epochs * 2),
         "rate / 3": replace(fixed, learning_rate=fixed.learning_rate / 3),
