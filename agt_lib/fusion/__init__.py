@@ -2,7 +2,7 @@
 
 import lazy_loader
 
-VERSION = 3
+VERSION = 4
 """Raised when a fit on the same features comes out otherwise."""
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(

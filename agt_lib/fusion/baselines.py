@@ -25,8 +25,8 @@ class Attention(nn.Module):
 
     After `attention` of MERTools (https://github.com/zeroQiaoba/MERTools), the baseline of the
     paper's tables. Where the original has no notion of absence, an absent modality is a zero hidden
-    vector here. The inputs, and the hidden vectors before the weights, are dropped out in training:
-    the inputs by `stack.Stack`, at the rate `input_dropout`.
+    vector here. In training hidden vectors are dropped out before the weights, and inputs before
+    the encoders: by `kept`, which the trainer draws at the rate `input_dropout` (`stack.Stack`).
     """
 
     def __init__(
@@ -47,9 +47,16 @@ class Attention(nn.Module):
         if linear_path:
             self.path = LinearPath(dims, n_classes)
 
-    def forward(self, inputs: Mapping[str, Tensor], present: Tensor) -> Tensor:
-        """Logits (B, C); the arguments are those of `AGT.forward`."""
+    def forward(
+        self,
+        inputs: Mapping[str, Tensor],
+        present: Tensor,
+        kept: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
+        """Logits (B, C); inputs and present are those of `AGT.forward`, `kept` (B, D) factors."""
         values = masked(inputs, present, tuple(self.encoders))
+        if kept is not None:
+            values = {m: x * kept[m] for m, x in values.items()}
         hidden = torch.stack([enc(values[m]) for m, enc in self.encoders.items()], 1)
         hidden = hidden * present.unsqueeze(-1).to(hidden.dtype)  # (B, M, H)
         weights = self.weigher(hidden.flatten(1))  # (B, M, H) -> (B, MH) -> (B, M)

@@ -78,7 +78,8 @@ class FusionConfig:
             ("scale", self.scale, SCALES),
         ):
             if value not in allowed:
-                raise ValueError(f"{name} is one of {', '.join(allowed)}; got {value!r}")
+                hint = "; one of your own: fusion.add_network(FILE) first" * (name == "model")
+                raise ValueError(f"{name} is one of {', '.join(allowed)}; got {value!r}{hint}")
         check_options(self.model, self.network)
         for name, (low, high) in RANGES.items():
             value = self.network.get(name) if name == "dropout" else getattr(self, name)

@@ -90,7 +90,7 @@ def fit_folds(
     numbers = fold_numbers(data.names, folds)
     seeds = [int(seed) for seed in seeds]  # numpy's integers are none of JSON's
     trained_on = training_rows(numbers, test)
-    sizes = [*map(len, trained_on)]
+    sizes = [*map(len, trained_on[: numbers.max() + 1])]
     tasks = [
         FitTask(own.settled(*sizes), rows, seed, (joined or {}).get((seed, fold)))
         for config in configs.values()

@@ -10,7 +10,7 @@ import numpy as np
 from agt_lib.fusion import VERSION
 from agt_lib.fusion.data import FusionData
 from agt_lib.fusion.model import FittedModel
-from agt_lib.fusion.networks import FILES
+from agt_lib.fusion.networks import SOURCES
 from agt_lib.fusion.train import FitTask, fit_stacks, in_order, stacks
 from agt_lib.workspace import kept
 from agt_lib.workspace.machine import pick_device
@@ -74,7 +74,6 @@ def _made_from(
     read = {task.config.modalities for task in tasks}
     own = {modalities: _data_digest(data.only(modalities)) for modalities in read}
     speakers = {modalities: _speakers_digest(data, modalities) for modalities in read}
-    files = {name: kept.file_digest(path) for name, path in FILES.items()}
     joining = {task.config.modalities for task in tasks if task.joined is not None}
     pools = {modalities: _data_digest(pool.only(modalities)) for modalities in joining}
     for task in tasks:
@@ -91,7 +90,7 @@ def _made_from(
             "config": task.config.plain(),
             "seed": task.seed,
             "joined": joined,
-            "network": files.get(task.config.model),
+            "network": SOURCES.get(task.config.model),
         }
 
 

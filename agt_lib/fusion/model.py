@@ -22,7 +22,7 @@ from agt_lib.fusion.agt import AGT
 from agt_lib.fusion.amf import Gate
 from agt_lib.fusion.config import FusionConfig
 from agt_lib.fusion.data import FusionData
-from agt_lib.fusion.networks import build
+from agt_lib.fusion.networks import skeleton
 from agt_lib.fusion.scaling import Scaler
 from agt_lib.workspace.kept import MANIFEST, file_digest, read_manifest
 
@@ -68,10 +68,7 @@ class FittedModel:
     @cached_property
     def network(self) -> nn.Module:
         """The network on these weights (not a copy), in evaluation mode."""
-        with torch.device("meta"):  # no weights are drawn only to be replaced
-            network = build(
-                self.config.model, self.dims, len(self.label_set), **self.config.network
-            )
+        network = skeleton(self.config.model, self.dims, len(self.label_set), **self.config.network)
         network.load_state_dict(self.state, assign=True)
         return network.eval()
 

@@ -6,20 +6,22 @@ modality and `present` (B, M) in the order audio, video, text. It returns logits
 Letters: B batch, D feature, M modalities, C classes.
 """
 
-import importlib.util
 import inspect
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import torch
 from torch import nn
 
 from agt_lib.fusion.agt import AGT
 from agt_lib.fusion.baselines import Attention, Unimodal
 
 NETWORKS: dict[str, type[nn.Module]] = {"agt": AGT, "attention": Attention, "unimodal": Unimodal}
-FILES: dict[str, Path] = {}
-"""The files of the user's own networks, by name."""
+SOURCES: dict[str, str] = {}
+"""The code of the user's own networks, by name, as it was run."""
 
 
 def build(name: str, dims: Mapping[str, int], n_classes: int, **options: Any) -> nn.Module:
@@ -29,6 +31,12 @@ def build(name: str, dims: Mapping[str, int], n_classes: int, **options: Any) ->
     """
     check_options(name, options)
     return NETWORKS[name](dims, n_classes, **options)
+
+
+def skeleton(name: str, dims: Mapping[str, int], n_classes: int, **options: Any) -> nn.Module:
+    """The network `name` whose weights are still to come: the library's own draw none."""
+    with nullcontext() if name in SOURCES else torch.device("meta"):
+        return build(name, dims, n_classes, **options)
 
 
 def check_options(name: str, options: Iterable[str]) -> None:
@@ -42,18 +50,23 @@ def add_network(path: str | Path) -> str:
     """Run the Python file `path`, of one's own, and take its network; returns the file's stem.
 
     That is the network's name for `FusionConfig`. It is the one class that is an `nn.Module` and is
-    built from `dims` and `n_classes`. Raises FileNotFoundError without the file, and ValueError if
-    the name is taken by the library or there is not one such class.
+    built from `dims` and `n_classes`. Kept fits are of this file's code; a module that it imports
+    is not looked at. Raises FileNotFoundError without the file, and ValueError if the name is taken
+    by the library or there is not one such class.
     """
-    path = Path(path).resolve()
-    name = path.stem
-    if name in NETWORKS and name not in FILES:
-        raise ValueError(f"{name} is a network of the library: name the file otherwise")
+    path = Path(path)
     if path.suffix != ".py" or not path.is_file():
         raise FileNotFoundError(f"{path}: expected a Python file with a network")
-    spec = importlib.util.spec_from_file_location(f"own_network_{name}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    add_source(path.stem, path.read_text(encoding="utf-8"))
+    return path.stem
+
+
+def add_source(name: str, source: str) -> None:
+    """Run `source` and take its network as `name`: see `add_network`."""
+    if name in NETWORKS and name not in SOURCES:
+        raise ValueError(f"{name} is a network of the library: name the file otherwise")
+    module = ModuleType(f"own_network_{name}")
+    exec(compile(source, f"{name}.py", "exec"), module.__dict__)
     found = [
         value
         for value in vars(module).values()
@@ -64,8 +77,7 @@ def add_network(path: str | Path) -> str:
     ]
     if len(found) != 1:
         raise ValueError(
-            f"{path}: expected one nn.Module whose __init__ takes dims and n_classes; found "
+            f"{name}.py: expected one nn.Module whose __init__ takes dims and n_classes; found "
             f"{len(found)}"
         )
-    NETWORKS[name], FILES[name] = found[0], path
-    return name
+    NETWORKS[name], SOURCES[name] = found[0], source

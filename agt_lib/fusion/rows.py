@@ -101,6 +101,8 @@ def configurations(
             configs[name, TOOLKIT_BASELINE] = replace(baseline, **TOOLKIT)
         if own:
             name_of_own = add_network(own)
+            if name_of_own in MODELS:
+                raise ValueError(f"{name_of_own} is a row of the table: name the file otherwise")
             configs[name, name_of_own] = FusionConfig.default(name_of_own, chosen, scale=scale)
         if scale == "speaker":
             for model, config in ((AGT, agt), (BASELINE, baseline)):
@@ -204,10 +206,16 @@ def display(table: pd.DataFrame) -> pd.DataFrame:
     titles = {OUT_OF_FOLD: "out-of-fold, single models", TEST: "test, mean of fold models"}
     order = sorted(
         dict.fromkeys(zip(table["features"], table["model"], strict=True)),
-        key=lambda row: (len(row[0]), row[0], MODELS.index(row[1].removesuffix(BY_FOLD)), row[1]),
+        key=lambda row: (len(row[0]), row[0], _rank(row[1]), row[1]),
     )
     named = table.assign(set=table["set"].map(titles))
     return tables.wide(named, ["features", "model"], "set").reindex(order)
+
+
+def _rank(model: str) -> int:
+    """The place of a row's model in the table: a network of one's own stands last."""
+    name = model.removesuffix(BY_FOLD)
+    return MODELS.index(name) if name in MODELS else len(MODELS)
 
 
 def same_features(result: CrossValidated, model: str = AGT) -> list[tuple[Row, Row]]:

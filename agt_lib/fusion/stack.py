@@ -7,7 +7,8 @@ Letters: M models, B clips of a step, D feature, C classes.
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from copy import deepcopy
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.functional import dropout
 
 from agt_lib.evaluation.scores import waf
+from agt_lib.fusion.agt import AGT
+from agt_lib.fusion.baselines import Attention
 from agt_lib.fusion.config import FusionConfig
 from agt_lib.fusion.steps import Clips, Step, epoch_steps, hide, mix, n_steps
 
@@ -39,57 +42,72 @@ class Stack:
     """
 
     def __init__(self, networks: Sequence[nn.Module]):
-        self.network, self.size = networks[0], len(networks)
+        self.networks, self.network = networks, deepcopy(networks[0])  # torch.func works on a copy
         self.parameters, self.buffers = stack_module_state(list(networks))
-        self.input_dropout = getattr(self.network, "input_dropout", 0.0)
-        self.keywords = {"return_gate": True} if hasattr(self.network, "opinions") else {}
-        self.mapped: bool | None = None
+        self.speaks = isinstance(self.network, AGT) and hasattr(self.network, "opinions")
+        self.mapped: dict[bool, bool] = {}
 
     def __call__(self, inputs: Mapping[str, Tensor], present: Tensor) -> tuple[Tensor, ...]:
         """Logits (M, B, C) of inputs (M, B, D), and the modalities' opinions (M, B, ..., C) if any.
 
-        In training inputs are dropped out by one mask a step, the same for all models.
+        In training the baseline's inputs are dropped out by one mask, the same for all models.
         """
-        if self.network.training and self.input_dropout:
-            ones = {m: torch.ones_like(x[0]) for m, x in inputs.items()}
-            inputs = {m: x * dropout(ones[m], self.input_dropout) for m, x in inputs.items()}
-        if self.mapped is None:
-            self.mapped = self._can_be_mapped(inputs, present)
+        training, kept = self.network.training, {}
+        if training and isinstance(self.network, Attention):
+            rate = self.network.input_dropout
+            kept = {m: dropout(torch.ones_like(x[0]), rate) for m, x in inputs.items()}
+        if training not in self.mapped:
+            self.mapped[training] = self._can_be_mapped(inputs, present, kept)
         state = self.parameters | self.buffers
-        if self.mapped:
-            return vmap(self._one, randomness="different")(state, inputs, present)
+        if self.mapped[training]:
+            return self._map(state, inputs, present, kept)
         models = [
             self._one(
                 {name: x[k] for name, x in state.items()},
                 {m: x[k] for m, x in inputs.items()},
                 present[k],
+                kept,
             )
-            for k in range(self.size)
+            for k in range(len(self.networks))
         ]
         return tuple(map(torch.stack, zip(*models, strict=True)))
 
     @torch.no_grad()
-    def _can_be_mapped(self, inputs: Mapping[str, Tensor], present: Tensor) -> bool:
+    def _can_be_mapped(self, *given: Any) -> bool:
         """Try it on copies of the buffers, which the trial may change."""
         state = self.parameters | {name: x.clone() for name, x in self.buffers.items()}
         try:
-            vmap(self._one, randomness="different")(state, inputs, present)
+            self._map(state, *given)
         except RuntimeError as error:
             reason = str(error).partition("\n")[0]
             warnings.warn(f"models are trained one by one, not as one: {reason}", stacklevel=2)
             return False
         return True
 
-    def _one(
-        self, state: dict[str, Tensor], inputs: dict[str, Tensor], present: Tensor
-    ) -> tuple[Tensor, ...]:
-        found = functional_call(self.network, state, (inputs, present), self.keywords)
-        return (found[0], found[1].opinions) if self.keywords else (found,)
+    def _map(self, *given: Any) -> tuple[Tensor, ...]:
+        return vmap(self._one, in_dims=(0, 0, 0, None), randomness="different")(*given)
 
+    def _one(
+        self,
+        state: dict[str, Tensor],
+        inputs: dict[str, Tensor],
+        present: Tensor,
+        kept: dict[str, Tensor],
+    ) -> tuple[Tensor, ...]:
+        if self.speaks:
+            keywords = {"return_gate": True}
+            logits, gate = functional_call(self.network, state, (inputs, present), keywords)
+            return logits, gate.opinions
+        keywords = {"kept": kept} if kept else {}
+        return (functional_call(self.network, state, (inputs, present), keywords),)
+
+    @torch.no_grad()
     def state(self, number: int) -> dict[str, Tensor]:
-        """A copy of one model's weights and buffers."""
-        state = self.parameters | self.buffers
-        return {name: x[number].detach().clone() for name, x in state.items()}
+        """A copy of one model's weights and buffers, as its network names them."""
+        network = self.networks[number]
+        for name, x in (*network.named_parameters(), *network.named_buffers()):
+            x.copy_((self.parameters | self.buffers)[name][number])
+        return {name: x.clone() for name, x in network.state_dict().items()}
 
 
 def fit(
@@ -141,7 +159,7 @@ def fit(
 def _losses(stack: Stack, config: FusionConfig, clips: Clips, step: Step) -> Tensor:
     """Each model's mean loss in a step, (M,): of its logits, and of its modalities' opinions."""
     inputs, present = clips.scaled(step.rows)
-    models = torch.arange(stack.size, device=step.rows.device)[:, None]
+    models = torch.arange(len(step.rows), device=step.rows.device)[:, None]
     targets = clips.targets[models, step.rows]
     if config.mixup:
         inputs, targets = mix(inputs, present, targets, step.share)

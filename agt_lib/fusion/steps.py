@@ -67,13 +67,15 @@ def epoch_steps(
     hidden = np.ones((*table.shape, n_modalities))
     for k, (own, rng) in enumerate(zip(rows, draws, strict=True)):
         for step, part in enumerate(np.array_split(rng.permutation(own), steps)):
-            table[step, k] = np.resize(part, width)
-            weight[step, k, : len(part)] = 1
+            # fillers are the last clips again, so that the first one's partner is the last
+            table[step, k] = np.resize(part[::-1], width)[::-1] if len(part) < width else part
+            weight[step, k, width - len(part) :] = 1
         if config.mixup:
             drawn = rng.beta(config.mixup, config.mixup, steps)
             share[:, k] = np.maximum(drawn, 1 - drawn)
         if config.modality_dropout:
-            hidden[:, k] = rng.random((steps, width, n_modalities))
+            own_width = math.ceil(len(own) / steps)
+            hidden[:, k, width - own_width :] = rng.random((steps, own_width, n_modalities))
     dtype = torch.get_default_dtype()
     rows, *drawn = map(torch.from_numpy, (table, weight, share, hidden))
     return map(Step, rows, *(part.to(dtype) for part in drawn))

@@ -7,7 +7,6 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import joblib
 import numpy as np
@@ -19,7 +18,7 @@ from agt_lib.fusion import stack
 from agt_lib.fusion.config import FusionConfig
 from agt_lib.fusion.data import FusionData
 from agt_lib.fusion.model import HISTORY, FittedModel, check_fingerprints, one_thread
-from agt_lib.fusion.networks import FILES, NETWORKS, add_network, build
+from agt_lib.fusion.networks import SOURCES, add_source, build, skeleton
 from agt_lib.fusion.scaling import Scaler, fit_scaler
 from agt_lib.fusion.steps import Clips, n_steps
 from agt_lib.workspace.machine import pick_device
@@ -57,8 +56,8 @@ class FitTask:
     joined: Joined | None = None
 
     def __post_init__(self) -> None:
-        if self.seed != int(self.seed) or self.seed < 0:
-            raise ValueError(f"seeds are whole numbers from 0; got {self.seed}")
+        if not isinstance(self.seed, int) or self.seed < 0:
+            raise ValueError(f"seeds are whole numbers from 0; got {self.seed!r}")
 
 
 def fit_each(
@@ -85,7 +84,7 @@ def stacks(data: FusionData, tasks: Sequence[FitTask]) -> list[list[int]]:
     """Which `tasks`, by number, are fitted side by side.
 
     They have one configuration and seed and take as many steps an epoch. So models do not change
-    with the seeds or configurations beside them. One that needs more than `MEMORY` is divided
+    with other seeds or configurations beside them. A stack that needs more than `MEMORY` is divided
     evenly, and that is said. Raises ValueError as `fit_each` does.
     """
     alike: dict[tuple, list[int]] = {}
@@ -106,7 +105,7 @@ def stacks(data: FusionData, tasks: Sequence[FitTask]) -> list[list[int]]:
     for numbers in alike.values():
         most = max(1, MEMORY // _bytes(data, tasks[numbers[0]].config))
         if len(numbers) > most:
-            print(f"{len(numbers)} models need too much memory: they are fitted {most} at once")
+            print(f"{len(numbers)} models need too much memory: at most {most} are fitted at once")
         found += np.array_split(numbers, math.ceil(len(numbers) / most))
     return [own.tolist() for own in found]
 
@@ -135,7 +134,7 @@ def fit_stacks(
         work = sum(n * config.settled(n).epochs for n, config in sizes)
         workers = (os.cpu_count() or 1) if target.type == "cpu" and work > QUICK else 1
     calls = (
-        joblib.delayed(_fit_stack)(data, part, target, pool, FILES.get(part[0].config.model))
+        joblib.delayed(_fit_stack)(data, part, target, pool, SOURCES.get(part[0].config.model))
         for part in own
     )
     parallel = joblib.Parallel(n_jobs=max(1, min(workers, len(own))), return_as="generator")
@@ -169,11 +168,11 @@ def _fit_stack(
     tasks: Sequence[FitTask],
     device: torch.device,
     pool: FusionData | None,
-    file: Path | None,
+    source: str | None,
 ) -> list[FittedModel | FloatingPointError]:
-    """Fit the models of one stack; their network is that of `file` if it is the user's own."""
-    if file is not None and tasks[0].config.model not in NETWORKS:  # in another process
-        add_network(file)
+    """Fit the models of one stack; their network is that of `source` if it is the user's own."""
+    if SOURCES.get(tasks[0].config.model) != source:  # in another process
+        add_source(tasks[0].config.model, source)
     config, seed = tasks[0].config, tasks[0].seed
     data = data.only(config.modalities).scaled(config.scale)
     training, inner = zip(*(_divide(data, task) for task in tasks), strict=True)
@@ -251,7 +250,7 @@ def _clips(
     dtype = torch.get_default_dtype()
 
     def tensor(x: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(x).to(device, dtype)
+        return torch.tensor(x, dtype=dtype, device=device)
 
     mean, sd = (
         {m: tensor(np.stack([getattr(own[m], part) for own in scalers])[:, None]) for m in features}
@@ -280,7 +279,6 @@ def _divide(data: FusionData, task: FitTask) -> tuple[np.ndarray, np.ndarray]:
 def _bytes(data: FusionData, config: FusionConfig) -> int:
     """What a model of `config` takes while it is trained: four of each weight, a step's inputs."""
     dims = data.only(config.modalities).dims
-    with torch.device("meta"):
-        network = build(config.model, dims, len(data.label_set), **config.network)
+    network = skeleton(config.model, dims, len(data.label_set), **config.network)
     weights = sum(p.numel() for p in network.parameters())
     return 4 * (4 * weights + 4 * config.batch_size * sum(dims.values()))
