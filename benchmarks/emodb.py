@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="the recordings")
     parser.add_argument("--search", action="store_true", help="choose configurations inside")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--reduce", type=int, default=0, help="principal components")
     parser.add_argument("--csv", type=Path, help="where AGT's differences go")
     options = parser.parse_args()
     data = read(options.folder)
@@ -55,6 +56,7 @@ def main() -> None:
         range(options.seeds),
         models=models,
         search=options.search,
+        reduce=options.reduce,
     )
     if options.csv:
         found.assign(corpus="EmoDB, eGeMAPS").to_csv(options.csv, index=False)

@@ -19,6 +19,7 @@ al. 2022 (https://doi.org/10.3390/app12010327).
 import argparse
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,16 +75,21 @@ def report(
     models: Sequence[str] = MODELS,
     search: bool = False,
     score: str = "waf",
+    reduce: int = 0,
 ) -> pd.DataFrame:
     """Print the scores of all models on all modalities of `data`, in both scales.
 
-    Returns AGT's paired differences to the others: the columns of `tables.differences` and scale.
+    With `reduce`, on so many principal components a modality. Returns AGT's paired differences to
+    the others: the columns of `tables.differences` and scale.
     """
-    (data,), parts = with_speakers(data), []
+    (given,), parts = with_speakers(data), []
     everything = fusion.features_name(data.modalities)
     for scale in ("fold", "speaker"):
-        started = time.perf_counter()
-        configs = fusion.configurations(data.modalities, scale=scale, toolkit=True)
+        started, data, read = time.perf_counter(), given, scale
+        if reduce:
+            scaled = given if scale == "speaker" else replace(given, by_speaker=None)
+            ((data,), _), read = fusion.reduced(reduce, scaled), "none"
+        configs = fusion.configurations(data.modalities, scale=read, toolkit=True)
         configs = {
             row: c for row, c in configs.items() if row[0] == everything or "+" not in row[0]
         }
@@ -91,7 +97,7 @@ def report(
         if search:
             configs = fusion.search(data, folds, configs)
         result = fusion.fit_folds(data, folds, configs, seeds, keep=False)
-        result |= fusion.references(data, folds, scale=scale)
+        result |= fusion.references(data, folds, scale=read)
         if fusion.EQUATION in models:
             result = fusion.with_means(result, data.modalities)
         scores = tables.scores(result.out_of_fold, data.truth, data.speakers)
@@ -112,7 +118,9 @@ def report(
                 text += f"   AGT minus it {d['difference']:+.1f} {ends}"
             print(text)
         print(f"{time.perf_counter() - started:.0f} s", flush=True)
-    clips = fusion.few_clips(data, folds)
+    if reduce:
+        return pd.concat(parts)
+    clips = fusion.few_clips(given, folds)
     print("\nlogistic regression (C = .01), by the clips in a speaker's statistics")
     print(clips[["clips", "without", "waf", "waf_low", "waf_high"]].round(1).to_string(index=False))
     return pd.concat(parts)
@@ -124,6 +132,7 @@ def main() -> None:
     parser.add_argument("--published", action="store_true", help="eight emotions, accuracy")
     parser.add_argument("--search", action="store_true", help="choose configurations inside")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--reduce", type=int, default=0, help="principal components a modality")
     parser.add_argument("--csv", type=Path, help="where AGT's differences go")
     parser.add_argument("--input", nargs="+", default=["whisper", "egemaps"])
     parser.add_argument("--model", nargs="+", default=list(MODELS), choices=MODELS)
@@ -145,6 +154,7 @@ def main() -> None:
             range(options.seeds),
             models=options.model,
             search=options.search,
+            reduce=options.reduce,
             score="accuracy" if options.published else "waf",
         )
         parts.append(found.assign(corpus=f"RAVDESS, {audio} + action units"))

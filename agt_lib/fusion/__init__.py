@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "gates": ["gate_against_truth", "opinions"],
         "model": ["FittedModel"],
         "networks": ["add_network"],
+        "reduction": ["reduced"],
         "reference": ["logistic_regression"],
         "rows": [
             "AGT", "BASELINE", "BASELINE_PATH", "EQUATION", "OUT_OF_FOLD", "TEST",

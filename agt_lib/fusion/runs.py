@@ -15,6 +15,7 @@ from agt_lib.features.encoder import build
 from agt_lib.features.features import Features
 from agt_lib.features.runs import of_run as raw_features
 from agt_lib.fusion.data import FusionData, from_corpus, with_speakers
+from agt_lib.fusion.reduction import reduced
 from agt_lib.fusion.scaling import scale_for
 from agt_lib.workspace.run import Run
 
@@ -49,13 +50,15 @@ class RunData:
     tuned: tuple[str, ...] = ()
 
 
-def of_run(run: Run, corpus: Corpus, *, tuned: bool = False) -> RunData:
+def of_run(run: Run, corpus: Corpus, *, tuned: bool = False, reduce: int = 0) -> RunData:
     """The data of `run` on raw features or, if `tuned`, on tuned ones if there are some.
 
     What is missing is extracted or tuned first. The scale is "speaker" where speakers are known and
     have clips enough (`scaling.scale_for`), else "fold": which and why is said, and stands in the
     run's caption. Statistics of speakers are over all clips of `corpus`. A modality that no
-    labelled clip has is left out, and said. Raises ValueError if none is left.
+    labelled clip has is left out, and said. With `reduce` wide features are brought to so many
+    principal components of the run's clips, after scaling by speaker (`reduction.reduced`). Raises
+    ValueError if no modality is left.
     """
     folds = folds_of(corpus, run.profile.n_folds)
     scale, reason = scale_of(corpus)
@@ -70,6 +73,14 @@ def of_run(run: Run, corpus: Corpus, *, tuned: bool = False) -> RunData:
     data, test, pool = parts(corpus, features)
     for modality in set(features) - set(data.modalities):
         print(f"no labelled clip has {modality}: it is left out")
+    if reduce:
+        (data, test, pool), _ = reduced(reduce, data, test, pool)
+        said = [
+            CAPTIONS[scale],
+            f"on {reduce} principal components a modality, of all the run's clips",
+        ]
+        scale = "none"
+        run.tell("scale", {"name": scale, "caption": "; ".join(filter(None, said))})
     tuned_ones = tuple(m for m in data.modalities if m in found)
     return RunData(features, data, test, pool, folds, scale, tuned_ones)
 

@@ -1,6 +1,7 @@
 """Every notebook headless, as its users run it: from nothing, and in other orders."""
 
 import os
+import re
 import subprocess
 
 import nbformat
@@ -158,3 +159,19 @@ def test_04_runs_on_a_users_manifest(data_folder, tmp_path, execute):
     scores = pd.read_csv(results / "table1.csv")
     assert set(scores["features"]) == {"A+V", "A", "V"}
     assert not scores["corpus"].str.contains("synthetic").any()
+
+
+def test_04_takes_a_network_of_ones_own_and_principal_components(data_folder, tmp_path, execute):
+    readme = (paths.ROOT / "README.md").read_text()
+    (text,) = re.findall(r"```python\n(import torch\n.*?)```", readme, re.DOTALL)
+    (tmp_path / "my_network.py").write_text(text)
+    results = execute(
+        "04_train_agt", tmp_path / "out.ipynb", own_network=str(tmp_path / "my_network.py"),
+        reduce=8, text="", tuned=False, n_folds=2,
+    )  # fmt: skip
+    scores = pd.read_csv(results / "table1.csv").set_index(["features", "model", "set"])
+    assert scores.loc[("A+V", "my_network", "out-of-fold"), "waf"] > 0
+    assert len(scores.loc[("A+V", "AGT")]) == 2
+    said = nbformat.read(tmp_path / "out.ipynb", 4)
+    shown = [str(cell.get("outputs")) for cell in said.cells]
+    assert any("8 principal components a modality" in text for text in shown)
