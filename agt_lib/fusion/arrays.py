@@ -57,10 +57,9 @@ class ArrayModels:
 
         `features` and `speakers` are as in `cross_validate`, of the same modalities and widths. If
         features are scaled by speaker, a speaker's clips here and in training make up the
-        statistics together; without `speakers` those of all
-        training clips stand in. A clip that has none of
-        the modalities gets the same probabilities as every other such clip. Raises ValueError
-        saying what was given and what the models were trained on.
+        statistics together; without `speakers` those of all training clips stand in. A clip that
+        has none of the modalities gets the same probabilities as every other such clip. Raises
+        ValueError saying what was given and what the models were trained on.
         """
         values, index = _checked(features)
         given, expected = (
@@ -101,7 +100,8 @@ def cross_validate(
     `features` are arrays or DataFrames (N, D) by modality: audio, video, text, one to three of
     them. A row of NaN says that the clip does not have the modality. `labels` (N,) are strings or
     integers. `model` is "agt" (equation 2 of the paper), "attention" (MER2024's baseline),
-    "unimodal" (for one modality), or a `FusionConfig`. Folds are stratified by label, and no
+    "unimodal" (for one modality), the name of one of your own (`fusion.add_network`), or a
+    `FusionConfig`. Folds are stratified by label, and no
     speaker is in two folds if `speakers` (N,) are given. The columns of predictions are the labels
     that occur: in the order of `agt_lib.EMOTIONS` if all are emotions of MER2024, else sorted.
     `scale` is that of `FusionConfig`: by default "speaker" if most `speakers` have five clips or

@@ -194,13 +194,14 @@ def _fit_stack(
         clips, rows = _clips(data, tasks, training, scalers, pool, config.scale, device)
         found = stack.fit(networks, config, clips, rows, inner, seed)
     models = []
-    for own, outcome in zip(scalers, found, strict=True):
+    for number, (own, outcome) in enumerate(zip(scalers, found, strict=True)):
         index = pd.RangeIndex(1, len(outcome.history) + 1, name="epoch")
         history = pd.DataFrame(outcome.history, index=index, columns=HISTORY)
         finite = np.isfinite(history["train_loss"])
         if not finite.all():
+            which = f"{config.model} (seed {seed}, model {number + 1} of {len(tasks)})"
             error = FloatingPointError(
-                f"the loss was not finite in epoch {finite.idxmin()} of {config.model}: lower the "
+                f"the loss was not finite in epoch {finite.idxmin()} of {which}: lower the "
                 f"learning rate ({config.learning_rate}), or standardise the features "
                 "(scale='fold')"
             )

@@ -177,7 +177,7 @@ def test_a_loss_that_is_not_finite_is_said_of_its_model_alone(data_of, small):
     assert train.stacks(data, tasks) == [[0, 1, 2]]
     fitted = fits.fit_kept(data, tasks, workers=1, progress=False)
     assert np.isfinite(next(fitted).predict(data.rows(rows[0]))).all()
-    with pytest.raises(FloatingPointError, match="epoch 1 of agt"):
+    with pytest.raises(FloatingPointError, match=r"epoch 1 of agt \(seed 0, model 2 of 3\)"):
         next(fitted)
     alone = fit_here(data, tasks[0], tasks[2])
     assert all(np.isfinite(model.predict(data.rows(rows[0]))).all() for model in alone)
