@@ -9,8 +9,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "arrays": ["cross_validate"],
-        "choice": ["choose", "search", "with_agreement"],
-        "config": ["FusionConfig", "ablation", "capped"],
+        "choice": ["choices", "choose", "search", "with_agreement"],
+        "config": ["FusionConfig", "SPACE", "TOOLKIT_SPACE", "ablation", "capped"],
         "crossval": [
             "CrossValidated", "fit_folds", "histories", "robustness",
         ],

@@ -3,6 +3,7 @@
 Letters: K folds.
 """
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +13,15 @@ import pandas as pd
 
 from agt_lib.corpora.folds import assign_folds, fold_numbers
 from agt_lib.evaluation.scores import waf
-from agt_lib.fusion.config import FusionConfig, searched
+from agt_lib.fusion.config import SPACE, FusionConfig, drawn, searched
 from agt_lib.fusion.data import FusionData
 from agt_lib.fusion.fits import fit_kept
+from agt_lib.fusion.model import FittedModel
 from agt_lib.fusion.train import FitTask
 
 N_INNER = 3
+MANY = 6
+"""So many settings are all tried in all inner folds."""
 GATED = 0.1
 """The share of modalities that the gate `agreement` leaves out of clips no head was trained on."""
 MIN_OUTER = 4
@@ -70,15 +74,17 @@ def best(
     `models[i][j]` is the model of setting i in inner fold j, anything that predicts as
     `FittedModel.predict` does.
     """
-    wafs = []
-    for own in models:
-        hits: dict[int, list] = {}
-        for model, fold in zip(own, inner, strict=True):
-            for k, rows in fold.held_out.items():
-                predicted = model.predict(data.rows(rows)).argmax(1)
-                hits.setdefault(k, []).append((data.labels[rows], predicted))
-        wafs.append([waf(*map(np.concatenate, zip(*hits[k], strict=True))) for k in sorted(hits)])
-    return np.argmax(wafs, axis=0).tolist()
+    return np.argmax([_wafs(data, inner, own) for own in models], axis=0).tolist()
+
+
+def _wafs(data: FusionData, inner: Sequence[InnerFold], models: Sequence[Any]) -> list[float]:
+    """For each outer fold the WAF of `models`, of one setting, on its inner held-out clips."""
+    hits: dict[int, list] = {}
+    for model, fold in zip(models, inner, strict=True):
+        for k, rows in fold.held_out.items():
+            predicted = model.predict(data.rows(rows)).argmax(1)
+            hits.setdefault(k, []).append((data.labels[rows], predicted))
+    return [waf(*map(np.concatenate, zip(*hits[k], strict=True))) for k in sorted(hits)]
 
 
 def choose(
@@ -90,22 +96,59 @@ def choose(
 ) -> dict[Hashable, list[FusionConfig]]:
     """The configuration of each model and outer fold, chosen among its `settings` by inner folds.
 
-    For `fit_folds`. The fits of one `seed` choose. `options` are those of `train.fit_each`.
+    For `fit_folds`. The fits of one `seed` choose. Of more than `MANY` settings each is tried in
+    few inner folds first, and each outer fold's best third in all of them. `options` are those of
+    `train.fit_stacks`.
     """
     inner, _ = inner_folds(data, folds)
-    sizes = [len(fold.train) for fold in inner]
-    tasks = [
-        FitTask(config.settled(*sizes), fold.train, seed)
-        for own in settings.values()
-        for config in own
-        for fold in inner
-    ]
-    fitted = fit_kept(data, tasks, **options)
+    sizes, few = [len(fold.train) for fold in inner], _few(inner)
+    everywhere = range(len(inner))
+    models: dict[tuple, FittedModel] = {}
+
+    def fit(places: list[tuple[Hashable, int, int]]) -> None:
+        tasks = [
+            FitTask(settings[name][i].settled(*sizes), inner[j].train, seed)
+            for name, i, j in places
+        ]
+        models.update(zip(places, fit_kept(data, tasks, **options), strict=True))
+
+    def wafs(name: Hashable, i: int, where: Sequence[int]) -> list[float]:
+        return _wafs(data, [inner[j] for j in where], [models[name, i, j] for j in where])
+
+    many = {name for name, own in settings.items() if len(own) > MANY}
+    first = {name: few if name in many else everywhere for name in settings}
+    fit(
+        [
+            (name, i, j)
+            for name, own in settings.items()
+            for i in range(len(own))
+            for j in first[name]
+        ]
+    )
+    kept = {}  # by name, (settings, outer folds): which go on
+    for name, own in settings.items():
+        found = np.array([wafs(name, i, first[name]) for i in range(len(own))])
+        rank = np.argsort(np.argsort(-found, axis=0, kind="stable"), axis=0)
+        kept[name] = rank < (math.ceil(len(own) / 3) if name in many else len(own))
+    rest = [j for j in everywhere if j not in few]
+    fit([(name, i, j) for name in many for i in np.flatnonzero(kept[name].any(1)) for j in rest])
     chosen = {}
     for name, own in settings.items():
-        models = [[next(fitted) for _ in inner] for _ in own]
-        chosen[name] = [own[i] for i in best(data, inner, models)]
+        found = np.full(kept[name].shape, -math.inf)
+        for i in np.flatnonzero(kept[name].any(1)):
+            found[i] = np.where(kept[name][i], wafs(name, i, everywhere), -math.inf)
+        chosen[name] = [own[i] for i in found.argmax(0)]
     return chosen
+
+
+def _few(inner: Sequence[InnerFold]) -> list[int]:
+    """Inner folds, as few as can be, that hold clips out for every outer fold."""
+    missing, found = {k for fold in inner for k in fold.held_out}, []
+    while missing:
+        most = max(range(len(inner)), key=lambda j: len(missing & set(inner[j].held_out)))
+        missing -= set(inner[most].held_out)
+        found.append(most)
+    return found
 
 
 def search(
@@ -113,13 +156,43 @@ def search(
     folds: pd.Series,
     configs: Mapping[Hashable, FusionConfig],
     seed: int = 0,
+    *,
+    draws: int = 0,
+    space: Mapping[str, Sequence] = SPACE,
     **options: Any,
 ) -> dict[Hashable, list[FusionConfig]]:
-    """`choose` among `config.searched` of each of `configs`: the same search for every network."""
+    """`choose` among the same settings for every network of `configs`.
+
+    They are those of `config.searched`, or with `draws` the configuration as it is and so many
+    drawn from `space` (`config.drawn`).
+    """
     n_folds = int(folds.max()) + 1
     n_clips = len(data.names) * (n_folds - 1) // n_folds if n_folds > 1 else (folds < 0).sum()
-    settings = {name: searched(config, n_clips) for name, config in configs.items()}
+    settings = {
+        name: drawn(config, space, draws, seed) if draws else searched(config, n_clips)
+        for name, config in configs.items()
+    }
     return choose(data, folds, settings, seed, **options)
+
+
+def choices(
+    configs: Mapping[Hashable, FusionConfig], chosen: Mapping[Hashable, Sequence[FusionConfig]]
+) -> pd.DataFrame:
+    """What each outer fold chose: a line a model, a column a fold, what differs from `configs`."""
+    table = {}
+    for name, own in chosen.items():
+        before = _flat(configs[name])
+        table[name] = [
+            ", ".join(f"{k} {v:g}" for k, v in _flat(c).items() if v != before.get(k)) or "as it is"
+            for c in own
+        ]
+    columns = [f"fold {k}" for k in range(max(map(len, table.values())))]
+    return pd.DataFrame.from_dict(table, orient="index", columns=columns)
+
+
+def _flat(config: FusionConfig) -> dict[str, Any]:
+    plain = config.plain()
+    return plain | plain.pop("network")
 
 
 def with_agreement(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -156,6 +157,37 @@ def searched(config: FusionConfig, n_clips: int) -> list[FusionConfig]:
     decay, epochs = (getattr(config.settled(n_clips), x) for x in ("weight_decay", "epochs"))
     changes = {"weight_decay": decay / 5}, {"epochs": max(1, epochs // 2)}, {"epochs": 2 * epochs}
     return [config, *(replace(config, **change) for change in changes)]
+
+
+SPACE: dict[str, Sequence] = {
+    "learning_rate": (1e-3, 3e-3, 1e-2),
+    "dropout": (0.2, 0.3, 0.4, 0.5),
+    "modality_dropout": (0.0, 0.2),
+    "mixup": (0.0, 0.5),
+    "label_smoothing": (0.0, 0.1),
+}
+"""What `drawn` draws from, the same for every network."""
+TOOLKIT_SPACE: dict[str, Sequence] = {
+    "hidden": (64, 128, 256), "dropout": (0.2, 0.3, 0.4, 0.5), "learning_rate": (1e-3, 1e-4),
+}  # fmt: skip
+"""What MER2024's toolkit draws from, fifty times, for the baseline."""
+
+
+def drawn(
+    config: FusionConfig, space: Mapping[str, Sequence], draws: int, seed: int = 0
+) -> list[FusionConfig]:
+    """`config`, and `draws` different settings of `space` for it, or all if there are fewer.
+
+    `space` has values by the name of a field or of an option of the network. Raises ValueError for
+    a name that the network does not know.
+    """
+    grid = list(product(*space.values()))
+    found = [config]
+    for number in np.random.default_rng(seed).permutation(len(grid))[:draws]:
+        setting = dict(zip(space, grid[number], strict=True))
+        own = {name: setting.pop(name) for name in space if hasattr(config, name)}
+        found.append(replace(config, **own).with_network(**setting))
+    return found
 
 
 OPTIONS: dict[str, tuple[int, dict]] = {

@@ -11,7 +11,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from agt_lib.evaluation.scores import waf
-from agt_lib.fusion.choice import best, choose, inner_folds, search
+from agt_lib.fusion import choice
+from agt_lib.fusion.choice import best, choices, choose, inner_folds, search
+from agt_lib.fusion.config import SPACE, TOOLKIT_SPACE, drawn
 from agt_lib.fusion.crossval import fit_folds
 from agt_lib.fusion.data import with_speakers
 from agt_lib.fusion.reference import logistic_regression
@@ -116,6 +118,53 @@ def test_a_search_tries_the_same_for_every_network(data_of, small, tmp_path, mon
         assert len(found[name]) == 4
         assert {c.epochs for c in found[name]} <= {1, 2, 4}
         assert {c.model for c in found[name]} == {config.model}
+
+
+def test_of_many_settings_the_best_third_go_on_and_a_fold_never_sees_its_own_clips(
+    data_of, small, monkeypatch
+):
+    data = data_of(n=60)
+    folds = folds_of(data, 4)
+    inner, _ = inner_folds(data, folds)
+    settings = [small(epochs=1 + i) for i in range(9)]
+    rng = np.random.default_rng(0)
+    said = rng.integers(0, 3, (9, 60))
+    fitted = []
+
+    def told(data, tasks, **_):
+        fitted.append(len(tasks))
+        return [Told(data, said[task.config.epochs - 1]) for task in tasks]
+
+    monkeypatch.setattr(choice, "fit_kept", told)
+    chosen = choose(data, folds, {"AGT": settings}, workers=1)["AGT"]
+    assert fitted[0] == 9 * 2
+    assert 3 * 4 <= fitted[1] <= 9 * 4
+    first = [fold for fold in inner if set(fold.held_out) in ({0, 1}, {2, 3})]
+    for outer in range(4):
+        (early,) = (fold.held_out[outer] for fold in first if outer in fold.held_out)
+        going_on = np.argsort([-waf(data.labels[early], own[early]) for own in said], kind="stable")
+        mine = folds.to_numpy() != outer
+        wafs = [waf(data.labels[mine], own[mine]) for own in said]
+        best_of_them = max(sorted(going_on[:3]), key=lambda i: wafs[i])
+        assert chosen[outer] == settings[best_of_them]
+
+
+def test_draws_differ_and_know_the_network(small):
+    config = small("attention")
+    found = drawn(config, TOOLKIT_SPACE, 50)
+    assert found[0] == config
+    assert len({str(c.plain()) for c in found[1:]}) == 24  # all there are
+    assert {c.network["hidden"] for c in found[1:]} == {64, 128, 256}
+    assert len(drawn(config, SPACE, 5)) == 6
+    with pytest.raises(ValueError, match=r"attention has no option \['colour'\]"):
+        drawn(config, {"colour": ("red",)}, 1)
+
+
+def test_what_each_fold_chose_is_a_table(small):
+    config = small()
+    other = replace(config, learning_rate=0.01).with_network(width=32)
+    table = choices({"AGT": config}, {"AGT": [config, other]})
+    assert table.loc["AGT"].tolist() == ["as it is", "learning_rate 0.01, width 32"]
 
 
 def test_regressions_strength_is_the_best_of_the_inner_folds(data_of):
