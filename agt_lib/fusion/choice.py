@@ -142,7 +142,7 @@ def choose(
 
 
 def _few(inner: Sequence[InnerFold]) -> list[int]:
-    """Inner folds, as few as can be, that hold clips out for every outer fold."""
+    """Inner folds that together hold clips out for every outer fold, few of them."""
     missing, found = {k for fold in inner for k in fold.held_out}, []
     while missing:
         most = max(range(len(inner)), key=lambda j: len(missing & set(inner[j].held_out)))
