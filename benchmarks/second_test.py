@@ -15,6 +15,7 @@ import pandas as pd
 
 from agt_lib import corpora, features, fusion, workspace
 from agt_lib.evaluation import tables
+from agt_lib.features.extraction import extract
 from agt_lib.fusion.data import FusionData
 
 AUTO = dict.fromkeys(("audio", "video", "text"), "auto")
@@ -39,9 +40,7 @@ def main() -> None:
     run = workspace.start("04_train_agt", AUTO)
     clips, other = corpora.of_run(run), corpora.load(run.source, second_test=True)
     given = fusion.of_run(run, clips)
-    found = {
-        m: features.extract(other, features.build(run.encoders[m])) for m in given.data.modalities
-    }
+    found = {m: extract(other, features.build(run.encoders[m])) for m in given.data.modalities}
     second = fusion.from_corpus(other, found, ("test",))
     data, _, test, second = fusion.with_speakers(given.data, given.pool, given.test, second)
     everything = fusion.features_name(data.modalities)
