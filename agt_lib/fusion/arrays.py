@@ -101,9 +101,9 @@ def cross_validate(
     them. A row of NaN says that the clip does not have the modality. `labels` (N,) are strings or
     integers. `model` is "agt" (equation 2 of the paper), "attention" (MER2024's baseline),
     "unimodal" (for one modality), the name of one of your own (`fusion.add_network`), or a
-    `FusionConfig`. Folds are stratified by label, and no
-    speaker is in two folds if `speakers` (N,) are given. The columns of predictions are the labels
-    that occur: in the order of `agt_lib.EMOTIONS` if all are emotions of MER2024, else sorted.
+    `FusionConfig`. Folds are stratified by label, and no speaker is in two folds if `speakers` (N,)
+    are given. The columns of predictions are the labels that occur: in the order of
+    `agt_lib.EMOTIONS` if all are emotions of MER2024, else sorted.
     `scale` is that of `FusionConfig`: by default "speaker" if most `speakers` have five clips or
     more (it uses no label, but each speaker's held-out clips), else "fold".
 

@@ -115,7 +115,7 @@ def choose(
     def wafs(name: Hashable, i: int, where: Sequence[int]) -> list[float]:
         return _wafs(data, [inner[j] for j in where], [models[name, i, j] for j in where])
 
-    many = {name for name, own in settings.items() if len(own) > MANY}
+    many = [name for name, own in settings.items() if len(own) > MANY]
     first = {name: few if name in many else everywhere for name in settings}
     fit(
         [
@@ -127,9 +127,11 @@ def choose(
     )
     kept = {}  # by name, (settings, outer folds): which go on
     for name, own in settings.items():
-        found = np.array([wafs(name, i, first[name]) for i in range(len(own))])
-        rank = np.argsort(np.argsort(-found, axis=0, kind="stable"), axis=0)
-        kept[name] = rank < (math.ceil(len(own) / 3) if name in many else len(own))
+        kept[name] = np.ones((len(own), int(folds.max()) + 1), bool)
+        if name in many:
+            found = np.array([wafs(name, i, few) for i in range(len(own))])
+            rank = np.argsort(np.argsort(-found, axis=0, kind="stable"), axis=0)
+            kept[name] = rank < math.ceil(len(own) / 3)
     rest = [j for j in everywhere if j not in few]
     fit([(name, i, j) for name in many for i in np.flatnonzero(kept[name].any(1)) for j in rest])
     chosen = {}
