@@ -41,7 +41,7 @@ $(MODEL): | $(READY)
 
 reproduce: $(READY) $(MODEL)
 	@echo "== notebooks, profile $(PROFILE) =="
-	$(BIN)/python -m agt_lib.workspace.story --profile $(PROFILE)
+	$(BIN)/agt reproduce --profile $(PROFILE)
 
 lint: $(READY)
 	@echo "== lint =="

@@ -2,8 +2,8 @@
 
 An implementation of Shi & Gao, MRAC '24 (https://doi.org/10.1145/3689092.3689414). The numbered
 notebooks tell the story; each has a room here: `features` (01), `clip_tuning` (02), `prompts` (03),
-`fusion` (04), `pseudo` (05), `probing` (06), `voting` (07), `figures` (08). Three rooms are common
-to all: `workspace`, `corpora`, `evaluation`.
+`fusion` (04), `pseudo` (05), `probing` (06), `voting` (07), `figures` (08), `prediction` (09).
+Three rooms are common to all: `workspace`, `corpora`, `evaluation`.
 
 The names below work on plain arrays and tables. They write no file unless a folder is given.
 """
@@ -23,6 +23,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "features.extraction": ["encode"],
         "fusion.arrays": ["ArrayModels", "cross_validate"],
         "fusion.config": ["FusionConfig"],
+        "prediction.bundle": ["Bundle"],
+        "prediction.calls": ["predict"],
         "probing.estimates": ["estimate"],
         "probing.infer": ["Probed", "probe"],
         "probing.leaderboard": ["Leaderboard"],

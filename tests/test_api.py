@@ -85,6 +85,7 @@ def test_readme_votes(capsys):
 
 
 CALLS = {
+    "Bundle": None,  # what `Bundle.load` returns
     "ArrayModels": None,  # what cross_validate returns
     "Corpus": lambda: agt_lib.Corpus("mine", pd.DataFrame({"split": ["train"]})).split("train"),
     "CorpusError": lambda: agt_lib.CorpusError("mine", []),
@@ -107,6 +108,7 @@ CALLS = {
         "em", opinions(seed=1).to_numpy(), opinions().to_numpy(), np.arange(40) % 6
     ),
     "fit_temperature": lambda: agt_lib.fit_temperature(np.zeros(40, int), opinions().to_numpy()),
+    "predict": None,  # needs a run's bundle: see tests/prediction
     "probe": lambda: agt_lib.probe({"yes": "0.533", "no": "0.167"}, labels=("yes", "no")),
     "reliability": lambda: agt_lib.reliability(np.zeros(40, int), opinions().to_numpy()),
     "vote": lambda: agt_lib.vote({"mine": opinions(), "yours": opinions(seed=1)}, guide="mine"),

@@ -53,7 +53,12 @@ def test_pins_satisfy_what_the_project_asks_for():
 COMMON = ("workspace", "corpora", "evaluation", "features")
 """Each imports only those before it; every other room imports all of them."""
 
-ALSO = {"fusion": {"clip_tuning", "prompts"}, "pseudo": {"fusion"}}
+ALSO = {
+    "fusion": {"clip_tuning", "prompts"},
+    "pseudo": {"fusion"},
+    "prediction": {"fusion", "voting"},
+    "__main__.py": {"prediction", "voting"},
+}
 """What a room imports beyond the common rooms; `probing`, `voting`, `figures` not even features."""
 
 

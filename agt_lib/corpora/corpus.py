@@ -76,6 +76,11 @@ class Corpus:
             self, clips=clips, answers=self.answers[self.answers.index.isin(clips.index)]
         )
 
+    def only_clips(self, names: Sequence[str]) -> "Corpus":
+        """This corpus' clips `names` alone, in that order, with their answers."""
+        answers = self.answers[self.answers.index.isin(names)]
+        return replace(self, clips=self.clips.loc[list(names)], answers=answers)
+
     @property
     def labelled(self) -> pd.DataFrame:
         """The clips of train that have an emotion."""

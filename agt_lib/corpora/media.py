@@ -20,6 +20,9 @@ from av.video.reformatter import VideoReformatter
 SAMPLE_RATE = 16_000
 """Hz. What every speech encoder here was trained on."""
 
+Window = tuple[float, float]
+"""Where a part of a file begins and ends, in seconds from the file's beginning."""
+
 MAX_SECONDS = 120.0
 MIN_SECONDS = 0.1
 """Below this no voice can be measured: pitch needs 0.06 s, HuBERT's first window 0.025 s."""
@@ -44,17 +47,21 @@ class MediaError(Exception):
         return ": ".join(str(part) for part in (self.path, self.stage, self.reason) if part)
 
 
-def decode_audio(path: str | Path, max_seconds: float = MAX_SECONDS) -> np.ndarray:
+def decode_audio(
+    path: str | Path, max_seconds: float = MAX_SECONDS, window: Window | None = None
+) -> np.ndarray:
     """The file's sound as float32 (samples,) at 16 kHz in [-1, 1], its channels averaged.
 
-    Raises MediaError for a file that can't be opened, has no audio stream, lasts longer than
-    `max_seconds` (refused before decoding if the container says so) or shorter than 0.1 s, or
-    holds samples that are not finite. Silence is sound.
+    With a `window`, that part of a file of any length, to a packet's length. Raises MediaError for
+    a file that can't be opened, has no audio stream, lasts longer than `max_seconds` (refused
+    before decoding if the container says so) or shorter than 0.1 s, or holds samples that are not
+    finite. Silence is sound.
     """
-    with _open(path, "audio", max_seconds) as (container, stream):
+    with _open(path, "audio", max_seconds, window) as (container, stream):
         chunks: list[np.ndarray] = []
         samples = 0
-        for chunk in _mono(_decode(stream, _packets(container, stream))):
+        frames = _decode(stream, _packets(container, stream, window))
+        for chunk in _mono(_inside(container, frames, window)):
             chunks.append(chunk)
             samples += len(chunk)
             _check_length(samples / SAMPLE_RATE, max_seconds)
@@ -68,26 +75,35 @@ def decode_audio(path: str | Path, max_seconds: float = MAX_SECONDS) -> np.ndarr
 
 
 def decode_frames(
-    path: str | Path, n_frames: int = 8, max_seconds: float = MAX_SECONDS
+    path: str | Path,
+    n_frames: int = 8,
+    max_seconds: float = MAX_SECONDS,
+    window: Window | None = None,
 ) -> np.ndarray:
     """The frames on show at the centres of `n_frames` equal segments: uint8 (n_frames, H, W, 3).
 
     RGB, turned upright if the file says how. Times come from the packets, not from what the
     container says of their number or rate; a video of fewer frames repeats some. Holds the
-    compressed stream and the frames wanted, never all frames. Raises MediaError as
-    `decode_audio` does; a cover picture is no video stream.
+    compressed stream and the frames wanted, never all frames. With a `window`, of that part of a
+    file of any length. Raises MediaError as `decode_audio` does; a cover picture is no video
+    stream.
     """
     if n_frames < 1:
         raise ValueError(f"n_frames must be at least 1; got {n_frames}")
-    with _open(path, "video", max_seconds) as (container, stream):
+    with _open(path, "video", max_seconds, window) as (container, stream):
         packets: list[av.Packet] = []
         start, end = np.inf, -np.inf
-        for packet in _packets(container, stream):
+        for packet in _packets(container, stream, window):
             begins = _seconds(stream, packet, len(packets))
             lasts = float((packet.duration or 0) * stream.time_base) or _interval(stream)
             start, end = min(start, begins), max(end, begins + lasts)
-            _check_length(end - start, max_seconds)
+            _check_length(end - start, max_seconds if window is None else np.inf)
             packets.append(packet)
+        if window is not None:
+            first = _first(container)
+            start, end = max(start, first + window[0]), min(end, first + window[1])
+            if start >= end:
+                raise MediaError("length", f"no picture from {window[0]:g} to {window[1]:g} s")
         centres = start + (np.arange(n_frames) + 0.5) / n_frames * (end - start)
         frames = (
             (_seconds(stream, frame, number), frame)
@@ -96,9 +112,21 @@ def decode_frames(
         return np.stack(list(_on_show(frames, centres.tolist())))
 
 
+def duration(path: str | Path) -> float:
+    """How long the file says it is, in seconds; 0 if it does not say. Raises MediaError."""
+    path = Path(path)
+    for kind in ("video", "audio"):
+        try:
+            with _open(path, kind, np.inf, None) as (container, _):
+                return (container.duration or 0) / av.time_base
+        except MediaError as error:
+            found = error
+    raise found
+
+
 @contextmanager
 def _open(
-    path: str | Path, kind: str, max_seconds: float
+    path: str | Path, kind: str, max_seconds: float, window: Window | None
 ) -> Iterator[tuple[av.container.InputContainer, av.stream.Stream]]:
     """The file and its first stream of a `kind`; errors inside the block get the path."""
     path = Path(path)
@@ -121,7 +149,10 @@ def _open(
             if stream is None or stream.codec_context is None:
                 found = ", ".join(sorted({s.type for s in streams})) or "none"
                 raise MediaError("open", f"no {kind} stream; found: {found}")
-            _check_length((container.duration or 0) / av.time_base, max_seconds)
+            if window is None:
+                _check_length((container.duration or 0) / av.time_base, max_seconds)
+            else:
+                _check_length(window[1] - window[0], max_seconds)
             # Clips are decoded side by side, so threads within one would only compete.
             stream.codec_context.thread_count = 1
             stage = "decode"
@@ -141,16 +172,32 @@ def _check_length(seconds: float, max_seconds: float) -> None:
 
 
 def _packets(
-    container: av.container.InputContainer, stream: av.stream.Stream
+    container: av.container.InputContainer, stream: av.stream.Stream, window: Window | None
 ) -> Iterator[av.Packet]:
-    """The stream's packets up to its end, or to where the file was cut off."""
+    """The stream's packets up to its end, or to where the file was cut off.
+
+    For a `window` those from the last key frame before it to its end.
+    """
+    last = np.inf
+    if window is not None:
+        last = _first(container) + window[1]
+        container.seek(int((_first(container) + window[0]) * av.time_base))
     try:
-        yield from (packet for packet in container.demux(stream) if packet.size)
+        for packet in container.demux(stream):
+            if packet.dts is not None and packet.dts * stream.time_base >= last:
+                return
+            if packet.size:
+                yield packet
     except (av.InvalidDataError, av.EOFError):
         return
     except IndexError as error:  # PyAV knows the streams announced at the beginning only
         reason = "damaged: a packet of a stream that was not announced"
         raise MediaError("decode", reason) from error
+
+
+def _first(container: av.container.InputContainer) -> float:
+    """When the file begins, by its own clock, in seconds."""
+    return (container.start_time or 0) / av.time_base
 
 
 def _decode(
@@ -184,6 +231,22 @@ def _mono(frames: Iterable[av.AudioFrame]) -> Iterator[np.ndarray]:
             for resampled in resampler.resample(frame):
                 samples = resampled.to_ndarray().reshape(-1, resampled.layout.nb_channels)
                 yield samples.mean(axis=1, dtype=np.float32)  # (samples, channels) -> (samples,)
+
+
+def _inside(
+    container: av.container.InputContainer,
+    frames: Iterable[av.AudioFrame],
+    window: Window | None,
+) -> Iterator[av.AudioFrame]:
+    """The frames that are heard in the window, or all."""
+    for frame in frames:
+        if window is not None:
+            if frame.time is None:
+                raise MediaError("decode", "the sound has no times, so no part of it can be read")
+            begins = frame.time - _first(container)
+            if begins >= window[1] or begins + frame.samples / frame.sample_rate <= window[0]:
+                continue
+        yield frame
 
 
 def _on_show(

@@ -6,7 +6,9 @@ features/{FEATURE}/{name}.npy         or {FEATURE}/{name}.npy
 reference-semi.csv                    name, discrete: the test labels; optional
 ```
 
-A FEATURE ending in -UTT or _UTT is one vector (D,) a clip, in -FRA or _FRA one a frame (T, D).
+In place of the first, in this order: `track1_train_disdim.csv` (MER2025; `track_all_candidates.csv`
+names its test clips), or `label-6way.npz`, `track1_label_6way.npz`. A FEATURE ending in -UTT or
+_UTT is one vector (D,) a clip, in -FRA or _FRA one a frame (T, D).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,13 +16,20 @@ from pathlib import Path
 
 import pandas as pd
 
-from agt_lib.corpora.corpus import Corpus, Problem, build
+from agt_lib.corpora.corpus import Corpus, CorpusError, Problem, build
 from agt_lib.corpora.labels import EMOTIONS
+from agt_lib.corpora.npz_labels import read_npz_labels
 from agt_lib.corpora.tables import read_parts
 from agt_lib.workspace.kept import digest
 
-LABELS = "label-disdim.csv"
-REFERENCE = "reference-semi.csv"
+LABELS, LABELS_2025 = "label-disdim.csv", "track1_train_disdim.csv"
+REFERENCE, REFERENCE_2025 = "reference-semi.csv", "track1_test_dis.csv"
+CANDIDATES_2025 = "track_all_candidates.csv"
+ARCHIVES = ("label-6way.npz", "track1_label_6way.npz")
+LEAK = (
+    "MER2025's labelled clips seem to hold MER2024's test sets: don't report scores on MER2024's "
+    "test clips of models that were trained on them"
+)
 ENDINGS = ("-UTT", "_UTT", "-FRA", "_FRA")
 """Endings of the names of feature folders."""
 
@@ -28,29 +37,22 @@ ENDINGS = ("-UTT", "_UTT", "-FRA", "_FRA")
 def load(root: str | Path, labels: Sequence[str] = EMOTIONS) -> Corpus:
     """Read labels and names from `root`, a folder of the layout above.
 
-    Clips with a label are train. Clips of `reference-semi.csv` are test and their labels
-    `Corpus.answers`. All others that a feature folder knows are unlabelled. Raises CorpusError
-    with all problems found.
+    Clips with a label are train. Clips whose labels were released later are test and these are
+    `Corpus.answers`; candidates are test without answers. All others that a feature folder knows
+    are unlabelled. Raises CorpusError with all problems found.
     """
     root = Path(root).absolute()
     source = f"MERTools features at {root}"
     folders = feature_folders(root)
     message = f"none in {root / 'features'} or {root}: expected one ending in {', '.join(ENDINGS)}"
     missing = [] if folders else [Problem("features", "folder", message)]
-    parts = [LABELS, *[REFERENCE] * (root / REFERENCE).exists()]
-    tables, problems = read_parts(source, root, dict.fromkeys(parts, ["discrete"]), missing)
-    columns = ["discrete", "where"]
-    train = tables[LABELS][columns].dropna().assign(split="train")
-    test = tables.get(REFERENCE, train[:0])[columns].assign(split="test")
-    labelled = pd.concat([train, test]).rename(columns={"discrete": "emotion"})
-    known = {path.stem for folder in folders.values() for path in folder.glob("*.npy")}
-    notes = []
+    labelled, speakers, problems, notes = read_labels(root, source, missing)
+    known = {path.stem for folder in folders.values() for path in _arrays(folder)}
     if unread := len(set(labelled.index) - known):
         notes.append(f"{unread} of {len(labelled)} clips with labels have no feature file at all")
     others = pd.DataFrame(index=pd.Index(sorted(known - set(labelled.index)), dtype="str"))
     others = others.assign(split="unlabelled", where="clip " + others.index)
     table = pd.concat([labelled, others]).rename_axis("name")
-    speakers = tables[LABELS].reindex(columns=["speaker"])
     return build(
         root.name,
         table.join(speakers).reset_index(),
@@ -63,6 +65,38 @@ def load(root: str | Path, labels: Sequence[str] = EMOTIONS) -> Corpus:
     )
 
 
+def read_labels(
+    root: Path, source: str, missing: Sequence[Problem] = ()
+) -> tuple[pd.DataFrame, pd.DataFrame, list[Problem], list[str]]:
+    """The labels that lie in `root`: a table by clip name with emotion, split and where.
+
+    Beside it the speakers by name, what is wrong with the files, and notes. Raises CorpusError,
+    with what is `missing` already, if there are none or they can't be read.
+    """
+    there = [name for name in (LABELS, LABELS_2025, *ARCHIVES) if (root / name).exists()]
+    first = there[0] if there else LABELS
+    notes = [f"labels are read from {first}, not {', '.join(there[1:])}"] if there[1:] else []
+    if first in ARCHIVES:
+        if missing:
+            raise CorpusError(source, missing)
+        table, more = read_npz_labels(root / first)
+        return table, pd.DataFrame({"speaker": []}), [], [*notes, *more]
+    test = [REFERENCE] if first == LABELS else [REFERENCE_2025, CANDIDATES_2025]
+    test = [name for name in test if (root / name).exists()][:1]
+    columns = {first: ["discrete"]} | {
+        name: [] if name == CANDIDATES_2025 else ["discrete"] for name in test
+    }
+    tables, problems = read_parts(source, root, columns, missing)
+    parts = [tables[first][["discrete", "where"]].dropna().assign(split="train")]
+    parts += [
+        tables[name].reindex(columns=["discrete", "where"]).assign(split="test") for name in test
+    ]
+    if first == LABELS_2025:
+        notes.append(LEAK)
+    table = pd.concat(parts).rename(columns={"discrete": "emotion"})
+    return table, tables[first].reindex(columns=["speaker"]), problems, notes
+
+
 def feature_folders(root: str | Path) -> dict[str, Path]:
     """The feature folders of `root` by name: those in `features`, then those in `root` itself."""
     folders: dict[str, Path] = {}
@@ -73,8 +107,14 @@ def feature_folders(root: str | Path) -> dict[str, Path]:
     return folders
 
 
+def stamp(folder: Path) -> str:
+    """A hash of the feature files in `folder`: names, sizes, times of change."""
+    status = [(path.name, path.stat()) for path in _arrays(folder)]
+    return digest([folder.name, [(n, s.st_size, s.st_mtime_ns) for n, s in status]])
+
+
 def stamps(root: str | Path, folders: Mapping[str, str]) -> dict[str, str]:
-    """A hash of the feature files of each modality's folder: names, sizes, times of change.
+    """The `stamp` of each modality's folder.
 
     Raises ValueError, with the folders there are, if one of `folders` is missing.
     """
@@ -84,8 +124,9 @@ def stamps(root: str | Path, folders: Mapping[str, str]) -> dict[str, str]:
             "MERTools' features are given by a folder's name for each modality, or an empty one; "
             f"not there: {', '.join(missing)}. Folders: {', '.join(there)}"
         )
-    found = {}
-    for modality, name in folders.items():
-        status = [(path.name, path.stat()) for path in sorted(there[name].glob("*.npy"))]
-        found[modality] = digest([name, [(n, s.st_size, s.st_mtime_ns) for n, s in status]])
-    return found
+    return {modality: stamp(there[name]) for modality, name in folders.items()}
+
+
+def _arrays(folder: Path) -> list[Path]:
+    """The feature files in `folder`, by name; hidden ones are no clips'."""
+    return sorted(path for path in folder.glob("*.npy") if not path.name.startswith("."))

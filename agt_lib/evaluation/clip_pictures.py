@@ -83,3 +83,16 @@ def over_time(table: pd.DataFrame, labels: Sequence[str], titles: dict[str, str]
         axis.set(xlabel="time (share of the clip)", xlim=(0, 1))
     legend_above(axes[0, 0])
     return figure
+
+
+def course(table: pd.DataFrame, labels: Sequence[str], title: str) -> Figure:
+    """Probabilities over a clip's parts: columns start, end (seconds) and one a label."""
+    figure, axis = plt.subplots(figsize=(7, 2.6))
+    edges = [*table["start"], table["end"].iloc[-1]]
+    for label in labels:
+        values = [*table[label], table[label].iloc[-1]]
+        axis.step(edges, values, where="post", color=colour(label, labels), label=label)
+    axis.set(xlabel="seconds", ylabel="probability", ylim=(0, 1), xlim=(edges[0], edges[-1]))
+    axis.set_title(title, loc="left", fontsize=9, parse_math=False)
+    legend_above(axis)
+    return figure

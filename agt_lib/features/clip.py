@@ -20,7 +20,14 @@ from PIL import Image
 
 from agt_lib.corpora.media import MAX_SECONDS, MediaError, decode_frames
 from agt_lib.features.clip_resnet import encode_image
-from agt_lib.features.encoder import HUB_SECONDS, CheckpointError, asking_hub, mean_rows, reason
+from agt_lib.features.encoder import (
+    HUB_SECONDS,
+    CheckpointError,
+    asking_hub,
+    mean_rows,
+    reason,
+    window_of,
+)
 from agt_lib.workspace import paths
 from agt_lib.workspace.kept import digest, file_digest
 from agt_lib.workspace.machine import pick_device, pick_precision
@@ -170,7 +177,9 @@ class ClipEncoder:
         """
         if pd.isna(clip["video"]):
             raise MediaError("absent", "the clip has no video file")
-        frames = decode_frames(clip["video"], self._n_frames, self._max_seconds)  # (T, H, W, 3)
+        frames = decode_frames(  # (T, H, W, 3)
+            clip["video"], self._n_frames, self._max_seconds, window_of(clip)
+        )
         new = [True] + [not np.array_equal(a, b) for a, b in zip(frames, frames[1:], strict=False)]
         pixels = [self._preprocess(Image.fromarray(frame)) for frame in frames[new]]
         return torch.stack(pixels), np.cumsum(new) - 1

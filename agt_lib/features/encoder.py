@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from agt_lib import corpora
-from agt_lib.corpora.media import MediaError, decode_audio
+from agt_lib.corpora.media import MediaError, Window, decode_audio
 from agt_lib.features import VERSION
 from agt_lib.workspace.kept import digest
 
@@ -35,7 +35,7 @@ HUB_SECONDS = 10
 LAST_FOUR = (-4, -3, -2, -1)
 
 
-class CheckpointError(Exception):
+class CheckpointError(RuntimeError):
     """A model's weights are missing, damaged or of another kind; the message says what mends it."""
 
 
@@ -106,8 +106,13 @@ def load_waveform(clip: pd.Series, max_seconds: float) -> np.ndarray:
     """
     for column in ("audio", "video"):
         if not pd.isna(clip[column]):
-            return decode_audio(clip[column], max_seconds)
+            return decode_audio(clip[column], max_seconds, window_of(clip))
     raise MediaError("absent", "the clip has no audio and no video file")
+
+
+def window_of(clip: pd.Series) -> Window | None:
+    """The part of its file that a clip is, if its row has `start` and `end` in seconds."""
+    return (clip["start"], clip["end"]) if "start" in clip else None
 
 
 def batches(lengths: Sequence[int], budget: int, equal_length: bool = False) -> Iterator[list[int]]:

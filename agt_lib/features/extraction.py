@@ -97,7 +97,7 @@ def extract(
     don't count), and StoreError if the disk takes no more.
     """
     clips, modality = corpus.clips, encoder.modality
-    sources = clips["audio"].fillna(clips["video"]) if modality == "audio" else clips[modality]
+    sources = clips[list(SOURCES[modality])].bfill(axis=1).iloc[:, 0]
     keys = {name: key_of(name, source, modality) for name, source in sources.dropna().items()}
     fingerprint = fingerprint_of(encoder)
     shards = Shards(paths.features() / f"{modality}-{fingerprint}")
@@ -138,15 +138,40 @@ def extract(
                         bar.set_postfix(unreadable=len(failures()), refresh=False)
                         check()
     check()
-    present = np.array([keys.get(name) in found for name in clips.index], dtype=bool)
+    rows = {name: found[key] for name, key in keys.items() if key in found}
+    return _features(corpus, encoder, rows, failures()[list(FAILURE_COLUMNS)])
+
+
+def encode_all(corpus: Corpus, encoder: Encoder) -> Features:
+    """The features of the corpus' clips as `extract` gives them, and nothing is kept on disk."""
+    found, failures = {}, []
+    clips = corpus.clips[corpus.clips[list(SOURCES[encoder.modality])].notna().any(axis=1)]
+    for part in _encoded(encoder, clips):
+        for name, values in part.items():
+            if isinstance(values, MediaError):
+                failures.append((name, values.stage, values.reason))
+            else:
+                found[name] = values
+    ledger = pd.DataFrame(failures, columns=list(FAILURE_COLUMNS), dtype="str")
+    return _features(corpus, encoder, found, ledger)
+
+
+def _features(
+    corpus: Corpus, encoder: Encoder, found: Mapping[str, np.ndarray], failures: pd.DataFrame
+) -> Features:
+    """Features of all clips: those `found` by name; `failures` are the ledger's rows of others."""
+    clips, modality = corpus.clips, encoder.modality
+    present = clips.index.isin(found)
     values = np.zeros((len(clips), encoder.dim), dtype=np.float32)
     for row in np.flatnonzero(present):
-        values[row] = found[keys[clips.index[row]]]
-    lacking = pd.DataFrame({"name": clips.index[sources.isna()], "stage": ABSENT})
+        values[row] = found[clips.index[row]]
+    absent = clips[list(SOURCES[modality])].isna().all(axis=1)
+    lacking = pd.DataFrame({"name": clips.index[absent], "stage": ABSENT})
     lacking["reason"] = LACKS[modality]
-    why = pd.concat([lacking, failures()[list(FAILURE_COLUMNS)]]).set_index("name")
+    why = pd.concat([lacking, failures]).set_index("name")
     why = why.reindex(clips.index[clips.index.isin(why.index)]).rename_axis("name").reset_index()
-    return Features(modality, tuple(clips.index), values, present, fingerprint, why.astype("str"))
+    made_by = fingerprint_of(encoder)
+    return Features(modality, tuple(clips.index), values, present, made_by, why.astype("str"))
 
 
 def _row(clip: Clip, modality: str) -> dict[str, str]:

@@ -1,30 +1,41 @@
-"""Features that MERTools made, one .npy file a clip (see `agt_lib.corpora.mertools`)."""
+"""MERTools' features, one .npy file a clip (see `agt_lib.corpora.mertools`): read and written."""
 
-import hashlib
+import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from safetensors.numpy import load_file, save_file
 
-from agt_lib.corpora.corpus import CorpusError, Problem, name_problem
-from agt_lib.corpora.mertools import ENDINGS, feature_folders
+from agt_lib.corpora.corpus import Corpus, CorpusError, Problem, name_problem
+from agt_lib.corpora.mertools import ARCHIVES, ENDINGS, LABELS, REFERENCE, feature_folders, stamp
+from agt_lib.features import VERSION
 from agt_lib.features.features import FAILURE_COLUMNS, Features
-from agt_lib.workspace.kept import digest
+from agt_lib.workspace import kept
+from agt_lib.workspace.progress import bar
+
+VALUES = "features.safetensors"
 
 
-def read_features(root: str | Path, folder: str, modality: str, names: Sequence[str]) -> Features:
+def read_features(
+    root: str | Path,
+    folder: str,
+    modality: str,
+    names: Sequence[str],
+    max_failures: float = 0.05,
+) -> Features:
     """Read the features `folder` of the clips `names`: (N, D); frames (T, D) are averaged.
 
-    A clip without a file is absent and listed in `failures`. So is a clip whose features are all
-    zero: MERTools writes zeros if it could read nothing. The fingerprint hashes what was read. Read
-    all clips at once and `select` from them, so that parts keep the same one.
+    All files of the folder are read once and kept as one array; they are read again when one of
+    them has changed. A clip is absent and listed in `failures` if it has no file, if its features
+    are all zero (MERTools writes zeros if it could read nothing), and if its file is at fault: no
+    numeric .npy, NaN or infinity, another number of dimensions than the folder's name says, or
+    another width than most files. The fingerprint hashes what was read.
 
-    Raises CorpusError for an unknown folder, for names that are unfit, and if there is no file at
-    all. Raises it too, listing every file at fault, for files that are no numeric .npy, or hold
-    NaN, infinity, another number of dimensions than the folder's name says, or another width than
-    most files.
+    Raises CorpusError for an unknown folder, for names that are unfit, if there is no file at all,
+    and, listing all of them, if more than the share `max_failures` of the clips are absent.
     """
     root, names = Path(root).absolute(), list(names)
     source = f"features {folder!r} at {root}"
@@ -37,49 +48,77 @@ def read_features(root: str | Path, folder: str, modality: str, names: Sequence[
     if unfit:
         raise CorpusError(source, unfit)
 
-    n_dims = 1 if folder.endswith("UTT") else 2
-    arrays: dict[str, np.ndarray] = {}
-    problems, failures = [], []
-    for name in names:
-        path = folders[folder] / f"{name}.npy"
-        try:
-            array = _read(path, n_dims)
-        except FileNotFoundError:
-            failures.append((name, "file", f"no such file: {path}"))
-        except ValueError as error:
-            problems.append(Problem(path.name, modality, str(error)))
-        else:
-            if array.any():
-                arrays[name] = array
-            else:
-                failures.append((name, "file", f"all values are zero: {path}"))
-    if not arrays and not problems:
+    place = folders[folder]
+    made_from = {"mertools": folder, "files": stamp(place), "version": VERSION}
+    store = kept.kept("mertools", made_from, lambda into: _import(place, into))
+    about = kept.read_manifest(store)
+    values, row = load_file(store / VALUES)["values"], {n: k for k, n in enumerate(about["names"])}
+    present = np.array([name in row for name in names], dtype=bool)
+    failures = [
+        (name, "file", about["faults"].get(name, f"no such file: {place / name}.npy"))
+        for name in names
+        if name not in row
+    ]
+    if not present.any() and not about["faults"]:
         message = f"none of {len(names)} clips has features here"
-        problems.append(Problem(str(folders[folder]), modality, message))
-    widths = Counter(array.size for array in arrays.values())
-    dim = max(widths, key=widths.get, default=0)
-    for name, array in arrays.items():
-        if array.size != dim:
-            message = f"width {array.size}; expected {dim}, as in {widths[dim]} other files"
-            problems.append(Problem(f"{name}.npy", modality, message))
-    if problems:
-        raise CorpusError(source, problems)
-    content = {name: hashlib.sha256(array).hexdigest() for name, array in arrays.items()}
+        raise CorpusError(source, [Problem(str(place), modality, message)])
+    if len(failures) > max_failures * len(names) or not present.any():
+        problems = [Problem(f"{name}.npy", modality, reason) for name, _, reason in failures]
+        raise CorpusError(
+            f"{source}: {len(failures)} of {len(names)} clips are absent (max_failures "
+            f"{max_failures:g})", problems,
+        )  # fmt: skip
+    chosen = np.zeros((len(names), values.shape[1]), np.float32)
+    chosen[present] = values[[row[name] for name in names if name in row]]
     return Features(
         modality=modality,
         names=tuple(names),
-        values=np.stack([arrays.get(name, np.zeros(dim, np.float32)) for name in names]),
-        present=np.array([name in arrays for name in names]),
-        fingerprint=digest({"mertools": folder, "dim": dim, "content": content}),
+        values=chosen,
+        present=present,
+        fingerprint=kept.digest({"mertools": folder, "content": about["content"]}),
         failures=pd.DataFrame(failures, columns=list(FAILURE_COLUMNS), dtype="str"),
     )
 
 
-def _read(path: Path, n_dims: int) -> np.ndarray:
-    """One file as float32 (D,), frames averaged.
+def _import(place: Path, into: Path) -> dict[str, object]:
+    """Read all files of the folder `place` into one array, and say what is wrong with others."""
+    n_dims = 1 if place.name.endswith("UTT") else 2
+    files = sorted(path for path in place.glob("*.npy") if not path.name.startswith("."))
+    arrays: dict[str, np.ndarray] = {}
+    faults: dict[str, str] = {}
+    with bar(len(files), place.name, "file") as progress:
+        for path in files:
+            try:
+                arrays[path.stem] = _read(path, n_dims)
+            except (ValueError, OSError) as error:
+                faults[path.stem] = f"{error}"
+            progress.update()
+    widths = Counter(array.size for array in arrays.values())
+    dim = max(widths, key=widths.get, default=0)
+    for name, array in list(arrays.items()):
+        if array.size != dim:
+            faults[name] = f"width {array.size}; expected {dim}, as in {widths[dim]} other files"
+            del arrays[name]
+    names, values = list(arrays), np.zeros((len(arrays), dim), np.float32)
+    for number, array in enumerate(arrays.values()):
+        values[number] = array
+    finite = np.isfinite(values)
+    for number in np.flatnonzero(~finite.all(1)):
+        row = values[number]
+        kinds = [("NaN", np.isnan(row).sum()), ("infinity", np.isinf(row).sum())]
+        faults[names[number]] = " and ".join(f"{kind} in {n} values" for kind, n in kinds if n)
+    empty = ~values.any(1)
+    faults |= {names[number]: "all values are zero" for number in np.flatnonzero(empty)}
+    good = finite.all(1) & ~empty
+    values, names = values[good], [name for name, fine in zip(names, good, strict=True) if fine]
+    save_file({"values": values}, into / VALUES)
+    return {"names": names, "faults": faults, "content": kept.file_digest(into / VALUES, 32)}
 
-    ValueError says what is wrong with it, FileNotFoundError that it is missing.
-    """
+
+def _read(path: Path, n_dims: int) -> np.ndarray:
+    """One file as float32 (D,), frames averaged; ValueError says what is wrong with it."""
+    if not path.is_file():
+        raise ValueError("no regular file")
     with path.open("rb") as file:
         try:
             array = np.lib.format.read_array(file, allow_pickle=False)
@@ -90,9 +129,51 @@ def _read(path: Path, n_dims: int) -> np.ndarray:
     if array.ndim != n_dims or not array.size:
         expected = "(D,), one vector" if n_dims == 1 else "(T, D), one vector for each frame"
         raise ValueError(f"shape {array.shape}; expected {expected}")
-    with np.errstate(over="ignore"):  # what overflows becomes infinite and is refused below
+    with np.errstate(over="ignore"):  # what overflows becomes infinite and is masked
         array = np.ascontiguousarray(array, dtype=np.float32)
-    if not np.isfinite(array).all():
-        kinds = [("NaN", np.isnan(array).sum()), ("infinity", np.isinf(array).sum())]
-        raise ValueError(" and ".join(f"{kind} in {n} values" for kind, n in kinds if n))
     return array if n_dims == 1 else array.mean(0)  # (T, D) -> (D,)
+
+
+def write_tree(
+    corpus: Corpus, features: Mapping[str, Features], folders: Mapping[str, str], root: str | Path
+) -> Path:
+    """Write features and labels as MERTools reads them, into the new folder `root`; returns it.
+
+    Each modality's features go to `features/FOLDER/{name}.npy`, an absent clip as zeros, as
+    MERTools does. Labels go to `label-disdim.csv`, and to `reference-semi.csv` those of test clips,
+    if they are known. Both also go to `label-6way.npz`, where test clips without a label get the
+    first one, as MERTools fills them. Raises FileExistsError if something lies at `root`.
+    """
+    root = Path(root).expanduser().absolute()
+    if root.exists():
+        raise FileExistsError(f"{root} exists: name a new folder, nothing is overwritten")
+    unfinished = root.with_name(f".{root.name}.partial")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    clips, answers = corpus.clips, corpus.answers
+    train = clips.loc[clips["emotion"].notna(), ["emotion", "speaker"]]
+    train = train.rename(columns={"emotion": "discrete"}).dropna(axis=1, how="all")
+    train.rename_axis("name").to_csv(unfinished / LABELS)
+    if len(answers):
+        answers.rename("discrete").rename_axis("name").to_csv(unfinished / REFERENCE)
+    test = corpus.split("test").index
+    filled = answers.reindex(test).fillna(corpus.labels[0])
+    parts = {"train_corpus": train["discrete"], "test1_corpus": filled}
+    tables = {k: {name: {"emo": e} for name, e in part.items()} for k, part in parts.items()}
+    np.savez_compressed(unfinished / ARCHIVES[0], **tables)
+    for modality, part in features.items():
+        place = unfinished / "features" / folders[modality]
+        place.mkdir(parents=True)
+        with bar(len(part.names), place.name, "file") as progress:
+            for name, row in zip(part.names, part.values, strict=True):
+                np.save(place / f"{name}.npy", row)
+                progress.update()
+    unfinished.rename(root)
+    return root
+
+
+def folder_name(spec: str) -> str:
+    """A feature folder's name for an encoder's: "clip:ViT-B-32/x" -> "clip-ViT-B-32-x-UTT"."""
+    if spec.endswith(ENDINGS):  # of features that came from such a folder
+        spec = spec[:-4]
+    return "".join(c if c.isalnum() or c in "._" else "-" for c in spec) + "-UTT"

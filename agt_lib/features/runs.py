@@ -29,8 +29,9 @@ def of_run(run: Run, corpus: Corpus) -> dict[str, Features]:
         if corpus.features_at is None:
             found[modality] = extract(corpus, build(name), max_failures=run.max_failures)
         else:
-            clips = corpus.clips.index
-            found[modality] = mertools.read_features(corpus.features_at, name, modality, clips)
+            found[modality] = mertools.read_features(
+                corpus.features_at, name, modality, corpus.clips.index, run.max_failures
+            )
     about = {
         modality: {"fingerprint": part.fingerprint, "present": int(part.present.sum())}
         for modality, part in found.items()

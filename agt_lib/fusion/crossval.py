@@ -32,14 +32,15 @@ class CrossValidated:
     averages the K fold models of a seed, so its scores do not compare with the out-of-fold ones;
     where a dev split is the fold it is of a model of train and dev together. None without test
     clips. `folds` number, by clip name, the fold that holds each clip out (-1:
-    none). `models` are the fitted models of a configuration, by seed and fold; a method that keeps
-    none has no entry.
+    none). `models` are the fitted models of a configuration, by seed and fold; `final` are those
+    that predicted the test clips, or would. A method that keeps none has no entry.
     """
 
     out_of_fold: Predictions
     test: Predictions | None
     folds: pd.Series
     models: dict[Hashable, tuple[tuple[FittedModel, ...], ...]] = field(default_factory=dict)
+    final: dict[Hashable, tuple[tuple[FittedModel, ...], ...]] = field(default_factory=dict)
 
     def labelled(self, data: FusionData) -> tuple[np.ndarray, np.ndarray]:
         """The labels (n,) and folds (n,) of the clips of `data` that a fold holds out."""
@@ -53,6 +54,7 @@ class CrossValidated:
             out_of_fold=self.out_of_fold | other.out_of_fold,
             test=None if self.test is None or other.test is None else self.test | other.test,
             models=self.models | other.models,
+            final=self.final | other.final,
         )
 
     def of(self, *models: Hashable) -> "CrossValidated":
@@ -62,6 +64,7 @@ class CrossValidated:
             out_of_fold=self.out_of_fold.of(*models),
             test=None if self.test is None else self.test.of(*models),
             models={model: self.models[model] for model in models if model in self.models},
+            final={model: self.final[model] for model in models if model in self.final},
         )
 
 
@@ -138,7 +141,7 @@ def assembled(
     }
     folds = pd.Series(numbers, index=list(data.names), name="fold")
     held_out = Predictions(names, data.label_set, own, tuple(seeds))
-    return CrossValidated(held_out, tested, folds, models)
+    return CrossValidated(held_out, tested, folds, models, last)
 
 
 def out_of_fold(data: FusionData, numbers: np.ndarray, models: Sequence) -> np.ndarray:

@@ -77,11 +77,17 @@ class FittedModel:
     def predict(self, data: FusionData) -> np.ndarray:
         """Class probabilities (N, C) in the order of `label_set`.
 
-        Raises ValueError if a modality is missing and FingerprintError if features were
-        made in another way than those of the fit.
+        Raises ValueError if a modality is missing or an answer is not finite, and FingerprintError
+        if features were made in another way than those of the fit.
         """
-        logits = [self.network(*batch) for batch in self._batches(data)]
-        return torch.cat(logits).softmax(-1).numpy()
+        logits = torch.cat([self.network(*batch) for batch in self._batches(data)])
+        if not (finite := logits.isfinite().all(1)).all():
+            name = data.names[int(finite.int().argmin())]
+            raise ValueError(
+                f"{self.config.model} has no finite answer for {name!r}: its features are far from "
+                "all that the model was trained on; extract them again, or leave the clip out"
+            )
+        return logits.softmax(-1).numpy()
 
     @one_thread()
     @torch.no_grad()
@@ -128,7 +134,7 @@ class FittedModel:
         """Read the model in `folder` (`data/derived/fit-*`).
 
         Raises FileNotFoundError if no finished model lies there, and ValueError if its files
-        are damaged or do not belong together.
+        are damaged or do not belong together, or if a number in them makes no sense.
         """
         folder = Path(folder)
         manifest = read_manifest(folder)
@@ -146,7 +152,7 @@ class FittedModel:
         history = pd.DataFrame(manifest["history"], columns=HISTORY, dtype=float)
         history.index = pd.RangeIndex(1, len(history) + 1, name="epoch")
         weights = {name: x for name, x in tensors.items() if name.startswith("network.")}
-        return cls(
+        model = cls(
             config=config,
             dims={m: manifest["dims"][m] for m in config.modalities},
             label_set=tuple(manifest["label_set"]),
@@ -160,6 +166,27 @@ class FittedModel:
             epoch=manifest["epoch"],
             history=history,
         )
+        if fault := model._fault():
+            raise ValueError(f"{folder / WEIGHTS}: {fault}")
+        return model
+
+    def _fault(self) -> str | None:
+        """What keeps the model from predicting, or None."""
+        for modality, scaler in self.scalers.items():
+            width = (self.dims[modality],)
+            if scaler.mean.shape != width or scaler.sd.shape != width:
+                return f"the scaler of {modality} is {scaler.mean.shape} wide, its features {width}"
+            if not (np.isfinite(scaler.mean).all() and np.isfinite(scaler.sd).all()):
+                return f"the scaler of {modality} is not finite"
+            if not (scaler.sd > 0).all():
+                return f"the scaler of {modality} has a standard deviation that is not above zero"
+        if broken := [name for name, x in self.state.items() if not x.isfinite().all()]:
+            return f"weights are not finite: {', '.join(broken[:3])}"
+        try:
+            self.network  # noqa: B018
+        except RuntimeError as error:
+            return f"weights do not fit the network {self.config.model} ({error})"
+        return None
 
 
 def check_fingerprints(expected: Mapping[str, str], found: Mapping[str, str]) -> None:

@@ -5,6 +5,7 @@ Letters: N clips, D features, k components.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from sklearn.decomposition import PCA
@@ -24,6 +25,11 @@ class Reduction:
 
     scaler: Scaler
     components: np.ndarray
+
+    @cached_property
+    def mark(self) -> str:
+        """A hash of the components, for the fingerprint of the features."""
+        return digest(self.components.tobytes().hex())
 
     def __call__(self, x: np.ndarray, present: np.ndarray) -> np.ndarray:
         """Features (N, k) of x (N, D)."""
@@ -59,16 +65,17 @@ def reduced(
             components = np.eye(k)
         spread = np.sqrt(np.square(clips @ components).mean())
         found[m] = Reduction(scaler, (components / spread).astype(np.float32))
-    marks = {m: digest(how.components.tobytes().hex()) for m, how in found.items()}
-    made = iter(
-        replace(
-            part,
-            features={m: how(part.features[m], part.is_present(m)) for m, how in found.items()},
-            fingerprints={
-                m: f"{text}, reduced ({marks[m]})" for m, text in part.fingerprints.items()
-            },
-            by_speaker=None,
-        )
-        for part in by_speaker
+    return [part and on_components(part, found) for part in parts], found
+
+
+def on_components(data: FusionData, how: Mapping[str, Reduction]) -> FusionData:
+    """`data` on the components that `reduced` found, scaled by speaker first as there."""
+    if data.by_speaker:
+        data = data.scaled("speaker")
+    return replace(
+        data,
+        features={m: how[m](x, data.is_present(m)) for m, x in data.features.items()},
+        fingerprints={
+            m: f"{text}, reduced ({how[m].mark})" for m, text in data.fingerprints.items()
+        },
     )
-    return [next(made) if part is not None else None for part in parts], found

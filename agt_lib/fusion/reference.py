@@ -49,4 +49,4 @@ def logistic_regression(
             picked = best(chosen, inner, [tried[k : k + n] for k in range(0, len(tried), n)])
         own = [strengths[picked[fold % len(picked)]] for fold in range(len(trained_on))]
         models[name] = [fit_regressions(chosen, trained_on, own, scale)]
-    return replace(assembled(data, numbers, models, (0,), test), models={})
+    return replace(assembled(data, numbers, models, (0,), test), models={}, final={})

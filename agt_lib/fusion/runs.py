@@ -15,8 +15,8 @@ from agt_lib.features.encoder import build
 from agt_lib.features.features import Features
 from agt_lib.features.runs import of_run as raw_features
 from agt_lib.fusion.data import FusionData, from_corpus, with_speakers
-from agt_lib.fusion.reduction import reduced
-from agt_lib.fusion.scaling import scale_for
+from agt_lib.fusion.reduction import Reduction, reduced
+from agt_lib.fusion.scaling import SpeakerScaler, scale_for
 from agt_lib.workspace.run import Run
 
 LLM_BUDGET = 5.0
@@ -38,7 +38,8 @@ class RunData:
     The pool are all unlabelled clips, test clips among them. Both are None if there are none.
     `folds` number the fold that holds each labelled clip out. `scale` is that of every model (see
     `FusionConfig.scale`). `features` are by modality; `tuned` are the modalities whose features
-    were tuned.
+    were tuned. `by_speaker` are the statistics of speakers and `components` the principal
+    components that the features were brought to, if they were.
     """
 
     features: Mapping[str, Features]
@@ -48,6 +49,8 @@ class RunData:
     folds: pd.Series
     scale: str
     tuned: tuple[str, ...] = ()
+    by_speaker: SpeakerScaler | None = None
+    components: Mapping[str, Reduction] | None = None
 
 
 def of_run(run: Run, corpus: Corpus, *, tuned: bool = False, reduce: int = 0) -> RunData:
@@ -73,8 +76,9 @@ def of_run(run: Run, corpus: Corpus, *, tuned: bool = False, reduce: int = 0) ->
     data, test, pool = parts(corpus, features)
     for modality in set(features) - set(data.modalities):
         print(f"no labelled clip has {modality}: it is left out")
+    by_speaker, components = data.by_speaker, None
     if reduce:
-        (data, test, pool), _ = reduced(reduce, data, test, pool)
+        (data, test, pool), components = reduced(reduce, data, test, pool)
         said = [
             CAPTIONS[scale],
             f"on {reduce} principal components a modality, of all the run's clips",
@@ -82,7 +86,7 @@ def of_run(run: Run, corpus: Corpus, *, tuned: bool = False, reduce: int = 0) ->
         scale = "none"
         run.tell("scale", {"name": scale, "caption": "; ".join(filter(None, said))})
     tuned_ones = tuple(m for m in data.modalities if m in found)
-    return RunData(features, data, test, pool, folds, scale, tuned_ones)
+    return RunData(features, data, test, pool, folds, scale, tuned_ones, by_speaker, components)
 
 
 def scale_of(corpus: Corpus) -> tuple[str, str]:

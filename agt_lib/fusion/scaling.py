@@ -61,6 +61,28 @@ class SpeakerScaler:
         rows = _numbers(self.speakers, groups, len(x))
         return ((x - self.mean[modality][rows]) / self.sd[modality][rows]).astype(np.float32)
 
+    def joined(
+        self,
+        clips: Mapping[str, tuple[np.ndarray, np.ndarray]],
+        shrinkage: float = SHRINKAGE,
+    ) -> "SpeakerScaler":
+        """These and the statistics of the speakers of `clips` that are not here.
+
+        `clips` are as in `fit_speakers`. New speakers are drawn towards all clips of these.
+        """
+        new, mean, sd = _speakers(clips).difference(self.speakers, sort=False), {}, {}
+        for modality, (x, who) in clips.items():
+            of_all = self.mean[modality][-1:], self.sd[modality][-1:]
+            start = of_all[0][0].astype(np.float64), of_all[1][0].astype(np.float64) ** 2
+            found = _drawn(x, _numbers(new, who, len(x)), len(new), *start, shrinkage)
+            mean[modality], sd[modality] = (
+                np.concatenate([known[:-1], added[:-1], last])
+                for known, added, last in zip(
+                    (self.mean[modality], self.sd[modality]), found, of_all, strict=True
+                )
+            )
+        return SpeakerScaler(self.speakers.append(new), mean, sd)
+
     def back(self, modality: str, z: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
         """The features (N, D) that are standardised to z (N, D) for the speakers `groups`."""
         rows = _numbers(self.speakers, groups, len(z))
@@ -74,24 +96,44 @@ def fit_speakers(
 
     A speaker is None or NaN if unknown. A feature that is constant is only centred.
     """
-    speakers = pd.Index(pd.unique(np.concatenate([who for _, who in clips.values()]))).dropna()
+    speakers = _speakers(clips)
     mean, sd = {}, {}
     for modality, (x, who) in clips.items():
-        rows = _numbers(speakers, who, len(x))
-        of_speaker = pd.Series(rows).groupby(rows).indices
-        means = np.zeros((len(speakers) + 1, x.shape[1]))
-        variances = np.ones_like(means)
+        start = np.zeros(x.shape[1]), np.ones(x.shape[1])
         if len(x):
-            means[:] = x.mean(0, dtype=np.float64)
-            variances[:] = x.var(0, dtype=np.float64)
-        for row in set(of_speaker) - {len(speakers)}:
-            own = x[of_speaker[row]]
-            share = len(own) / (len(own) + shrinkage)
-            means[row] += share * (own.mean(0, dtype=np.float64) - means[row])
-            variances[row] += share * (own.var(0, dtype=np.float64) - variances[row])
-        mean[modality] = means.astype(np.float32)
-        sd[modality] = _without_zeros(np.sqrt(variances), np.abs(x).max(0, initial=0))
+            start = x.mean(0, dtype=np.float64), x.var(0, dtype=np.float64)
+        rows = _numbers(speakers, who, len(x))
+        mean[modality], sd[modality] = _drawn(x, rows, len(speakers), *start, shrinkage)
     return SpeakerScaler(speakers, mean, sd)
+
+
+def _speakers(clips: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> pd.Index:
+    """The known speakers of `clips`, in their order."""
+    return pd.Index(pd.unique(np.concatenate([who for _, who in clips.values()]))).dropna()
+
+
+def _drawn(
+    x: np.ndarray,
+    rows: np.ndarray,
+    n_speakers: int,
+    mean: np.ndarray,
+    variance: np.ndarray,
+    shrinkage: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each speaker's mean and standard deviation, drawn towards `mean` and `variance` (D,).
+
+    Both (S + 1, D) in float32; the last row is what they are drawn to. `rows` (N,) number the
+    speakers of x (N, D), S if unknown.
+    """
+    means, variances = np.tile(mean, (n_speakers + 1, 1)), np.tile(variance, (n_speakers + 1, 1))
+    of_speaker = pd.Series(rows).groupby(rows).indices
+    for row in set(of_speaker) - {n_speakers}:
+        own = x[of_speaker[row]]
+        share = len(own) / (len(own) + shrinkage)
+        means[row] += share * (own.mean(0, dtype=np.float64) - means[row])
+        variances[row] += share * (own.var(0, dtype=np.float64) - variances[row])
+    sd = _without_zeros(np.sqrt(variances), np.abs(x).max(0, initial=0))
+    return means.astype(np.float32), sd
 
 
 def scale_for(groups: Sequence) -> tuple[str, str]:

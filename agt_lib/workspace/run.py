@@ -54,7 +54,9 @@ class Profile:
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("smoke", "smoke", "opensmile", "clip", "smollm2", n_seeds=1, max_epochs=8),
+        Profile(
+            "smoke", "smoke", "opensmile", "clip", "smollm2", n_seeds=1, n_folds=3, max_epochs=8
+        ),
         Profile("mini", "mini", "opensmile", "clip", "smollm2", n_seeds=2),
         Profile(
             "base",

@@ -1,10 +1,9 @@
-"""Run the numbered notebooks in order, headless, each once: `python -m agt_lib.workspace.story`.
+"""Run the numbered notebooks in order, headless, each once: `agt reproduce`.
 
 An executed notebook is kept under what it was made from (its source, the rooms' versions, the
 parameters), with the names of the results it left. While these stay it is not run again.
 """
 
-import argparse
 import ast
 import shutil
 import sys
@@ -16,11 +15,15 @@ import nbformat
 import papermill
 
 from agt_lib.workspace import kept, paths, times
-from agt_lib.workspace.run import PROFILES, Run
+from agt_lib.workspace.run import Run
 
 
 class NotebookError(RuntimeError):
     """A notebook that could not be run to its end."""
+
+
+LAST = "08_paper_figures"
+"""Where the story ends: what comes after it looks at results."""
 
 
 def notebooks() -> list[Path]:
@@ -86,11 +89,16 @@ def run_notebook(source: Path, output: Path, parameters: Mapping[str, object]) -
         began = time.time()
         execute(source, output, parameters)
         shutil.copy(output, folder / source.name)
-        manifests = paths.runs().glob(f"{source.stem}-*/{kept.MANIFEST}")
-        return {"results": sorted(p.parent.name for p in manifests if p.stat().st_mtime > began)}
+        return {"results": [left.name for left in results_since(source.stem, began)]}
 
     shutil.copy(kept.kept("notebook", made_from, make) / source.name, output)
     return not done
+
+
+def results_since(notebook: str, began: float) -> list[Path]:
+    """The folders of results that `notebook` finished after `began` (`time.time()`)."""
+    manifests = paths.runs().glob(f"{notebook}-*/{kept.MANIFEST}")
+    return sorted(path.parent for path in manifests if path.stat().st_mtime > began)
 
 
 def finished(run: Run, notebook: str) -> Path | None:
@@ -157,14 +165,11 @@ def _text(output: nbformat.NotebookNode) -> str:
     return shown.get("text/markdown") or shown.get("text/plain", "")
 
 
-def main() -> int:
-    """Run all notebooks with one profile and print the last result; 1 when one fails."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--profile", default="mini", choices=list(PROFILES))
-    profile = parser.parse_args().profile
+def reproduce(profile: str) -> int:
+    """Run the notebooks up to `LAST` with one profile and print its result; 1 when one fails."""
     folder = paths.runs() / "notebooks" / profile
     started, last = time.monotonic(), None
-    for source in notebooks():
+    for source in (path for path in notebooks() if path.stem <= LAST):
         began = time.monotonic()
         try:
             ran = run_notebook(source, folder / source.name, {"profile": profile})
@@ -181,7 +186,3 @@ def main() -> int:
     print(f"{seconds} in all. Executed notebooks: {paths.relative(folder)}")
     print("Tables, predictions and figures lie where each notebook's last line says.")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -40,9 +40,10 @@ def read() -> pd.DataFrame:
 
 
 def as_text(table: pd.DataFrame) -> str:
-    """Seconds by notebook and profile, in Markdown, and what they were measured on."""
-    wide = table.pivot(index="notebook", columns="profile", values="seconds").add_suffix(", s")
-    shown = wide.map(lambda seconds: "" if pd.isna(seconds) else f"{seconds:.0f}")
+    """Seconds by profile and notebook's number, in Markdown, and what they were measured on."""
+    short = table.assign(notebook=table["notebook"].str.partition("_")[0])
+    wide = short.pivot(index="profile", columns="notebook", values="seconds")
+    shown = wide.map(lambda seconds: "" if pd.isna(seconds) else f"{seconds:.0f} s")
     machines = table[["cores", "processor"]].drop_duplicates().itertuples(index=False)
     measured = "; ".join(f"{cores} cores, {processor}" for cores, processor in machines)
     return f"{shown.to_markdown()}\n\nMeasured on {measured}.\n"

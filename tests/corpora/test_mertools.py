@@ -1,4 +1,5 @@
 import io
+import os
 import pickle
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from agt_lib.corpora.corpus import CorpusError
 from agt_lib.corpora.mertools import feature_folders
 from agt_lib.corpora.sources import load
+from agt_lib.features import mertools
 from agt_lib.features.mertools import read_features as features
 
 UTT, FRA = "voice-UTT", "face_FRA"
@@ -164,7 +166,7 @@ def test_utterance_features_are_rows_in_the_order_asked_for(root):
 
 
 def test_frame_features_are_averaged(root):
-    found = features(root, FRA, "video", ["b", "gone", "c"])
+    found = features(root, FRA, "video", ["b", "gone", "c"], 0.5)
     np.testing.assert_allclose(found.values, [[5, 6], [0, 0], [2 / 3, 1]])
     assert found.present.tolist() == [True, False, True]
 
@@ -176,7 +178,7 @@ def test_feature_folders_may_lie_in_the_root_itself(tmp_path):
 
 
 def test_a_missing_file_is_masked_and_listed(root):
-    found = features(root, UTT, "audio", ["a", "gone", "b"])
+    found = features(root, UTT, "audio", ["a", "gone", "b"], 0.5)
     assert found.present.tolist() == [True, False, True]
     assert not found.values[1].any()
     assert found.failures[["name", "stage"]].values.tolist() == [["gone", "file"]]
@@ -185,7 +187,7 @@ def test_a_missing_file_is_masked_and_listed(root):
 
 def test_an_all_zero_vector_is_masked_and_listed(root):
     np.save(path(root, "b"), np.zeros(3, dtype=np.float32))
-    found = features(root, UTT, "audio", ["a", "b"])
+    found = features(root, UTT, "audio", ["a", "b"], 0.5)
     assert found.present.tolist() == [True, False]
     assert "all values are zero" in found.failures["reason"][0]
 
@@ -215,7 +217,7 @@ def test_a_clip_name_cannot_leave_the_folder(root, name):
 
 def test_another_width_than_most_files_is_named_with_its_file(root):
     np.save(path(root, "b"), np.ones(4, dtype=np.float32))
-    assert only_fault(root) == ("b.npy", "width 4; expected 3, as in 2 other files")
+    assert only_fault(root) == ("b.npy", "width 4; expected 3, as in 3 other files")
 
 
 @pytest.mark.parametrize(
@@ -298,14 +300,48 @@ def test_a_damaged_file_is_named(root, content):
     assert "no numeric .npy file" in message
 
 
-def test_all_faulty_files_are_told_together(root):
+def spoiled(root):
+    """Two files at fault, an empty one, and names without any."""
     np.save(path(root, "a"), np.array([np.nan, 1, 2]))
     np.save(path(root, "c"), np.ones(7))
     path(root, "pool").write_bytes(b"")
-    names = ["a", "b", "c", "pool", *(f"gone{i}" for i in range(3))]
     np.save(path(root, "d"), np.ones(3))
-    found = problems(features, root, UTT, "audio", [*names, "d"])
-    assert {where for where, _ in found} == {"a.npy", "c.npy", "pool.npy"}
+    return ["a", "b", "c", "pool", "gone", "d"]
+
+
+def test_faulty_files_above_the_share_are_told_together(root):
+    found = problems(features, root, UTT, "audio", spoiled(root))
+    assert {where for where, _ in found} == {"a.npy", "c.npy", "pool.npy", "gone.npy"}
+
+
+def test_faulty_files_below_the_share_are_masked_and_listed(root):
+    names = spoiled(root)
+    found = features(root, UTT, "audio", names, 0.7)
+    assert found.present.tolist() == [name in "bd" for name in names]
+    reasons = found.failures.set_index("name")["reason"]
+    assert reasons["a"] == "NaN in 1 values"
+    assert "width 7" in reasons["c"]
+    assert "no numeric .npy file" in reasons["pool"]
+    assert "no such file" in reasons["gone"]
+
+
+def test_a_folder_is_read_once_and_again_when_a_file_changed(root, monkeypatch):
+    before = features(root, UTT, "audio", ["a", "b"])
+    read = mertools._read
+    monkeypatch.setattr(mertools, "_read", None)
+    again = features(root, UTT, "audio", ["b", "a"])
+    np.testing.assert_array_equal(again.values, before.values[::-1])
+    monkeypatch.setattr(mertools, "_read", read)
+    np.save(path(root, "b"), VECTORS["a"])
+    np.testing.assert_array_equal(features(root, UTT, "audio", ["b"]).values, [VECTORS["a"]])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFO")
+def test_hidden_files_and_what_is_no_file_are_no_clips(root):
+    path(root, "._a").write_bytes(b"x")
+    os.mkfifo(path(root, "fifo"))
+    assert "._a" not in load("mertools", root).clips.index
+    assert "no regular file" in only_fault(root, ["a", "fifo"])[1]
 
 
 def test_the_fingerprint_changes_with_a_number_and_not_with_the_order(root):

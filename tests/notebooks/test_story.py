@@ -5,10 +5,12 @@ import re
 import subprocess
 
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+import agt_lib
 from agt_lib import corpora, evaluation
 from agt_lib.corpora.labels import EMOTIONS
 from agt_lib.workspace import paths, story
@@ -66,6 +68,38 @@ def test_04_runs_by_papermill_in_its_folder_and_leaves_a_table_with_intervals(
     shown = scores.query("features == 'A+V+T' and model == 'AGT' and set == 'out-of-fold'")
     assert shown["waf"].item() == pytest.approx(waf)
     assert len(pd.read_csv(results / "predictions_test.csv")["name"].unique()) == 29
+
+
+def test_04s_bundle_predicts_test_clips_of_two_speakers_as_the_notebook_did(data_folder):
+    (results,) = data_folder.glob("runs/04_train_agt-smoke-*")
+    corpus = corpora.load("smoke")
+    who = corpus.split("test")["speaker"]
+    who = who[who.isin(who.value_counts().index[:2])]
+    clips = corpus.clips.loc[who.index, ["video", "audio", "text"]]
+    found = agt_lib.predict(clips, results.name, speaker=who.to_dict())
+    assert set(found["scaled_by"]) == {"speaker (known)"}
+    check_predictions(found, results, "A+V+T")
+
+
+def check_predictions(found, results, features):
+    """`found` are the mean over the seeds of notebook 04's test predictions."""
+    expected = pd.read_csv(results / "predictions_test.csv")
+    expected = expected.query(f"features == {features!r} and model == 'AGT'")
+    labels = [label for label in EMOTIONS if label in expected]
+    expected = expected.groupby("name")[labels].mean().loc[found.index]
+    np.testing.assert_allclose(found[labels], expected, atol=1e-5)
+
+
+def test_09_predicts_plays_and_looks_over_time(data_folder, tmp_path, execute):
+    results = execute("09_predict_new_clips", tmp_path / "out.ipynb")
+    table = pd.read_csv(results / "predictions.csv", index_col="name")
+    assert len(table) == 6
+    assert table["emotion"].isin(EMOTIONS).all()
+    assert table["corpus"].str.contains("synthetic").all()
+    left = pd.read_csv(results / "left_out.csv")["left"].tolist()
+    assert left == ["everything", "without voice", "without face", "without words"]
+    course = pd.read_csv(results / "windows.csv")
+    assert (course["end"] > course["start"]).all()
 
 
 def test_04b_changes_one_option_at_a_time_on_the_fits_of_04(data_folder, tmp_path, execute):
@@ -145,33 +179,32 @@ def test_08_draws_from_what_the_others_left_and_keeps_the_checkout_clean(
     assert subprocess.run(status, cwd=paths.ROOT, capture_output=True, text=True).stdout == before
 
 
-def test_04_runs_on_a_users_manifest(data_folder, tmp_path, execute):
-    clips = corpora.load("smoke").clips.drop(columns="audio")
+def test_04_runs_on_a_users_manifest_with_a_network_of_ones_own_and_principal_components(
+    data_folder, tmp_path, execute
+):
+    clips = corpora.load("smoke").clips.drop(columns=["audio", "speaker"])
     clips = clips[clips["split"].isin(["train", "test"])]
     # The user names the files relative to the manifest and writes labels in a way of their own.
     clips["video"] = [os.path.relpath(path, tmp_path) for path in clips["video"]]
     clips["emotion"] = clips["emotion"].str.title() + " "
     clips.to_csv(tmp_path / "clips.csv")
-    results = execute(
-        "04_train_agt", tmp_path / "out.ipynb", corpus="manifest",
-        root=str(tmp_path / "clips.csv"), text="", tuned=False, n_folds=2,
-    )  # fmt: skip
-    scores = pd.read_csv(results / "table1.csv")
-    assert set(scores["features"]) == {"A+V", "A", "V"}
-    assert not scores["corpus"].str.contains("synthetic").any()
-
-
-def test_04_takes_a_network_of_ones_own_and_principal_components(data_folder, tmp_path, execute):
     readme = (paths.ROOT / "README.md").read_text()
     (text,) = re.findall(r"```python\n(import torch\n.*?)```", readme, re.DOTALL)
     (tmp_path / "my_network.py").write_text(text)
     results = execute(
-        "04_train_agt", tmp_path / "out.ipynb", own_network=str(tmp_path / "my_network.py"),
-        reduce=8, text="", tuned=False, n_folds=2,
+        "04_train_agt", tmp_path / "out.ipynb", corpus="manifest",
+        root=str(tmp_path / "clips.csv"), text="", tuned=False, n_folds=2, reduce=8,
+        own_network=str(tmp_path / "my_network.py"),
     )  # fmt: skip
     scores = pd.read_csv(results / "table1.csv").set_index(["features", "model", "set"])
+    assert set(scores.index.unique("features")) == {"A+V", "A", "V"}
+    assert not scores["corpus"].str.contains("synthetic").any()
     assert scores.loc[("A+V", "my_network", "out-of-fold"), "waf"] > 0
-    assert len(scores.loc[("A+V", "AGT")]) == 2
     said = nbformat.read(tmp_path / "out.ipynb", 4)
     shown = [str(cell.get("outputs")) for cell in said.cells]
     assert any("8 principal components a modality" in text for text in shown)
+    asked = clips[clips["split"] == "test"].index[:20]
+    files = [str(tmp_path / clips.loc[name, "video"]) for name in asked]
+    found = agt_lib.predict(files, results)
+    assert found.index.tolist() == asked.tolist()
+    check_predictions(found, results, "A+V")

@@ -39,9 +39,9 @@ def test_a_modality_that_a_notebook_has_no_parameter_for_is_left_out():
 
 
 def test_zero_folds_and_seeds_are_the_profiles():
-    assert start().profile.n_folds == 5
-    assert start(n_folds=3, n_seeds=2, seed=7).seeds == [7, 8]
-    assert start(n_folds=3).profile.n_folds == 3
+    assert start().profile.n_folds == 3
+    assert start(n_folds=4, n_seeds=2, seed=7).seeds == [7, 8]
+    assert start(n_folds=4).profile.n_folds == 4
 
 
 def test_the_line_names_versions_device_and_all_that_was_resolved(capsys):
@@ -198,8 +198,9 @@ def test_results_that_lost_a_file_are_not_found(tmp_path):
     assert finished(resolve(**mine), "99_test") is None
 
 
-def test_scores_that_are_filled_in_afterwards_leave_a_run_whole():
-    resolved = resolve()
+def test_scores_that_are_filled_in_afterwards_leave_a_run_whole(tmp_path):
+    (tmp_path / "clips.csv").write_text("name,emotion,text\na,happy,hello\n")
+    resolved = resolve(corpus="manifest", root=str(tmp_path / "clips.csv"))
     kept.write_atomic(resolved.folder / "probe" / "scores.csv", "label,score\nsad,\n")
     resolved.finish()
     (resolved.folder / "probe" / "scores.csv").write_text("label,score\nsad,0.1157\n")

@@ -121,9 +121,8 @@ def test_a_notebook_with_a_letter_runs_after_that_of_its_number():
 
 
 def test_the_story_records_how_long_the_notebooks_took_that_it_executed(monkeypatch, tmp_path):
-    monkeypatch.setattr("sys.argv", ["story", "--profile", "smoke"])
     monkeypatch.setattr(story, "notebooks", lambda: [Path("01_new.ipynb"), Path("02_done.ipynb")])
     monkeypatch.setattr(story, "run_notebook", lambda source, *_: source.stem == "01_new")
     monkeypatch.setattr(story, "result", lambda notebook: None)
-    assert story.main() == 0
+    assert story.reproduce("smoke") == 0
     assert times.read()[["notebook", "profile"]].to_numpy().tolist() == [["01_new", "smoke"]]

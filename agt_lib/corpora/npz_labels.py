@@ -1,0 +1,94 @@
+"""MERTools' labels in an .npz: pickled dictionaries, read without running anything."""
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pandas as pd
+
+from agt_lib.corpora.corpus import CorpusError, Problem, name_problems
+
+LARGEST = 2**28
+"""Bytes that one table of labels may be when it is unpacked: a million clips take a tenth."""
+PARTS = {"train_corpus": "train", "test1_corpus": "test", "test2_corpus": "test"}
+ALLOWED = {
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    *(
+        (f"numpy.{core}.multiarray", name)
+        for core in ("core", "_core")
+        for name in ("_reconstruct", "scalar")
+    ),
+}
+"""All that a pickle here may name: what builds arrays and numbers. Dictionaries, lists, text and
+plain numbers need no name."""
+
+
+class _Unpickler(pickle.Unpickler):
+    """Refuses every name that is not `ALLOWED`, before anything is imported or called."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in ALLOWED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no label")
+        return super().find_class(module, name)
+
+
+def read_npz_labels(path: Path) -> tuple[pd.DataFrame, list[str]]:
+    """The labels of `path`: a table by clip name with emotion, split and where; and notes.
+
+    `train_corpus` holds the training labels, `test1_corpus` and `test2_corpus` test labels, each
+    {name: {"emo": label}}. Test labels that are all the same are MERTools' filling: they are
+    left out. Raises CorpusError for what is no such file, is too large, or holds anything else.
+    """
+    rows, notes = [], []
+    try:
+        with zipfile.ZipFile(path) as archive:
+            there = {part: f"{part}.npy" for part in PARTS if f"{part}.npy" in archive.namelist()}
+            if "train_corpus" not in there:
+                raise ValueError(f"no train_corpus in it; it has {', '.join(archive.namelist())}")
+            for part, member in there.items():
+                if archive.getinfo(member).file_size > LARGEST:
+                    raise ValueError(f"{part} is larger than {LARGEST >> 20} MiB")
+                with archive.open(member) as file:
+                    found = _labels(file, part)
+                if PARTS[part] == "test" and len(set(found.values())) == 1:
+                    notes.append(f"the labels of {part} are all the same: they are left out")
+                    found = dict.fromkeys(found)
+                rows += [
+                    (name, label, PARTS[part], f"{part} {name!r}") for name, label in found.items()
+                ]
+    except (OSError, zipfile.BadZipFile, pickle.UnpicklingError, ValueError, EOFError) as error:
+        raise CorpusError(str(path), [Problem(path.name, "file", str(error))]) from None
+    table = pd.DataFrame(rows, columns=["name", "emotion", "split", "where"])
+    if unfit := name_problems(table["name"], table["where"]):
+        raise CorpusError(str(path), unfit)
+    return table.set_index("name"), notes
+
+
+def _labels(file: BinaryIO, part: str) -> dict[str, str]:
+    """The label by clip name in one member, an array of one pickled object."""
+    version = np.lib.format.read_magic(file)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in read:
+        raise ValueError(f"{part} is an array of version {version}")
+    shape, _, dtype = read[version](file)
+    if not dtype.hasobject or shape != ():
+        raise ValueError(f"{part} is an array {shape} of {dtype}; expected one dictionary")
+    try:
+        found = _Unpickler(file).load()
+    except (pickle.UnpicklingError, EOFError):
+        raise
+    except Exception as error:  # a damaged pickle raises of all kinds
+        raise ValueError(f"{part} is damaged ({type(error).__name__})") from error
+    found = found.item() if isinstance(found, np.ndarray) and found.shape == () else found
+    if not isinstance(found, dict) or not all(
+        isinstance(name, str) and isinstance(about, dict) and isinstance(about.get("emo"), str)
+        for name, about in found.items()
+    ):
+        raise ValueError(f'{part} is not {{name: {{"emo": label}}}} throughout')
+    return {name: about["emo"] for name, about in found.items()}

@@ -1,0 +1,266 @@
+"""A run's bundle: one folder with all that a prediction of new clips needs, to be copied anywhere.
+
+```
+manifest.json              what it holds, and a hash of every other file
+speakers.safetensors       statistics of speakers, if features are scaled by them
+components.safetensors     principal components, if features were brought to some
+models/000/ ...            the fitted models, as `FittedModel.write` leaves them
+```
+
+There is no pickle in it, and its files are named here, not by the manifest.
+Letters: D feature, S speakers, C classes.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from agt_lib.corpora.labels import MODALITIES, label_set
+from agt_lib.evaluation.calibration import fit_temperature
+from agt_lib.fusion import AGT, BASELINE, UNIMODAL, CrossValidated, FittedModel, features_name
+from agt_lib.fusion.reduction import Reduction
+from agt_lib.fusion.rows import BY_FOLD
+from agt_lib.fusion.scaling import Scaler, SpeakerScaler
+from agt_lib.workspace import kept, paths
+
+if TYPE_CHECKING:
+    from agt_lib.fusion.runs import RunData
+    from agt_lib.workspace.run import Run
+
+FORMAT = 1
+FOLDER = "bundle"
+"""Where a run's bundle lies in the folder of its results."""
+SPEAKERS, COMPONENTS, MODELS = "speakers.safetensors", "components.safetensors", "models"
+AGT_BY_FOLD = AGT + BY_FOLD
+"""AGT for a clip whose speaker is not known."""
+
+Models = tuple[tuple[FittedModel, ...], ...]
+"""By seed and fold."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The models of a run, and what brings a new clip's features to them.
+
+    `models` are by name: `AGT`, `AGT_BY_FOLD` where features are scaled by speaker, `BASELINE`,
+    and each modality's own network under the modality's name. `encoders` name the encoder of each
+    modality, `fingerprints` the features it must make. `shares` are those of the training labels,
+    `temperature` is AGT's. `corpus` says what all was trained on.
+    """
+
+    corpus: str
+    labels: tuple[str, ...]
+    encoders: Mapping[str, str]
+    fingerprints: Mapping[str, str]
+    models: Mapping[str, Models]
+    shares: Mapping[str, float]
+    temperature: float
+    by_speaker: SpeakerScaler | None = None
+    components: Mapping[str, Reduction] | None = None
+
+    @property
+    def dims(self) -> dict[str, int]:
+        """The width D of each modality's features as an encoder makes them."""
+        if self.components is not None:
+            return {m: len(how.components) for m, how in self.components.items()}
+        return self.models[AGT][0][0].dims
+
+    def write(self, folder: Path) -> None:
+        """Write all into `folder`; an older bundle there goes first."""
+        started, folder = time.monotonic(), Path(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        places: list[str] = []
+        for name, by_seed in self.models.items():
+            for of_seed in by_seed:
+                for model in of_seed:
+                    place = folder / MODELS / f"{len(places):03d}"
+                    place.mkdir(parents=True)
+                    kept.write_manifest(place, model.write(place), started)
+                    places.append(name)
+        about = {
+            "format": FORMAT,
+            "corpus": self.corpus,
+            "labels": list(self.labels),
+            "encoders": dict(self.encoders),
+            "fingerprints": dict(self.fingerprints),
+            "models": places,
+            "shares": list(self.shares.values()),
+            "temperature": self.temperature,
+        }
+        if self.by_speaker is not None:
+            scaler = self.by_speaker
+            about["speakers"] = [str(speaker) for speaker in scaler.speakers]
+            arrays = {f"{m}.mean": x for m, x in scaler.mean.items()}
+            save_file(arrays | {f"{m}.sd": x for m, x in scaler.sd.items()}, folder / SPEAKERS)
+        if self.components is not None:
+            arrays = {}
+            for m, how in self.components.items():
+                arrays |= {f"{m}.mean": how.scaler.mean, f"{m}.sd": how.scaler.sd}
+                arrays[f"{m}.components"] = np.ascontiguousarray(how.components)
+            save_file(arrays, folder / COMPONENTS)
+        files = [folder / name for name in kept.files_of(folder)]
+        files += sorted(folder.glob(f"{MODELS}/*/{kept.MANIFEST}"))
+        about["files"] = {p.relative_to(folder).as_posix(): kept.file_digest(p) for p in files}
+        kept.write_manifest(folder, about, started)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Bundle":
+        """Read the bundle in `folder`, checked whole.
+
+        Raises FileNotFoundError if there is none. Raises ValueError if it was written by a newer
+        version, if a file is missing or is not the one that was written, and if its parts do not
+        belong together.
+        """
+        folder = Path(folder)
+        about = _manifest(folder)
+        for name, digest in about["files"].items():
+            path = folder / name
+            if Path(name).is_absolute() or ".." in Path(name).parts:
+                raise ValueError(f"{folder}: its manifest names {name!r}, outside of the bundle")
+            if not path.is_file() or kept.file_digest(path) != digest:
+                raise ValueError(
+                    f"{path} is missing or is not the file that the bundle was written with: copy "
+                    "the whole bundle again"
+                )
+        try:
+            bundle = cls._read(folder, about)
+        except (KeyError, TypeError, AttributeError, SafetensorError) as error:
+            raise ValueError(f"the bundle {folder} is damaged: {error!r}") from error
+        bundle._check(folder)
+        return bundle
+
+    @classmethod
+    def _read(cls, folder: Path, about: Mapping[str, Any]) -> "Bundle":
+        models: dict[str, dict[int, list[FittedModel]]] = {}
+        for number, name in enumerate(about["models"]):
+            model = FittedModel.load(folder / MODELS / f"{number:03d}")
+            models.setdefault(name, {}).setdefault(model.seed, []).append(model)
+        order = [
+            m for m in MODALITIES if m in about["fingerprints"]
+        ]  # the file's is the alphabet's
+        by_speaker = components = None
+        if "speakers" in about:
+            arrays = load_file(folder / SPEAKERS)
+            mean, sd = ({m: arrays[f"{m}.{part}"] for m in order} for part in
+                        ("mean", "sd"))  # fmt: skip
+            by_speaker = SpeakerScaler(pd.Index(about["speakers"], dtype=object), mean, sd)
+        if (folder / COMPONENTS).is_file():
+            arrays = load_file(folder / COMPONENTS)
+            components = {
+                m: Reduction(Scaler(arrays[f"{m}.mean"], arrays[f"{m}.sd"]),
+                             arrays[f"{m}.components"])
+                for m in order
+            }  # fmt: skip
+        return cls(
+            corpus=str(about["corpus"]),
+            labels=label_set(about["labels"]),
+            encoders={m: about["encoders"][m] for m in order},
+            fingerprints={m: about["fingerprints"][m] for m in order},
+            models={n: tuple(map(tuple, by_seed.values())) for n, by_seed in models.items()},
+            shares=dict(zip(about["labels"], map(float, about["shares"]), strict=True)),
+            temperature=float(about["temperature"]),
+            by_speaker=by_speaker,
+            components=components,
+        )
+
+    def _check(self, folder: Path) -> None:
+        """Raise ValueError unless all parts are of the same labels and widths."""
+        if AGT not in self.models:
+            raise ValueError(f"the bundle {folder} has no model called {AGT}")
+        problems = []
+        for name, by_seed in self.models.items():
+            for model in (model for of_seed in by_seed for model in of_seed):
+                if model.label_set != self.labels:
+                    labels = ", ".join(model.label_set)
+                    problems.append(f"a model of {name} has the labels {labels}")
+                expected = self.models[AGT][0][0].dims
+                if any(expected.get(m) != width for m, width in model.dims.items()):
+                    problems.append(f"a model of {name} reads widths {model.dims}, not {expected}")
+        scaler = self.by_speaker
+        for m, width in self.dims.items():
+            if scaler is None:
+                break
+            shape = (len(scaler.speakers) + 1, width)
+            arrays = scaler.mean[m], scaler.sd[m]
+            if any(x.shape != shape or not np.isfinite(x).all() for x in arrays):
+                problems.append(f"statistics of speakers for {m} are not finite numbers {shape}")
+            elif not (scaler.sd[m] > 0).all():
+                problems.append(f"a standard deviation of {m} is not above zero")
+        if problems:
+            more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+            raise ValueError(
+                f"the parts of the bundle {folder} do not belong together (labels "
+                f"{', '.join(self.labels)}): {'; '.join(problems[:3])}{more}"
+            )
+
+
+def bundle_of(run: "Run", given: "RunData", result: CrossValidated) -> Bundle:
+    """The bundle of notebook 04's run on raw features: AGT, the baseline, each modality alone.
+
+    `given` is the run's data, from encoders and not from MERTools, and `result` its models.
+    """
+    data, everything = given.data, features_name(given.data.modalities)
+    rows = {name: (everything, name) for name in (AGT, AGT_BY_FOLD, BASELINE)}
+    rows |= {m: (features_name((m,)), UNIMODAL) for m in data.modalities}
+    agt = result.out_of_fold.known(data.truth).of(rows[AGT]).averaged()
+    shares = np.bincount(data.labels, minlength=len(data.label_set)) / len(data.labels)
+    return Bundle(
+        corpus=run.caption,
+        labels=data.label_set,
+        encoders={m: run.encoders[m] for m in data.modalities},
+        fingerprints={m: given.features[m].fingerprint for m in data.modalities},
+        models={name: result.final[row] for name, row in rows.items() if row in result.final},
+        shares=dict(zip(data.label_set, shares.tolist(), strict=True)),
+        temperature=fit_temperature(agt.numbers(data.truth), agt[rows[AGT]]),
+        by_speaker=given.by_speaker,
+        components=given.components,
+    )
+
+
+def find_bundle(model: str | Path) -> Path:
+    """The bundle's folder of `model`: itself, a folder of results, or the name of one in `runs()`.
+
+    Raises FileNotFoundError that lists the runs which have one.
+    """
+    tried = [Path(model).expanduser(), paths.runs() / model]
+    for folder in (place / part for place in tried for part in ("", FOLDER)):
+        if (folder / MODELS).is_dir() and (folder / kept.MANIFEST).is_file():
+            return folder
+    there = ", ".join(path.name for path in with_bundles()) or "none"
+    raise FileNotFoundError(
+        f"no bundle of models in {model}; notebook 04 leaves one in the folder of its results. "
+        f"Results with a bundle in {paths.runs()}: {there}"
+    )
+
+
+def with_bundles() -> list[Path]:
+    """The folders of results that have a bundle, the newest first."""
+    found = [path.parent.parent for path in paths.runs().glob(f"*/{FOLDER}/{kept.MANIFEST}")]
+    return sorted(found, key=lambda path: -(path / FOLDER / kept.MANIFEST).stat().st_mtime)
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of the bundle in `folder`, of this format."""
+    path = folder / kept.MANIFEST
+    if not path.is_file():
+        raise FileNotFoundError(f"no bundle in {folder}: {kept.MANIFEST} is missing")
+    try:
+        about = json.loads(path.read_bytes())
+        version = int(about["format"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} is no manifest of a bundle, or it is damaged") from error
+    if version > FORMAT:
+        raise ValueError(
+            f"the bundle {folder} was written by a newer agt_lib (format {version}; this "
+            f"one reads {FORMAT}): update agt_lib"
+        )
+    return about

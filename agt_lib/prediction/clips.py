@@ -1,0 +1,151 @@
+"""Clips as a user names them: media files, folders of them, a CSV."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from agt_lib.corpora import manifest
+from agt_lib.corpora.corpus import COLUMNS, Corpus, build
+from agt_lib.corpora.media import duration
+from agt_lib.corpora.tables import listed
+
+SOUND = (".wav", ".mp3", ".flac", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".wma")
+VIDEO = (".mp4", ".mkv", ".avi", ".mov", ".webm", ".flv", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts")
+Clip = str | Path | Mapping[str, Any]
+
+
+def read_clips(
+    clips: Clip | Sequence[Clip] | pd.DataFrame,
+    speaker: str | Mapping[str, str] | None = None,
+    labels: Sequence[str] = (),
+) -> Corpus:
+    """The clips as an unlabelled corpus, checked whole.
+
+    A clip is a media file, a folder (all media files in it and below), a CSV as the corpus
+    `manifest` takes it, or a mapping with `video`, `audio`, `text`, and `name` and `speaker` if
+    wanted; or all are a table of such columns. A clip's name is its file's name without ending,
+    with its folder's before it where two are alike. Its words are `text`, or those in a file of the
+    same name that ends in .txt. `speaker` is one for all, or by clip name. `labels` are those that
+    a CSV may hold; nothing reads them.
+
+    Raises FileNotFoundError listing the files that are not there, ValueError if there is no clip or
+    a file is no media file, and CorpusError with all that is wrong with names and tables.
+    """
+    if isinstance(clips, pd.DataFrame):
+        rows = clips.rename_axis("name").reset_index() if "name" not in clips else clips
+        found = list(_rows(rows.to_dict("records"), labels))
+    else:
+        one = isinstance(clips, str | Path | Mapping)
+        found = list(_rows([clips] if one else clips, labels))
+    if not found:
+        raise ValueError("no clips: give media files, a folder that holds some, or a CSV")
+    table = pd.DataFrame(found).reindex(columns=["name", *COLUMNS])
+    table["split"], table["emotion"] = "unlabelled", None
+    table["name"] = _names(table)
+    if isinstance(speaker, Mapping):
+        if unknown := sorted(set(speaker) - set(table["name"])):
+            raise ValueError(f"speakers are given of clips that are not here: {listed(unknown)}")
+        table["speaker"] = table["name"].map(speaker).fillna(table["speaker"])
+    elif speaker is not None:
+        table["speaker"] = str(speaker)
+    where = [f"clip {number + 1}" for number in range(len(table))]
+    return build("clips", table, source="the clips given", where=where)
+
+
+def in_windows(corpus: Corpus, seconds: float = 4.0) -> Corpus:
+    """The corpus' clips cut into parts of `seconds`, named "CLIP 4-8 s", without words.
+
+    A last part shorter than half of that joins the one before. Raises ValueError for `seconds` that
+    are not above zero, and MediaError for a file that can't be opened.
+    """
+    if not seconds > 0:
+        raise ValueError(f"a window lasts more than 0 s; got {seconds}")
+    parts = {}
+    for name, clip in corpus.clips.iterrows():
+        source = clip["video"] if pd.notna(clip["video"]) else clip["audio"]
+        length = 0.0 if pd.isna(source) else duration(source)
+        ends = [*np.arange(seconds, length - seconds / 2, seconds), length]
+        for start, end in zip([0.0, *ends], ends, strict=False):
+            part = {"text": None, "start": start, "end": end, "clip": name}
+            parts[f"{name} {start:g}-{end:.4g} s"] = clip.to_dict() | part
+    clips = pd.DataFrame.from_dict(parts, orient="index").rename_axis("name")
+    return replace(corpus, clips=clips)
+
+
+def _rows(clips: Sequence[Clip], labels: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """A row a clip; folders and CSVs give several."""
+    missing = []
+    for clip in clips:
+        if isinstance(clip, Mapping):
+            yield _of_mapping(clip)
+            continue
+        path = Path(clip).expanduser().absolute()
+        if path.is_dir():
+            yield from map(_of_file, _media_below(path))
+        elif not path.is_file():
+            missing.append(str(clip))
+        elif path.suffix.lower() == ".csv":
+            table = manifest.load(path, **({"labels": labels} if labels else {})).clips
+            table = table.astype(object).where(table.notna(), None)
+            yield from table.reset_index().to_dict("records")
+        elif path.suffix.lower() in (*SOUND, *VIDEO):
+            yield _of_file(path)
+        else:
+            raise ValueError(
+                f"{clip}: expected a folder, a CSV, or a media file ({', '.join(SOUND + VIDEO)}); "
+                "another ending can be given in a CSV's column video or audio"
+            )
+    if missing:
+        raise FileNotFoundError(f"no such file or folder: {listed(missing)}")
+
+
+def _of_mapping(clip: Mapping[str, Any]) -> dict[str, Any]:
+    row = {c: clip[c] for c in ("name", *COLUMNS) if c in clip and not pd.isna(clip[c])}
+    for column in ("video", "audio"):
+        if column in row:
+            row[column] = str(Path(row[column]).expanduser().absolute())
+    if not {"video", "audio", "text"} & set(row):
+        raise ValueError(f"the clip {dict(clip)} has no video, audio or text")
+    return row
+
+
+def _of_file(path: Path) -> dict[str, Any]:
+    column, words = "audio" if path.suffix.lower() in SOUND else "video", path.with_suffix(".txt")
+    text = None
+    if words.is_file():
+        try:
+            text = words.read_text(encoding="utf-8-sig").strip()
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{words} is not UTF-8: save it so, or rename it") from error
+    return {column: str(path), "text": text}
+
+
+def _media_below(folder: Path) -> list[Path]:
+    """The media files in `folder` and below, in order; hidden ones are not clips."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in (*SOUND, *VIDEO)
+        and not path.name.startswith(".")
+        and path.is_file()
+    )
+
+
+def _names(table: pd.DataFrame) -> list[Any]:
+    """Each clip's name: its own, its file's, or that with the folder's before it."""
+    files = [None if pd.isna(v) else Path(v) for v in table["video"].fillna(table["audio"])]
+    stems = Counter(path.stem for path in files if path)
+    found = []
+    for number, (given, path) in enumerate(zip(table["name"], files, strict=True), 1):
+        if not pd.isna(given):
+            found.append(given)
+        elif path is None:
+            found.append(f"clip {number}")
+        else:
+            found.append(path.stem if stems[path.stem] == 1 else f"{path.parent.name}-{path.stem}")
+    return found
