@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from agt_lib.workspace import kept, paths, story
-from agt_lib.workspace.run import PROFILES
+from agt_lib.workspace.profiles import PROFILES
 
 LONG = 1000
 """Columns of a terminal that a table may be wide before it is folded."""

@@ -2,7 +2,7 @@
 
 import lazy_loader
 
-VERSION = 1
+VERSION = 2
 """Raised when a clip's decoded frames or sound, or the folds of a corpus, come out otherwise."""
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(

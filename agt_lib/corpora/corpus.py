@@ -11,18 +11,25 @@ Columns of `Corpus.clips`, indexed by clip name:
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 
-from agt_lib.corpora.labels import EMOTIONS, label_set, normalise
+from agt_lib.corpora.labels import EMOTIONS, label_set, normalise, understood
 from agt_lib.workspace.kept import digest
 
 SPLITS = ("train", "dev", "test", "unlabelled")
+SPLIT_ALIASES = {"val": "dev", "valid": "dev", "validation": "dev"}
 COLUMNS = ("split", "emotion", "speaker", "video", "audio", "text")
 SHOWN = 30
+
+
+def listed(found: Sequence, shown: int = 10) -> str:
+    """The first of what was found, for a message: "a, b and 3 more"."""
+    more = len(found) - shown
+    return ", ".join(map(str, found[:shown])) + f" and {more} more" * (more > 0)
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ class Corpus:
 
     `answers` holds the labels of test clips, as far as they are known. They are for scoring alone:
     nothing that fits or chooses reads them. `features_at` is the folder of features that MERTools
-    made, for a corpus without media.
+    made, for a corpus without media. `folds` are the corpus' own, by clip name, if it has some.
     """
 
     name: str
@@ -64,6 +71,7 @@ class Corpus:
     synthetic: bool = False
     notes: tuple[str, ...] = ()
     features_at: Path | None = None
+    folds: pd.Series | None = None
 
     def split(self, *splits: str) -> pd.DataFrame:
         """The clips of the splits named, in the corpus' order."""
@@ -137,7 +145,9 @@ def build(
     `where` says for each row where it came from ("row 7"); it defaults to the row's number in a
     CSV with a header line. `problems` are those the reader found already. Splits and labels are
     matched in lower case without outer spaces; a note counts the labels that had to be changed.
-    Labels of test rows move to `answers`. Those of unlabelled rows are dropped, with a note.
+    Other names of splits (`SPLIT_ALIASES`) and of the six emotions (`labels.ALIASES`) are
+    understood, and noted. Labels of test rows move to `answers`. Those of unlabelled rows are
+    dropped, with a note. A media file that is not there is noted; its clip fails when it is read.
     Raises CorpusError with every problem found, ValueError for `labels` that are no label set.
     """
     labels = label_set(labels)
@@ -149,17 +159,20 @@ def build(
         raise CorpusError(source, found or [nothing])
     table = table.reindex(columns=["name", *COLUMNS]).astype(object)
     table = table.where(table.notna(), None)
-    table["split"] = table["split"].map(normalise).astype(object)
-    found += name_problems(table["name"], where) + _row_problems(table, where, labels, check_files)
-    if found:
-        raise CorpusError(source, found)
-
-    given = table["emotion"]
-    table["emotion"] = given.map(normalise)
-    changed = int((table["emotion"].notna() & (table["emotion"] != given)).sum())
     notes = list(notes)
+    table["split"] = pd.Series(map(normalise, table["split"]), dtype=object)
+    notes += _translate(table, "split", lambda split: SPLIT_ALIASES.get(split, split))
+    given = table["emotion"].copy()
+    table["emotion"] = pd.Series(map(normalise, given), dtype=object)
+    changed = int((table["emotion"].notna() & (table["emotion"] != given)).sum())
     if changed:
         notes.append(f"labels that had other case or outer spaces and were normalised: {changed}")
+    notes += _translate(table, "emotion", lambda label: understood(label, labels) or label)
+    found += name_problems(table["name"], where) + _row_problems(table, where, labels)
+    if found:
+        raise CorpusError(source, found)
+    if check_files and (missing := _missing_files(table)):
+        notes.append(f"{len(missing)} media files are missing: {listed(missing, 5)}")
     table["text"] = [None if normalise(text) is None else str(text) for text in table["text"]]
     present = table.set_index(table["name"].astype("str")).drop(columns="name")
     clips = present.astype("str").where(present.notna())
@@ -171,21 +184,43 @@ def build(
     return Corpus(name, clips, labels, answers, synthetic, tuple(notes), features_at)
 
 
-def _row_problems(
-    table: pd.DataFrame, where: list[str], labels: Sequence[str], check_files: bool
-) -> list[Problem]:
+def _translate(table: pd.DataFrame, column: str, mean: Callable[[str], str]) -> list[str]:
+    """Replace the column's values by what they mean; a note says which, and how often."""
+    given = table[column]
+    meant = [value if value is None else mean(value) for value in given]
+    table[column] = pd.Series(meant, dtype=object)
+    changed = given[(given != table[column]) & given.notna()].value_counts(sort=False)
+    said = [f"{value!r} as {mean(value)} ({n} clips)" for value, n in changed.items()]
+    return [f"{column} understood: {', '.join(said)}"] if said else []
+
+
+def _missing_files(table: pd.DataFrame) -> list[str]:
+    """The media files that are not there."""
+    given = [path for column in ("video", "audio") for path in table[column] if path is not None]
+    # Path.is_file raises for a name that is too long
+    return [str(path) for path in given if not os.path.isfile(path)]  # noqa: PTH113
+
+
+def _row_problems(table: pd.DataFrame, where: list[str], labels: Sequence[str]) -> list[Problem]:
     found = []
     for place, row in zip(where, table.itertuples(index=False), strict=True):
         if row.split not in SPLITS:
             given = "the split is empty" if pd.isna(row.split) else f"{row.split!r} is no split"
             message = f"{given}; expected one of {', '.join(SPLITS)}"
             found.append(Problem(place, "split", message))
-        if normalise(row.emotion) not in (None, *labels):
+        if row.emotion not in (None, *labels):
             message = f"unknown emotion {row.emotion!r}; expected one of {', '.join(labels)}"
+            if re.fullmatch(r"\d+(\.0)?", str(row.emotion)):
+                order = ", ".join(f"{k} {label}" for k, label in enumerate(labels))
+                message = (
+                    f"the emotion is the number {row.emotion}, and corpora number them in other "
+                    f"orders: write names. If yours is the order of MER2024, they are {order}"
+                )
             found.append(Problem(place, "emotion", message))
         for column in ("video", "audio"):
             path = getattr(row, column)
-            # Path.is_file raises for a name that is too long
-            if check_files and path is not None and not os.path.isfile(path):  # noqa: PTH113
-                found.append(Problem(place, column, f"no such file: {path}"))
+            if path is not None and os.sep == "/" and "\\" in Path(path).name:
+                slashed = Path(path).name.replace("\\", "/")
+                message = f"a path of Windows: here folders are separated by '/', as in {slashed}"
+                found.append(Problem(place, column, message))
     return found

@@ -26,10 +26,12 @@ class Division(NamedTuple):
 
 
 def folds_of(corpus: Corpus, n_folds: int = 5, fold_seed: int = 0) -> pd.Series:
-    """The corpus' folds: its own dev split if that has labels, else `make_folds`.
+    """The corpus' folds: its own, or its dev split if that has labels, else `make_folds`.
 
     A dev split is the one fold: its clips are held out once (0), those of train never (-1).
     """
+    if corpus.folds is not None:
+        return corpus.folds.loc[corpus.labelled.index]
     clips = corpus.split("train", "dev")
     clips = clips[clips["emotion"].notna()]
     is_dev = clips["split"] == "dev"

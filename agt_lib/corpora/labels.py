@@ -14,6 +14,16 @@ PROMPT_ORDER = ("worried", "happy", "neutral", "angry", "surprise", "sad")
 MODALITIES = ("audio", "video", "text")
 """The order of every table and network: the guide, which is the voice, first."""
 
+ALIASES = {
+    "neutral": ("中性", "平静"),
+    "angry": ("anger", "生气", "愤怒"),
+    "happy": ("happiness", "joy", "joyful", "高兴", "开心", "快乐"),
+    "sad": ("sadness", "悲伤", "伤心", "难过"),
+    "worried": ("worry", "fear", "fearful", "afraid", "anxious", "担心", "担忧", "害怕"),
+    "surprise": ("surprised", "惊讶", "惊奇", "吃惊"),
+}
+"""Other names of the six emotions; fear is what other corpora have in worry's place."""
+
 LETTERS = {"audio": "A", "video": "V", "text": "T"}
 """What the paper calls the modalities in the names of rows, such as "A+V"."""
 
@@ -32,6 +42,14 @@ def normalise(label: object) -> str | None:
     if pd.isna(label):
         return None
     return str(label).strip().lower() or None
+
+
+def understood(label: object, labels: Sequence[str] = EMOTIONS) -> str | None:
+    """Which of `labels` is meant, also by one of the `ALIASES`; None if none is."""
+    name = normalise(label)
+    if name in labels:
+        return name
+    return next((e for e, names in ALIASES.items() if e in labels and name in names), None)
 
 
 def label_set(labels: Sequence[str]) -> tuple[str, ...]:

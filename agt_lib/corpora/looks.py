@@ -1,6 +1,7 @@
 """A corpus for a reader's eyes: counts and a few clips."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -8,10 +9,38 @@ import numpy as np
 import pandas as pd
 
 from agt_lib.corpora.corpus import Corpus
-from agt_lib.corpora.media import MediaError, decode_audio, decode_frames
+from agt_lib.corpora.media import MediaError, decode_audio, decode_frames, duration
 
 NO_LABEL = "no label"
 FRAMES = 6
+
+
+def summary(corpus: Corpus, sampled: int = 100) -> str:
+    """In two lines: clips by split, class and speaker, what they lack, and how long all are.
+
+    The duration is estimated from `sampled` clips.
+    """
+    clips, labels = corpus.clips, corpus.clips["emotion"].value_counts()
+    splits = ", ".join(f"{n} {split}" for split, n in clips["split"].value_counts().items())
+    classes = ", ".join(f"{label} {labels.get(label, 0)}" for label in corpus.labels)
+    speakers = clips["speaker"].nunique()
+    who = f"{speakers} speakers" if speakers else "no speakers known"
+    first = f"corpus {corpus.name}: {len(clips)} clips ({splits}); {classes}; {who}"
+    if corpus.features_at is not None:
+        return f"{first}; features without media"
+    media = clips["audio"].fillna(clips["video"])
+    lacking = {
+        "words": clips["text"], "sound": media, "picture": clips["video"],
+    }  # fmt: skip
+    lacks = ", ".join(f"{part.isna().sum()} without {name}" for name, part in lacking.items())
+    files = clips["video"].fillna(clips["audio"]).dropna()
+    found = []
+    for path in files.sample(min(sampled, len(files)), random_state=0):
+        with suppress(MediaError):
+            found.append(duration(path))
+    minutes = np.mean(found) * len(files) / 60 if found else 0
+    about = "about " * (len(files) > len(found))
+    return f"{first}\n{lacks}; {about}{minutes:.0f} min of media"
 
 
 def choose(corpus: Corpus, n: int = 6, seed: int = 0) -> list[str]:

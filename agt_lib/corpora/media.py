@@ -10,6 +10,7 @@ stream is refused if most don't.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from itertools import chain, groupby
 from pathlib import Path
 
@@ -82,11 +83,11 @@ def decode_frames(
 ) -> np.ndarray:
     """The frames on show at the centres of `n_frames` equal segments: uint8 (n_frames, H, W, 3).
 
-    RGB, turned upright if the file says how. Times come from the packets, not from what the
-    container says of their number or rate; a video of fewer frames repeats some. Holds the
-    compressed stream and the frames wanted, never all frames. With a `window`, of that part of a
-    file of any length. Raises MediaError as `decode_audio` does; a cover picture is no video
-    stream.
+    RGB, turned upright and with square pixels if the file says how. Times come from the packets,
+    not from what the container says of their number or rate; a video of fewer frames repeats some.
+    Holds the compressed stream and the frames wanted, never all frames. With a `window`, of that
+    part of a file of any length. Raises MediaError as `decode_audio` does; a cover picture is no
+    video stream.
     """
     if n_frames < 1:
         raise ValueError(f"n_frames must be at least 1; got {n_frames}")
@@ -109,7 +110,7 @@ def decode_frames(
             (_seconds(stream, frame, number), frame)
             for number, frame in enumerate(_decode(stream, packets))
         )
-        return np.stack(list(_on_show(frames, centres.tolist())))
+        return np.stack(list(_on_show(frames, centres.tolist(), stream.sample_aspect_ratio)))
 
 
 def duration(path: str | Path) -> float:
@@ -136,6 +137,7 @@ def _open(
             raise MediaError("open", "not a regular file" if path.exists() else "no such file")
         if path.stat().st_size == 0:
             raise MediaError("open", "the file is empty (zero bytes)")
+        _check_kind(path)
         options = {"protocol_whitelist": "none"}
         # Tags in another encoding than UTF-8 are common and don't matter here.
         with (
@@ -145,7 +147,9 @@ def _open(
             if container.format.name == "tty":  # FFmpeg would draw its letters
                 raise MediaError("open", "the file is text")
             streams = [s for s in container.streams if not s.disposition & COVER]
-            stream = next((s for s in streams if s.type == kind), None)
+            ours = [s for s in streams if s.type == kind]
+            default = [s for s in ours if s.disposition & av.stream.Disposition.default]
+            stream = next(iter(default + ours), None)
             if stream is None or stream.codec_context is None:
                 found = ", ".join(sorted({s.type for s in streams})) or "none"
                 raise MediaError("open", f"no {kind} stream; found: {found}")
@@ -164,6 +168,16 @@ def _open(
         raise MediaError(stage, reason, path) from error
     except OSError as error:
         raise MediaError(ACCESS, f"can't be read now: {error.strerror}", path) from error
+
+
+def _check_kind(path: Path) -> None:
+    """Raise MediaError for what downloads leave in the place of a file."""
+    with path.open("rb") as file:
+        start = file.read(256).lstrip().lower()
+    if start.startswith(b"version https://git-lfs"):
+        raise MediaError("open", "a pointer of Git LFS, not the file: run git lfs pull")
+    if start.startswith((b"<!doctype html", b"<html")):
+        raise MediaError("open", "a web page saved in the file's place: download it again")
 
 
 def _check_length(seconds: float, max_seconds: float) -> None:
@@ -250,9 +264,14 @@ def _inside(
 
 
 def _on_show(
-    frames: Iterable[tuple[float, av.VideoFrame | None]], times: Sequence[float]
+    frames: Iterable[tuple[float, av.VideoFrame | None]],
+    times: Sequence[float],
+    pixel: Fraction | None,
 ) -> Iterator[np.ndarray]:
-    """For each of the rising `times` the last frame that began by then, as RGB of one size."""
+    """For each of the rising `times` the last frame that began by then, as RGB of one size.
+
+    `pixel` is the width of a pixel over its height, None or 0 if unknown.
+    """
     convert = VideoReformatter().reformat
     size: dict[str, int] = {}
     waiting = list(times)
@@ -265,7 +284,8 @@ def _on_show(
             waiting = waiting[due:]
         if frame is not None:
             shown = frame
-            size = size or {"width": frame.width, "height": frame.height}
+            width = round(frame.width * (pixel or 1)) or frame.width
+            size = size or {"width": width, "height": frame.height}
 
 
 def _seconds(stream: av.stream.Stream, timed: av.Packet | av.VideoFrame, number: int) -> float:

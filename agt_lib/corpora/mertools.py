@@ -130,3 +130,10 @@ def stamps(root: str | Path, folders: Mapping[str, str]) -> dict[str, str]:
 def _arrays(folder: Path) -> list[Path]:
     """The feature files in `folder`, by name; hidden ones are no clips'."""
     return sorted(path for path in folder.glob("*.npy") if not path.name.startswith("."))
+
+
+def recognises(root: Path) -> bool:
+    """Whether `root` holds MERTools' features and labels, and no clips."""
+    labels = (LABELS, LABELS_2025, *ARCHIVES)
+    here = root.is_dir() and any((root / name).is_file() for name in labels)
+    return here and not (root / "video").is_dir() and bool(feature_folders(root))

@@ -1,12 +1,16 @@
 """The sources of clips, all behind `load`: a new one is a module with a reader, and a line here."""
 
 import inspect
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agt_lib.corpora import mertools
-from agt_lib.corpora.corpus import Corpus
+from agt_lib.corpora.corpus import Corpus, CorpusError, Problem
+from agt_lib.corpora.labels import understood
+from agt_lib.corpora.looks import summary
+from agt_lib.corpora.tables import read_rows
 from agt_lib.workspace.kept import digest, stamp
 
 if TYPE_CHECKING:
@@ -16,25 +20,47 @@ SOURCES = {
     "mini": ("mini_corpus:load", "rendered by this project; no root"),
     "smoke": ("mini_corpus:smoke", "rendered by this project, small; no root"),
     "manifest": ("agt_lib.corpora.manifest:load", "root: a CSV file with one row per clip"),
-    "mer2024": ("agt_lib.corpora.mer2024:load", "root: the folder mer2024-dataset as downloaded"),
+    "folder": (
+        "agt_lib.corpora.folder:load",
+        "root: a folder of recordings, in folders named by emotion or loose",
+    ),
+    "mer2024": (
+        "agt_lib.corpora.mer2024:load",
+        "root: the folder mer2024-dataset as downloaded, or mer2024-dataset-process",
+    ),
+    "mer2025": ("agt_lib.corpora.mer2025:load", "root: MER2025's folder, with video and labels"),
     "mertools": (
         "agt_lib.corpora.mertools:load",
         "root: a folder of MERTools' features with its label-disdim.csv",
     ),
+    "meld": ("agt_lib.corpora.meld:load", "root: MELD's folder, with its tables and clips"),
+    "iemocap": ("agt_lib.corpora.iemocap:load", "root: the folder with Session1 to Session5"),
+    "ravdess": ("agt_lib.corpora.ravdess:load", "root: RAVDESS' files"),
+    "crema_d": ("agt_lib.corpora.crema_d:load", "root: CREMA-D's files"),
+    "emodb": ("agt_lib.corpora.emodb:load", "root: EmoDB's files"),
 }
 """Each source's reader, "module:function", and what it is given. A reader says by the names of its
-parameters what it takes: `root` (a Path), `labels` (another label set), and options of its own."""
+parameters what it takes: `root` (a Path), `labels` (another label set), and options of its own. Its
+module may have a function `recognises(root)`."""
+
+AUTO = "auto"
 
 
-def load(source: str, root: str | Path | None = None, **options) -> Corpus:
-    """The corpus that `source` names, validated whole.
+def load(
+    source: str, root: str | Path | None = None, corrections: str | Path = "", **options
+) -> Corpus:
+    """The corpus that `source` names, validated whole; "auto" is the one that `root` looks like.
 
     `root` is the file or folder it lies in (see `SOURCES`); the rendered corpora need none.
-    `options` go to the source's own reader. Raises ValueError for an unknown source, a root that
-    is not given or an option that the reader does not take, CorpusError with all problems found
-    in the corpus.
+    `corrections` is a CSV with `name` and `label`, which replace the source's. `options` go to the
+    source's own reader. Raises ValueError for an unknown source, a root that is not given or not
+    recognised, or an option that the reader does not take, CorpusError with all problems found in
+    the corpus or the corrections.
     """
     known = "\n".join(f"  {name}: {what}" for name, (_, what) in SOURCES.items())
+    here = None if root is None or not str(root).strip() else Path(root).expanduser()
+    if source == AUTO and here is not None:
+        source = detect(here)
     if source not in SOURCES:
         raise ValueError(f"unknown corpus {source!r}; the sources are\n{known}")
     module, _, function = SOURCES[source][0].partition(":")
@@ -44,18 +70,68 @@ def load(source: str, root: str | Path | None = None, **options) -> Corpus:
         only = f"only {', '.join(taken)}"
         raise ValueError(f"corpus {source!r} takes no {', '.join(unknown)}, {only}")
     if "root" not in taken:
-        return reader(**options)
-    if root is None or not str(root).strip():
+        corpus = reader(**options)
+    elif here is None:
         raise ValueError(f"corpus {source!r} needs a root; the sources are\n{known}")
-    return reader(root=Path(root).expanduser(), **options)
+    else:
+        corpus = reader(root=here, **options)
+    return corrected(corpus, corrections) if str(corrections) else corpus
+
+
+def detect(root: Path) -> str:
+    """The source whose layout `root` has. Raises ValueError if it is none, or more than one."""
+    if not root.exists():
+        raise ValueError(f"no such file or folder: {root}")
+    modules = {name: import_module(SOURCES[name][0].partition(":")[0]) for name in SOURCES}
+    found = [
+        name
+        for name, module in modules.items()
+        if hasattr(module, "recognises") and module.recognises(root)
+    ]
+    if len(found) == 1:
+        return found[0]
+    looks = f"looks like {' and like '.join(found)}" if found else "is not recognised"
+    known = "\n".join(f"  {name}: {what}" for name, (_, what) in SOURCES.items())
+    raise ValueError(f"{root} {looks}: name the corpus, one of\n{known}")
+
+
+def corrected(corpus: Corpus, path: str | Path) -> Corpus:
+    """`corpus` with the labels in the CSV `path`: columns `name` and `label`.
+
+    Raises CorpusError with all names that are no clip's and labels that are none.
+    """
+    path = Path(path).expanduser()
+    table, problems = read_rows(path, ["name", "label"])
+    if table is None or problems:
+        raise CorpusError(str(path), problems)
+    emotions, answers, n_changed = corpus.clips["emotion"].copy(), corpus.answers.copy(), 0
+    for row, name, label in table[["name", "label"]].itertuples():
+        place, meant = f"row {row}", understood(label, corpus.labels)
+        if name not in corpus.clips.index:
+            problems.append(Problem(place, "name", f"no clip has the name {name!r}"))
+        elif meant is None:
+            expected = ", ".join(corpus.labels)
+            problems.append(Problem(place, "label", f"{label!r} is none of {expected}"))
+        elif corpus.clips.loc[name, "split"] in ("test", "unlabelled"):
+            n_changed += answers.get(name) != meant
+            answers[name] = meant
+        else:
+            n_changed += emotions[name] != meant
+            emotions[name] = meant
+    if problems:
+        raise CorpusError(str(path), problems)
+    note = f"{n_changed} labels were changed by {path.name}, which has {len(table)}"
+    clips = corpus.clips.assign(emotion=emotions)
+    return replace(corpus, clips=clips, answers=answers, notes=(*corpus.notes, note))
 
 
 def of_run(run: "Run") -> Corpus:
-    """The corpus of a notebook's run, told to the run; prints what the corpus notes.
+    """The corpus of a notebook's run, told to the run; prints what was found and the notes.
 
     Raises as `load` does.
     """
-    corpus = load(run.source, run.root, **({"labels": run.labels} if run.labels else {}))
+    options = {"labels": run.labels} if run.labels else {}
+    corpus = load(run.source, run.root, run.corrections, **options, **run.options)
     facts = {
         "name": corpus.name,
         "fingerprint": corpus.fingerprint,
@@ -66,5 +142,5 @@ def of_run(run: "Run") -> Corpus:
     if corpus.features_at is not None:
         facts["folders"] = mertools.stamps(corpus.features_at, run.encoders)
     run.tell("corpus", facts)
-    print(*corpus.notes, sep="\n")
+    print(summary(corpus), *corpus.notes, sep="\n")
     return corpus

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from agt_lib.corpora.tables import listed, read_table
+from agt_lib.corpora.corpus import listed
+from agt_lib.corpora.tables import read_table
 from agt_lib.workspace.kept import write_atomic
 
 NAME, LABEL = "name", "discrete"

@@ -1,19 +1,15 @@
 """CSV files: every row keeps the number that a spreadsheet shows, every fault is reported."""
 
+import codecs
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from agt_lib.corpora.corpus import CorpusError, Problem, name_problems
-
-
-def listed(found: Sequence, shown: int = 10) -> str:
-    """The first of what was found, for a message: "a, b and 3 more"."""
-    more = len(found) - shown
-    return ", ".join(map(str, found[:shown])) + f" and {more} more" * (more > 0)
+from agt_lib.corpora.corpus import CorpusError, Problem, listed, name_problems
 
 
 def read_table(
@@ -35,7 +31,11 @@ def read_table(
 def read_rows(
     path: Path, required: Sequence[str], place: str = "", *, lower: bool = True
 ) -> tuple[pd.DataFrame | None, list[Problem]]:
-    """Read a UTF-8 CSV file (with or without BOM) and list what is wrong with its form.
+    """Read a CSV file and list what is wrong with its form.
+
+    It is UTF-8 (with or without BOM), UTF-16 with BOM, or Windows-1252 where no two bytes beyond
+    ASCII stand together; its fields are separated by commas, or by semicolons or tabs if its first
+    line has no comma. What is not UTF-8 with commas stands in the table's `attrs["notes"]`.
 
     The table has one column of strings per header, and none for a blank header. Headers are put in
     lower case, or, without `lower`, those of `required` alone. Blank cells are None; nothing else
@@ -43,12 +43,14 @@ def read_rows(
     file's first row; blank rows are counted and left
     out. `place` stands before "row 7" in the problems. Rows of another length than the header and
     columns of `required` that are not there are problems; such rows are left out of the table.
-    The table is None if the file can't be read, is not UTF-8 or no CSV.
+    The table is None if the file can't be read, is in another encoding or no CSV.
     """
     given: list[list[str]] = []
+    notes: list[str] = []
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-        for row in csv.reader(io.StringIO(text, newline=""), strict=True):
+        text = _decoded(Path(path).read_bytes(), notes)
+        comma = _separator(text, notes)
+        for row in csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=comma):
             given.append(row)
     except OSError as error:
         expected = f"expected a CSV file with the columns {', '.join(required)}"
@@ -57,7 +59,7 @@ def read_rows(
         row = error.object[: error.start].count(b"\n") + 1
         message = (
             f"byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as UTF-8, for "
-            f"instance: iconv -f GB18030 -t UTF-8 {Path(path).name} > utf8.csv"
+            f"instance, if it is Chinese: iconv -f GB18030 -t UTF-8 {Path(path).name} > utf8.csv"
         )
         return None, [Problem(f"{place}row {row}", "encoding", message)]
     except csv.Error as error:
@@ -86,6 +88,7 @@ def read_rows(
         )
         problems.append(Problem(f"{place}row {number}", "fields", message))
     table = pd.DataFrame(list(rows.values()), list(rows), header, dtype=object)
+    table.attrs["notes"] = [f"{Path(path).name} is {note}" for note in notes]
     return table.loc[:, ~table.columns.duplicated() & (table.columns != "")], problems
 
 
@@ -122,3 +125,32 @@ def _numbers(column: pd.Series) -> pd.Series:
         return pd.to_numeric(column)
     except ValueError:
         return column.astype("str")
+
+
+def _decoded(content: bytes, notes: list[str]) -> str:
+    """The text of a file; `notes` gain its encoding if it is not UTF-8. Else UnicodeDecodeError."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        notes.append("UTF-16")
+        return content.decode("utf-16")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        # Chinese characters are two bytes or more; an accent or a quotation mark of Windows is one.
+        if re.search(rb"[\x80-\xff]{2}", content):
+            raise
+        try:
+            text = content.decode("cp1252")
+        except UnicodeDecodeError:
+            raise error from None
+        notes.append("Windows-1252")
+        return text
+
+
+def _separator(text: str, notes: list[str]) -> str:
+    """What separates the fields, by the first line; `notes` gain it if it is no comma."""
+    first = text.strip().partition("\n")[0]
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        if "," not in first and mark in first:
+            notes.append(f"separated by {name}")
+            return mark
+    return ","

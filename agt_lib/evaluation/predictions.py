@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from agt_lib.corpora.corpus import listed
 from agt_lib.corpora.labels import MISSING, to_numbers
-from agt_lib.corpora.tables import listed, read_table
+from agt_lib.corpora.tables import read_table
 from agt_lib.evaluation.checks import check_probabilities
 
 SHOWN = 5

@@ -18,16 +18,10 @@ from open_clip.pretrained import download_pretrained, get_pretrained_cfg
 from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
 from PIL import Image
 
-from agt_lib.corpora.media import MAX_SECONDS, MediaError, decode_frames
+from agt_lib.corpora.media import MAX_SECONDS
 from agt_lib.features.clip_resnet import encode_image
-from agt_lib.features.encoder import (
-    HUB_SECONDS,
-    CheckpointError,
-    asking_hub,
-    mean_rows,
-    reason,
-    window_of,
-)
+from agt_lib.features.encoder import HUB_SECONDS, CheckpointError, asking_hub, mean_rows, reason
+from agt_lib.features.frames import NONE, clip_frames, face_fingerprint
 from agt_lib.workspace import paths
 from agt_lib.workspace.kept import digest, file_digest
 from agt_lib.workspace.machine import pick_device, pick_precision
@@ -41,6 +35,8 @@ WEIGHTS = (
 )
 """In the order in which open_clip itself prefers them."""
 BATCH_FRAMES = 64
+MARGIN = 0.2
+"""The share of a face's square that is added on each side, if frames are cropped to it."""
 Item = tuple[torch.Tensor, np.ndarray]
 
 
@@ -135,8 +131,9 @@ class ClipEncoder:
     file of weights, or `local-dir:FOLDER` with `open_clip_config.json` and weights; by default the
     small CLIP that ships here. A tag is looked for in `data/models/ARCHITECTURE-TAG`, then in the
     hub's cache, then on the hub. Weights are safetensors or read by torch with `weights_only`.
-    Frames are segment centres, preprocessed as open_clip does for evaluation. `precision`: auto
-    (bfloat16 on hardware that has it), float32 or bfloat16.
+    Frames are segment centres, whole or cropped to the `face` (see `frames.clip_frames`), and
+    preprocessed as open_clip does for evaluation. `precision`: auto (bfloat16 on hardware that has
+    it), float32 or bfloat16.
 
     Raises CheckpointError (weights missing, unknown, damaged or of another architecture; they are
     read at the first `encode`) and ValueError (unknown architecture).
@@ -149,12 +146,14 @@ class ClipEncoder:
         model: str = f"{LOCAL}{paths.SMALL_CLIP}",
         *,
         n_frames: int = 8,
+        face: str = NONE,
         device: str = "auto",
         precision: str = "auto",
         max_seconds: float = MAX_SECONDS,
     ):
         self._max_seconds = max_seconds
-        self._n_frames, self._device = n_frames, pick_device(device)
+        self._n_frames, self._device, self._face = n_frames, pick_device(device), face
+        self.remarks: dict[str, str] = {}
         self._dtype = pick_precision(precision, self._device)
         self._source = Source.find(model)
         self._preprocess = image_transform_v2(self._source.preprocessing, is_train=False)
@@ -168,20 +167,19 @@ class ClipEncoder:
             "pooling": "mean",
             "preprocessing": vars(self._source.preprocessing),
             "precision": str(self._dtype).removeprefix("torch."),
-        }
+        } | face_fingerprint(face, MARGIN)
 
     def load(self, clip: pd.Series) -> Item:
         """The clip's different frames, preprocessed, (U, 3, S, S), and which of them each one is.
 
         A video shorter than `n_frames` repeats frames; each is encoded once.
         """
-        if pd.isna(clip["video"]):
-            raise MediaError("absent", "the clip has no video file")
-        frames = decode_frames(  # (T, H, W, 3)
-            clip["video"], self._n_frames, self._max_seconds, window_of(clip)
-        )
+        frames, remark = clip_frames(clip, self._n_frames, self._max_seconds, self._face, MARGIN)
+        if remark:
+            self.remarks[clip.name] = remark
         new = [True] + [not np.array_equal(a, b) for a, b in zip(frames, frames[1:], strict=False)]
-        pixels = [self._preprocess(Image.fromarray(frame)) for frame in frames[new]]
+        different = [frame for frame, is_new in zip(frames, new, strict=True) if is_new]
+        pixels = [self._preprocess(Image.fromarray(frame)) for frame in different]
         return torch.stack(pixels), np.cumsum(new) - 1
 
     def encode(self, items: list[Item]) -> np.ndarray:

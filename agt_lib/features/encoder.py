@@ -22,6 +22,7 @@ from agt_lib.workspace.kept import digest
 ENCODERS = {
     "opensmile": "agt_lib.features.opensmile:OpenSmileEncoder",
     "clip": "agt_lib.features.clip:ClipEncoder",
+    "fer": "agt_lib.features.expression:ExpressionEncoder",
     "hubert": "agt_lib.features.hubert:HubertEncoder",
     "whisper": "agt_lib.features.whisper:WhisperEncoder",
     "causal_lm": "agt_lib.features.language_model:CausalLMEncoder",
@@ -42,7 +43,8 @@ class CheckpointError(RuntimeError):
 class Encoder(Protocol):
     """Turns clips into features. What a clip gives does not depend on its batch.
 
-    One that has to see many clips at once to be fast may say how many, as `shard_size`.
+    One that has to see many clips at once to be fast may say how many, as `shard_size`. One that
+    has something to say of clips that it read has `remarks`, by clip name, which `load` fills.
     """
 
     modality: str
@@ -65,7 +67,7 @@ class Encoder(Protocol):
 def build(spec: str, **options: Any) -> Encoder:
     """The encoder that `spec` names, "KIND" or "KIND:MODEL"; `options` go to its constructor.
 
-    - "opensmile": eGeMAPSv02 functionals;
+    - "opensmile": eGeMAPSv02 functionals; "fer": a small network for the expressions of real faces;
     - "clip" (the small CLIP of this repository), "clip:ViT-L-14/openai", "clip:local-dir:FOLDER";
     - "hubert:MODEL", "whisper:MODEL", "causal_lm:MODEL": a name on the hub, or a folder (or GGUF
       file) here; "causal_lm:baichuan-inc/Baichuan-13B-Base" is the paper's, loaded without its

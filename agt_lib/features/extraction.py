@@ -32,6 +32,9 @@ LACKS = {
     "text": "the clip has no words",
 }
 
+REMARK = "remark"
+"""The ledger's stage of clips that were read, and of which there is something to say."""
+
 RETRIED = (ACCESS, "length")
 """Failures that are tried again: the disk may work again, or `max_seconds` may be another."""
 
@@ -132,19 +135,25 @@ def extract(
                     new = {keys[n]: x for n, x in part.items() if n not in errors}
                     shards.append(new)
                     found |= new
-                    shards.record([(keys[n], n, e.stage, e.reason) for n, e in errors.items()])
+                    told = [(keys[n], n, e.stage, e.reason) for n, e in errors.items()]
+                    remarks = getattr(encoder, "remarks", {})
+                    told += [(keys[n], n, REMARK, remarks.pop(n)) for n in part if n in remarks]
+                    shards.record(told)
                     bar.update(len(part))
                     if errors:
                         bar.set_postfix(unreadable=len(failures()), refresh=False)
                         check()
     check()
     rows = {name: found[key] for name, key in keys.items() if key in found}
-    return _features(corpus, encoder, rows, failures()[list(FAILURE_COLUMNS)])
+    ledger = shards.failures()
+    remarks = ledger[ledger["key"].isin(set(keys.values()) & found.keys())]
+    parts = (part[list(FAILURE_COLUMNS)] for part in (failures(), remarks))
+    return _features(corpus, encoder, rows, *parts)
 
 
 def encode_all(corpus: Corpus, encoder: Encoder) -> Features:
     """The features of the corpus' clips as `extract` gives them, and nothing is kept on disk."""
-    found, failures = {}, []
+    found, failures, remarks = {}, [], getattr(encoder, "remarks", {})
     clips = corpus.clips[corpus.clips[list(SOURCES[encoder.modality])].notna().any(axis=1)]
     for part in _encoded(encoder, clips):
         for name, values in part.items():
@@ -152,14 +161,21 @@ def encode_all(corpus: Corpus, encoder: Encoder) -> Features:
                 failures.append((name, values.stage, values.reason))
             else:
                 found[name] = values
-    ledger = pd.DataFrame(failures, columns=list(FAILURE_COLUMNS), dtype="str")
-    return _features(corpus, encoder, found, ledger)
+    told = [(name, REMARK, remarks.pop(name)) for name in clips.index if name in remarks]
+    ledgers = (
+        pd.DataFrame(p, columns=list(FAILURE_COLUMNS), dtype="str") for p in (failures, told)
+    )
+    return _features(corpus, encoder, found, *ledgers)
 
 
 def _features(
-    corpus: Corpus, encoder: Encoder, found: Mapping[str, np.ndarray], failures: pd.DataFrame
+    corpus: Corpus,
+    encoder: Encoder,
+    found: Mapping[str, np.ndarray],
+    failures: pd.DataFrame,
+    remarks: pd.DataFrame,
 ) -> Features:
-    """Features of all clips: those `found` by name; `failures` are the ledger's rows of others."""
+    """Features of all clips: those `found` by name; the others' `failures`, and `remarks`."""
     clips, modality = corpus.clips, encoder.modality
     present = clips.index.isin(found)
     values = np.zeros((len(clips), encoder.dim), dtype=np.float32)
@@ -171,7 +187,8 @@ def _features(
     why = pd.concat([lacking, failures]).set_index("name")
     why = why.reindex(clips.index[clips.index.isin(why.index)]).rename_axis("name").reset_index()
     made_by = fingerprint_of(encoder)
-    return Features(modality, tuple(clips.index), values, present, made_by, why.astype("str"))
+    names = tuple(clips.index)
+    return Features(modality, names, values, present, made_by, why.astype("str"), remarks)
 
 
 def _row(clip: Clip, modality: str) -> dict[str, str]:

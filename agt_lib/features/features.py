@@ -19,8 +19,9 @@ class Features:
     """One modality's features of N clips.
 
     `values` is float32 (N, D). Rows that are not `present` hold zeros and mean nothing;
-    `failures` says why they are absent. `fingerprint` is a hash of what made the numbers. Raises
-    ValueError if shapes disagree or a name is repeated.
+    `failures` says why they are absent, `remarks` what there is to say of present ones.
+    `fingerprint` is a hash of what made the numbers. Raises ValueError if shapes disagree or a name
+    is repeated.
     """
 
     modality: str
@@ -29,6 +30,7 @@ class Features:
     present: np.ndarray
     fingerprint: str
     failures: pd.DataFrame = field(default_factory=no_failures)
+    remarks: pd.DataFrame = field(default_factory=no_failures)
 
     def __post_init__(self) -> None:
         n = len(self.names)

@@ -27,7 +27,11 @@ def of_run(run: Run, corpus: Corpus) -> dict[str, Features]:
     found = {}
     for modality, name in run.encoders.items():
         if corpus.features_at is None:
-            found[modality] = extract(corpus, build(name), max_failures=run.max_failures)
+            encoder = build(name, **run.encoder_options(modality))
+            found[modality] = extract(corpus, encoder, max_failures=run.max_failures)
+            said = found[modality].remarks["reason"].value_counts().items()
+            for remark, n in said:
+                print(f"{modality}: {n} of {found[modality].present.sum()} clips: {remark}")
         else:
             found[modality] = mertools.read_features(
                 corpus.features_at, name, modality, corpus.clips.index, run.max_failures

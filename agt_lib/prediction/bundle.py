@@ -53,13 +53,15 @@ class Bundle:
 
     `models` are by name: `AGT`, `AGT_BY_FOLD` where features are scaled by speaker, `BASELINE`,
     and each modality's own network under the modality's name. `encoders` name the encoder of each
-    modality, `fingerprints` the features it must make. `shares` are those of the training labels,
+    modality, `options` say what else it is built with (how it comes to the face, for one),
+    `fingerprints` the features it must make. `shares` are those of the training labels,
     `temperature` is AGT's. `corpus` says what all was trained on.
     """
 
     corpus: str
     labels: tuple[str, ...]
     encoders: Mapping[str, str]
+    options: Mapping[str, Mapping[str, Any]]
     fingerprints: Mapping[str, str]
     models: Mapping[str, Models]
     shares: Mapping[str, float]
@@ -91,6 +93,7 @@ class Bundle:
             "corpus": self.corpus,
             "labels": list(self.labels),
             "encoders": dict(self.encoders),
+            "options": {m: dict(options) for m, options in self.options.items()},
             "fingerprints": dict(self.fingerprints),
             "models": places,
             "shares": list(self.shares.values()),
@@ -164,6 +167,7 @@ class Bundle:
             corpus=str(about["corpus"]),
             labels=label_set(about["labels"]),
             encoders={m: about["encoders"][m] for m in order},
+            options={m: about["options"][m] for m in order},
             fingerprints={m: about["fingerprints"][m] for m in order},
             models={n: tuple(map(tuple, by_seed.values())) for n, by_seed in models.items()},
             shares=dict(zip(about["labels"], map(float, about["shares"]), strict=True)),
@@ -217,6 +221,7 @@ def bundle_of(run: "Run", given: "RunData", result: CrossValidated) -> Bundle:
         corpus=run.caption,
         labels=data.label_set,
         encoders={m: run.encoders[m] for m in data.modalities},
+        options={m: run.encoder_options(m) for m in data.modalities},
         fingerprints={m: given.features[m].fingerprint for m in data.modalities},
         models={name: result.final[row] for name, row in rows.items() if row in result.final},
         shares=dict(zip(data.label_set, shares.tolist(), strict=True)),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -67,14 +68,14 @@ def features_of(bundle: Bundle, corpus: Corpus, *, keep: bool = False) -> dict[s
 
 
 @lru_cache(maxsize=3)
-def _encoder(spec: str) -> Encoder:
-    return build(spec)
+def _encoder(spec: str, options: tuple[tuple[str, Any], ...]) -> Encoder:
+    return build(spec, **dict(options))
 
 
 def _checked(bundle: Bundle, modality: str, spec: str) -> Encoder:
     """The encoder of a modality; it makes what the bundle was trained on."""
     try:
-        encoder = _encoder(spec)
+        encoder = _encoder(spec, tuple(sorted(bundle.options[modality].items())))
     except (CheckpointError, FileNotFoundError, ValueError) as error:
         raise CheckpointError(f"the bundle's {modality} encoder is not here. {error}") from error
     if (found := fingerprint_of(encoder)) != bundle.fingerprints[modality]:

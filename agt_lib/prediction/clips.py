@@ -1,6 +1,5 @@
 """Clips as a user names them: media files, folders of them, a CSV."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +9,10 @@ import numpy as np
 import pandas as pd
 
 from agt_lib.corpora import manifest
-from agt_lib.corpora.corpus import COLUMNS, Corpus, build
+from agt_lib.corpora.corpus import COLUMNS, Corpus, build, listed
 from agt_lib.corpora.media import duration
-from agt_lib.corpora.tables import listed
+from agt_lib.corpora.media_files import SOUND, VIDEO, media_below, names_of, row_of
 
-SOUND = (".wav", ".mp3", ".flac", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".wma")
-VIDEO = (".mp4", ".mkv", ".avi", ".mov", ".webm", ".flv", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts")
 Clip = str | Path | Mapping[str, Any]
 
 
@@ -86,7 +83,7 @@ def _rows(clips: Sequence[Clip], labels: Sequence[str]) -> Iterator[dict[str, An
             continue
         path = Path(clip).expanduser().absolute()
         if path.is_dir():
-            yield from map(_of_file, _media_below(path))
+            yield from map(row_of, media_below(path))
         elif not path.is_file():
             missing.append(str(clip))
         elif path.suffix.lower() == ".csv":
@@ -94,7 +91,7 @@ def _rows(clips: Sequence[Clip], labels: Sequence[str]) -> Iterator[dict[str, An
             table = table.astype(object).where(table.notna(), None)
             yield from table.reset_index().to_dict("records")
         elif path.suffix.lower() in (*SOUND, *VIDEO):
-            yield _of_file(path)
+            yield row_of(path)
         else:
             raise ValueError(
                 f"{clip}: expected a folder, a CSV, or a media file ({', '.join(SOUND + VIDEO)}); "
@@ -114,38 +111,12 @@ def _of_mapping(clip: Mapping[str, Any]) -> dict[str, Any]:
     return row
 
 
-def _of_file(path: Path) -> dict[str, Any]:
-    column, words = "audio" if path.suffix.lower() in SOUND else "video", path.with_suffix(".txt")
-    text = None
-    if words.is_file():
-        try:
-            text = words.read_text(encoding="utf-8-sig").strip()
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{words} is not UTF-8: save it so, or rename it") from error
-    return {column: str(path), "text": text}
-
-
-def _media_below(folder: Path) -> list[Path]:
-    """The media files in `folder` and below, in order; hidden ones are not clips."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in (*SOUND, *VIDEO)
-        and not path.name.startswith(".")
-        and path.is_file()
-    )
-
-
 def _names(table: pd.DataFrame) -> list[Any]:
-    """Each clip's name: its own, its file's, or that with the folder's before it."""
+    """Each clip's name: its own, or its file's."""
     files = [None if pd.isna(v) else Path(v) for v in table["video"].fillna(table["audio"])]
-    stems = Counter(path.stem for path in files if path)
-    found = []
-    for number, (given, path) in enumerate(zip(table["name"], files, strict=True), 1):
-        if not pd.isna(given):
-            found.append(given)
-        elif path is None:
-            found.append(f"clip {number}")
-        else:
-            found.append(path.stem if stems[path.stem] == 1 else f"{path.parent.name}-{path.stem}")
-    return found
+    of_file = iter(names_of([path for path in files if path]))
+    found = [next(of_file) if path else f"clip {k}" for k, path in enumerate(files, 1)]
+    return [
+        other if pd.isna(given) else given
+        for given, other in zip(table["name"], found, strict=True)
+    ]

@@ -11,8 +11,8 @@ from numbers import Integral
 import numpy as np
 import pandas as pd
 
+from agt_lib.corpora.corpus import listed
 from agt_lib.corpora.labels import EMOTIONS
-from agt_lib.corpora.tables import listed
 from agt_lib.evaluation import paper
 from agt_lib.probing.leaderboard import METRICS, Leaderboard, PrintedScore, share
 

@@ -2,8 +2,10 @@
 
 import random
 
+import httpx
 import numpy as np
 import torch
+from huggingface_hub import constants
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -63,3 +65,13 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 (libraries draw from the global generator)
     torch.manual_seed(seed)
+
+
+def hub_answers(seconds: float = 5.0) -> bool:
+    """Whether the hub of models can be reached; never if `HF_HUB_OFFLINE` is set."""
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        return httpx.head(constants.ENDPOINT, timeout=seconds).status_code < 500
+    except (httpx.HTTPError, OSError):
+        return False

@@ -17,12 +17,14 @@ from matplotlib.figure import Figure
 import agt_lib
 from agt_lib.workspace import kept, machine, paths
 from agt_lib.workspace.figure_files import save_figure
+from agt_lib.workspace.profiles import PROFILES, Profile
 
 AUTO = "auto"
 ENCODERS = ("audio", "video", "text")
 SHARED = {
     "profile": "mini", "corpus": AUTO, "root": "", **dict.fromkeys(ENCODERS, ""), "labels": "",
-    "n_folds": 0, "n_seeds": 0, "max_failures": 0.05, "seed": 0,
+    "corrections": "", "options": "", "face": AUTO, "max_seconds": 120.0, "n_folds": 0,
+    "n_seeds": 0, "max_failures": 0.05, "seed": 0,
 }  # fmt: skip
 """The parameters that several notebooks have, and their values in a notebook that lacks them.
 
@@ -31,51 +33,6 @@ All other parameters are a notebook's own.
 FILLED_IN = "probe/"
 """The part of a run's folder whose files a user fills in: they may change."""
 SYNTHETIC = " (synthetic: rendered clips, no evidence about people)"
-
-
-@dataclass(frozen=True)
-class Profile:
-    """What a notebook runs on if it is told nothing else, and how much is repeated.
-
-    Encoders are specifications for `features.build`. An empty `corpus` is the user's to name.
-    """
-
-    name: str
-    corpus: str
-    audio: str
-    video: str
-    text: str
-    n_seeds: int = 3  # the peer toolkit averages six; three give the spread
-    n_folds: int = 5  # the peer toolkit's cross-validation
-    n_ablation_seeds: int = 1
-    max_epochs: int | None = None  # None: the trainer's default
-
-
-PROFILES = {
-    profile.name: profile
-    for profile in (
-        Profile(
-            "smoke", "smoke", "opensmile", "clip", "smollm2", n_seeds=1, n_folds=3, max_epochs=8
-        ),
-        Profile("mini", "mini", "opensmile", "clip", "smollm2", n_seeds=2),
-        Profile(
-            "base",
-            "",
-            "hubert:TencentGameMate/chinese-hubert-base",
-            "clip:ViT-B-32/openai",
-            "smollm2",
-        ),
-        Profile(  # section 2.1 of the paper
-            "paper",
-            "",
-            "hubert:TencentGameMate/chinese-hubert-large",
-            "clip:ViT-L-14/openai",
-            "causal_lm:baichuan-inc/Baichuan-13B-Base",
-            n_seeds=6,
-            n_ablation_seeds=3,
-        ),
-    )
-}
 
 
 @dataclass(frozen=True)
@@ -94,6 +51,10 @@ class Run:
     root: str | None
     encoders: Mapping[str, str]
     labels: tuple[str, ...]
+    corrections: str
+    options: Mapping[str, str]
+    max_seconds: float
+    face: str
     seed: int
     max_failures: float
     own: Mapping[str, Any]
@@ -122,11 +83,22 @@ class Run:
             "root": self.root or "",
             **{modality: self.encoders.get(modality, "") for modality in ENCODERS},
             "labels": ",".join(self.labels),
+            "corrections": self.corrections,
+            "options": ",".join(f"{name}={value}" for name, value in self.options.items()),
+            "max_seconds": self.max_seconds,
+            "face": self.face,
             "n_folds": self.profile.n_folds,
             "n_seeds": self.profile.n_seeds,
             "max_failures": self.max_failures,
             "seed": self.seed,
         }
+
+    def encoder_options(self, modality: str) -> dict[str, Any]:
+        """What the encoder of a `modality` is built with beside its name."""
+        if modality == "text":
+            return {}
+        face = {"face": self.face} if modality == "video" and self.face != AUTO else {}
+        return {"max_seconds": self.max_seconds} | face
 
     def made_from(self, notebook: str) -> dict[str, Any]:
         """What the results of `notebook` come from on the inputs of this run.
@@ -194,10 +166,12 @@ def start(notebook: str, parameters: Mapping[str, Any]) -> Run:
     `parameters` are the notebook's names after its parameters cell: `locals()`. For corpus and
     encoders "auto" is the profile's value. An empty encoder leaves its modality out. 0 folds or
     seeds are the profile's. `labels` names another label set than the six emotions, separated by
-    commas. `max_failures` is the share of unreadable clips that stops an extraction. All other
-    names of the parameters cell are the notebook's own (all literals, if the notebook is not one of
-    `notebooks/`). They are on record and name the run's folder, as do the
-    contents of files that they name.
+    commas; `corrections` a CSV of other labels; `options` are those of the corpus' own reader.
+    `face` is how a video encoder comes to the face ("auto": as it is made for). Clips longer than
+    `max_seconds` are unreadable; `max_failures` is the share of these that stops
+    an extraction. All other names of the parameters cell are the notebook's own (all literals, if
+    the notebook is not one of `notebooks/`). They are on record and name the run's folder, as do
+    the contents of files that they name.
 
     Raises ValueError if there is no such profile, if neither profile nor parameters name a corpus,
     or if no modality is left.
@@ -212,11 +186,18 @@ def start(notebook: str, parameters: Mapping[str, Any]) -> Run:
     if told["profile"] not in PROFILES:
         raise ValueError(f"no profile {told['profile']!r}; there are {', '.join(PROFILES)}")
     preset = PROFILES[told["profile"]]
+    asked = [told[modality] for modality in ENCODERS]
+    if preset.name == "base" and AUTO in asked and not machine.hub_answers():
+        there = "local"
+        print(f"the model hub does not answer: the encoders of profile {there} in place of base's")
+        preset = replace(preset, **{m: getattr(PROFILES[there], m) for m in ENCODERS})
     inputs = {
         name: getattr(preset, name) if told[name] == AUTO else told[name]
         for name in ("corpus", *ENCODERS)
     }
     source = inputs.pop("corpus")
+    if told["root"] and told["corpus"] == AUTO:
+        source = AUTO  # the layout of the root says which
     if not source:
         raise ValueError(
             f"profile {preset.name!r} runs on your own corpus: give the parameters corpus (see "
@@ -234,9 +215,13 @@ def start(notebook: str, parameters: Mapping[str, Any]) -> Run:
             n_seeds=told["n_seeds"] or preset.n_seeds,
         ),
         source=source,
-        root=str(Path(told["root"]).expanduser().resolve()) if told["root"] else None,
+        root=_absolute(told["root"]) or None,
         encoders={modality: spec for modality, spec in inputs.items() if spec},
         labels=tuple(label for label in labels if label),
+        corrections=_absolute(told["corrections"]),
+        options=_options(told["options"]),
+        max_seconds=float(told["max_seconds"]),
+        face=told["face"],
         seed=told["seed"],
         max_failures=told["max_failures"],
         own=own,
@@ -244,6 +229,18 @@ def start(notebook: str, parameters: Mapping[str, Any]) -> Run:
     )
     print(_line(run))
     return run
+
+
+def _absolute(path: str | None) -> str:
+    return str(Path(path).expanduser().resolve()) if path else ""
+
+
+def _options(text: str | None) -> dict[str, str]:
+    """The corpus' options in "name=value, name=value"."""
+    parts = [part.partition("=") for part in (text or "").split(",") if part.strip()]
+    if not all(sign for _, sign, _ in parts):
+        raise ValueError(f"options are name=value, separated by commas; got {text!r}")
+    return {name.strip(): value.strip() for name, _, value in parts}
 
 
 def _is_file(text: str) -> bool:

@@ -61,7 +61,7 @@ def test_answers_are_normalised_and_known_for_some_test_clips_or_none():
 
 
 def test_an_unknown_answer_is_a_problem():
-    assert problems(table(split=["test", "test"], emotion=["fear", "sad"])) == [
+    assert problems(table(split=["test", "test"], emotion=["bored", "sad"])) == [
         ("row 2", "emotion")
     ]
 
@@ -87,25 +87,24 @@ def test_every_problem_is_listed_with_its_place():
     rows = table(
         name=["a", "a", "b/c"],
         split=["train", "tain", "test"],
-        emotion=["happy", "sad", "fear"],
+        emotion=["happy", "sad", "bored"],
         audio=[None, "/nowhere/a.wav", None],
     )
     assert problems(rows, where=["line 1", "line 2", "line 3"]) == [
         ("line 2", "name"),
         ("line 3", "name"),
         ("line 2", "split"),
-        ("line 2", "audio"),
         ("line 3", "emotion"),
     ]
 
 
 def test_rows_are_numbered_as_in_a_csv_with_a_header_unless_places_are_given():
-    assert problems(table(emotion=["happy", "fear"])) == [("row 3", "emotion")]
+    assert problems(table(emotion=["happy", "bored"])) == [("row 3", "emotion")]
 
 
 def test_a_long_list_of_problems_is_cut_in_the_message_but_not_in_the_error():
     with pytest.raises(CorpusError) as caught:
-        corpus(table(emotion=["fear"] * 100))
+        corpus(table(emotion=["bored"] * 100))
     assert len(caught.value.problems) == 100
     assert str(caught.value).count("unknown emotion") == SHOWN
     assert f"and {100 - SHOWN} more" in str(caught.value)

@@ -2,6 +2,7 @@
 
 import pickle
 import struct
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -412,3 +413,44 @@ def test_a_header_that_no_resampler_can_serve_is_a_failure_of_the_clip(tmp_path,
     rate = content.index(b"fmt ") + 12
     path.write_bytes(content[:rate] + struct.pack("<I", 2**31 - 1) + content[rate + 4 :])
     assert failure(decode_audio, path).stage in {"decode", "length"}
+
+
+def test_what_a_download_left_in_a_files_place_is_named(tmp_path):
+    for content, message in (
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "git lfs pull"),
+        ("<!DOCTYPE html>\n<html><body>404</body></html>", "a web page"),
+        ("\n <HTML>", "a web page"),
+    ):
+        path = tmp_path / "clip.mp4"
+        path.write_text(content)
+        for decode in (decode_audio, decode_frames):
+            with pytest.raises(MediaError, match=message):
+                decode(path)
+
+
+def test_pixels_that_are_not_square_are_made_so(tmp_path, ramp):
+    path = tmp_path / "wide.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=12)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(3, 2)
+        for image in ramp():
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    frames = decode_frames(path)
+    assert frames.shape == (8, 48, 96, 3)
+    assert greys(frames) == sorted(greys(frames))
+
+
+def test_of_several_sound_tracks_the_default_one_is_taken(tmp_path, tone):
+    path = tmp_path / "tracks.mkv"
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("pcm_s16le", rate=16_000, layout="mono") for _ in range(2)]
+        streams[0].disposition = 0
+        streams[1].disposition = av.stream.Disposition.default
+        for stream, hertz in zip(streams, (300, 600), strict=True):
+            frame = av.AudioFrame.from_ndarray(tone(hertz)[None], format="flt", layout="mono")
+            frame.sample_rate = 16_000
+            container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    assert pitch(decode_audio(path)) == pytest.approx(600, abs=5)

@@ -141,17 +141,17 @@ def test_a_clip_without_a_label_is_named(root):
 
 def test_an_unknown_emotion_is_given_with_its_row(root):
     path = root / "label-disdim.csv"
-    path.write_text(path.read_text().replace("sad", "fear"))
+    path.write_text(path.read_text().replace("sad", "bored"))
     ((where, message),) = problems(root)
     assert where == "video-labeled/sample_00000001.avi (label-disdim.csv row 3)"
-    assert "unknown emotion 'fear'" in message
+    assert "unknown emotion 'bored'" in message
 
 
 def test_an_unknown_emotion_among_the_answers_is_named(root):
-    (root / "reference-semi.csv").write_text("name,discrete\nsamplenew_1,fear\n")
+    (root / "reference-semi.csv").write_text("name,discrete\nsamplenew_1,bored\n")
     ((where, message),) = problems(root)
     assert where == "video-unlabeled-with-test2noise/samplenew_1.mp4 (reference-semi.csv row 2)"
-    assert "unknown emotion 'fear'" in message
+    assert "unknown emotion 'bored'" in message
 
 
 def test_a_repeated_label_is_given_with_both_rows(root):

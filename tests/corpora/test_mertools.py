@@ -132,10 +132,10 @@ def test_a_tree_without_feature_folders_is_refused(tmp_path):
 
 
 def test_an_unknown_emotion_is_given_with_its_row(root):
-    (root / "label-disdim.csv").write_text("name,discrete\na,happy\n\nb,fear\n")
+    (root / "label-disdim.csv").write_text("name,discrete\na,happy\n\nb,bored\n")
     ((where, message),) = problems(load, "mertools", root)
     assert where == "label-disdim.csv row 4"
-    assert "'fear'" in message
+    assert "'bored'" in message
 
 
 def test_a_repeated_name_and_one_that_leaves_the_folder_are_given_with_their_rows(root):

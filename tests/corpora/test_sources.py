@@ -6,8 +6,8 @@ from agt_lib.corpora.sources import SOURCES, load
 
 
 def test_an_unknown_source_is_refused_with_the_sources_there_are():
-    with pytest.raises(ValueError, match="unknown corpus 'meld'") as caught:
-        load("meld")
+    with pytest.raises(ValueError, match="unknown corpus 'melt'") as caught:
+        load("melt")
     assert all(source in str(caught.value) for source in SOURCES)
 
 
@@ -34,7 +34,7 @@ def test_a_manifest_is_read_without_importing_the_renderer(tmp_path, monkeypatch
 
 
 def test_an_option_that_a_reader_does_not_take_is_refused_with_those_it_takes(tmp_path):
-    with pytest.raises(ValueError, match="corpus 'mer2024' takes no labels, only root"):
+    with pytest.raises(ValueError, match="corpus 'mer2024' takes no labels, only root, language"):
         load("mer2024", tmp_path, labels=("joy", "anger"))
     with pytest.raises(ValueError, match="corpus 'manifest' takes no seed, only root, labels"):
         load("manifest", tmp_path, seed=1)

@@ -54,7 +54,7 @@ def test_the_line_names_versions_device_and_all_that_was_resolved(capsys):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"profile": "huge"}, "there are smoke, mini, base, paper"),
+        ({"profile": "huge"}, "there are smoke, mini, local, base, paper"),
         ({"profile": "paper"}, "give the parameters corpus .* and root"),
         ({"audio": "", "video": "", "text": ""}, "every modality was left out"),
         ({"labels": "joy, anger"}, "corpus 'smoke' takes no labels"),

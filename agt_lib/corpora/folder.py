@@ -1,0 +1,55 @@
+"""A folder of recordings: a folder for each emotion, or loose clips without labels."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from agt_lib.corpora.corpus import Corpus, CorpusError, Problem, build
+from agt_lib.corpora.labels import EMOTIONS, understood
+from agt_lib.corpora.media_files import media_below, names_of, row_of
+
+
+def load(root: str | Path, labels: Sequence[str] = EMOTIONS, speaker: str = "") -> Corpus:
+    """Read all media files in `root` and below.
+
+    A clip's emotion is the name of the nearest folder above it that is a label; without one it is
+    unlabelled. Its words are those of a .txt beside it. `speaker` is a regular expression: what its
+    first group (or all of it) finds in the clip's path below `root` is the speaker. Raises
+    CorpusError for a folder without media, and ValueError for what is no regular expression.
+    """
+    root = Path(root).absolute()
+    source, labels = f"recordings in {root}", tuple(labels) or EMOTIONS
+    try:
+        pattern = re.compile(speaker) if speaker else None
+    except re.error as error:
+        raise ValueError(f"speaker={speaker!r} is no regular expression: {error}") from error
+    files = media_below(root) if root.is_dir() else []
+    if not files:
+        message = "no media files in it" if root.is_dir() else "no such folder"
+        raise CorpusError(source, [Problem(str(root), "files", message)])
+    rows, unnamed = [], 0
+    for name, path in zip(names_of(files), files, strict=True):
+        below = path.relative_to(root)
+        found = [label for part in below.parts[:-1] if (label := understood(part, labels))]
+        row = row_of(path) | {"name": name, "emotion": found[-1] if found else None}
+        row["split"] = "train" if found else "unlabelled"
+        if pattern is not None:
+            match = pattern.search(below.as_posix())
+            unnamed += match is None
+            row["speaker"] = match and match.group(1 if pattern.groups else 0)
+        rows.append(row)
+    notes = [f"{unnamed} of {len(rows)} clips have no speaker by {speaker!r}"] if unnamed else []
+    where = [str(path.relative_to(root)) for path in files]
+    return build(
+        root.name, pd.DataFrame(rows), source=source, where=where, labels=labels, notes=notes
+    )
+
+
+def recognises(root: Path) -> bool:
+    """Whether `root` has two or more folders and each is named after one of the six emotions."""
+    if not root.is_dir():
+        return False
+    folders = [path.name for path in root.iterdir() if path.is_dir() and path.name[0] != "."]
+    return len(folders) > 1 and all(understood(name, EMOTIONS) for name in folders)

@@ -1,0 +1,73 @@
+"""A clip's frames as a video encoder sees them: whole, cropped to the face, or cropped before.
+
+T frames, H height, W width.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from agt_lib.corpora.media import MediaError, decode_frames
+from agt_lib.features.encoder import window_of
+from agt_lib.features.faces import FILE, crop_faces
+from agt_lib.workspace.kept import file_digest
+
+NONE, CROP, NPY = "none", "crop", "npy"
+FACES = (NONE, CROP, NPY)
+OPENFACE = "openface_face"
+"""The folder of aligned faces that MERTools leaves beside `video`."""
+
+
+def check_face(face: str) -> None:
+    """Raise ValueError for what is no way to the face."""
+    if face not in FACES:
+        raise ValueError(f"face is one of {', '.join(FACES)}; got {face!r}")
+
+
+def face_fingerprint(face: str, margin: float) -> dict[str, Any]:
+    """What of the way to the face changes an encoder's numbers; raises ValueError for no such."""
+    check_face(face)
+    if face == CROP:
+        return {"face": face, "margin": margin, "detector": file_digest(FILE)}
+    return {} if face == NONE else {"face": face}
+
+
+def clip_frames(
+    clip: pd.Series, n_frames: int, max_seconds: float, face: str, margin: float
+) -> tuple[list[np.ndarray], str]:
+    """`n_frames` frames of a clip, uint8 RGB (H, W, 3), and what there is to say about them.
+
+    They are at the centres of equal segments. `face`: "none" takes them whole; "crop" the largest
+    face, tracked over the clip, its square enlarged by `margin` on each side, and whole frames if
+    there is none; "npy" the aligned faces that MERTools left in `openface_face/NAME/NAME.npy` (T,
+    H, W, 3) BGR, beside the folder of the video. Raises MediaError for a clip without video or
+    faces.
+    """
+    if pd.isna(clip["video"]):
+        raise MediaError("absent", "the clip has no video file")
+    if face == NPY:
+        return _aligned(Path(clip["video"]), str(clip.name), n_frames), ""
+    frames = decode_frames(clip["video"], n_frames, max_seconds, window_of(clip))
+    if face == NONE:
+        return list(frames), ""
+    faces, track = crop_faces(frames, margin)
+    if track is None:
+        return faces, "no face found: whole frames"
+    return faces, "the face changes (a cut)" if track.cuts else ""
+
+
+def _aligned(video: Path, name: str, n_frames: int) -> list[np.ndarray]:
+    path = video.parents[1] / OPENFACE / name / f"{name}.npy"
+    if not path.is_file():
+        raise MediaError("open", "no aligned faces (openface_face/NAME/NAME.npy)", path)
+    try:
+        faces = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise MediaError("open", f"no numeric .npy file ({error})", path) from error
+    if faces.ndim != 4 or faces.shape[-1] != 3 or faces.dtype != np.uint8 or not len(faces):
+        reason = f"shape {faces.shape} of {faces.dtype}; expected (T, H, W, 3) of uint8"
+        raise MediaError("open", reason, path)
+    wanted = ((np.arange(n_frames) + 0.5) / n_frames * len(faces)).astype(int)
+    return [np.ascontiguousarray(faces[k][..., ::-1]) for k in wanted]
