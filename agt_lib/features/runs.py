@@ -25,6 +25,8 @@ def of_run(run: Run, corpus: Corpus) -> dict[str, Features]:
     Raises what `extract` and `mertools.read_features` raise.
     """
     found = {}
+    if run.encoders.get("video") == "clip" and not corpus.synthetic and corpus.features_at is None:
+        print("the small CLIP knows drawn faces alone: for real ones take profile local")
     for modality, name in run.encoders.items():
         if corpus.features_at is None:
             encoder = build(name, **run.encoder_options(modality))

@@ -38,6 +38,33 @@ def test_a_modality_that_a_notebook_has_no_parameter_for_is_left_out():
     assert dict(told.encoders) == {"text": "smollm2"}
 
 
+def test_a_root_alone_asks_what_it_looks_like_and_options_reach_the_reader(tmp_path):
+    (tmp_path / "clips.csv").write_text("name,text,emotion\na,hello,anger\n")
+    (tmp_path / "fixes.csv").write_text("name,label\na,happy\n")
+    given = {"root": str(tmp_path / "clips.csv"), "corrections": str(tmp_path / "fixes.csv")}
+    resolved = start(**given)
+    assert (resolved.source, resolved.options) == ("auto", {})
+    assert corpora.of_run(resolved).clips["emotion"].to_dict() == {"a": "happy"}
+    told = start(options="language=english, x = 1", **given)
+    assert told.options == {"language": "english", "x": "1"}
+    again = start(**{key: value for key, value in told.parameters.items() if key != "profile"})
+    assert again.parameters == told.parameters
+    with pytest.raises(ValueError, match="takes no language"):
+        corpora.of_run(told)
+    with pytest.raises(ValueError, match="options are name=value"):
+        start(options="english", **given)
+
+
+def test_without_a_hub_base_takes_the_encoders_of_local_and_says_so(monkeypatch, capsys):
+    monkeypatch.setattr(run.machine, "hub_answers", lambda: False)
+    mine = {"profile": "base", "corpus": "manifest", "root": "x.csv"}
+    assert start(**mine).encoders["video"] == "fer"
+    assert "the model hub does not answer" in capsys.readouterr().out
+    named = {"audio": "hubert:x", "video": "clip", "text": ""}
+    assert dict(start(**mine, **named).encoders) == {"audio": "hubert:x", "video": "clip"}
+    assert "hub" not in capsys.readouterr().out.replace("hubert", "")
+
+
 def test_zero_folds_and_seeds_are_the_profiles():
     assert start().profile.n_folds == 3
     assert start(n_folds=4, n_seeds=2, seed=7).seeds == [7, 8]
