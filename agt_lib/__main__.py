@@ -10,6 +10,7 @@ import pandas as pd
 
 from agt_lib.workspace import kept, paths, story
 from agt_lib.workspace.profiles import PROFILES
+from agt_lib.workspace.words import neutral, visible
 
 LONG = 1000
 """Columns of a terminal that a table may be wide before it is folded."""
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return given.call(given)
     except (ValueError, OSError, RuntimeError) as error:
-        print(f"agt: {error}", file=sys.stderr)
+        print(f"agt: {visible(str(error))}", file=sys.stderr)
         return 1
 
 
@@ -87,7 +88,7 @@ def predict(given: argparse.Namespace) -> int:
         shown = table.drop(columns=list(bundle.labels)).round(2).astype(object)
         print(shown.where(shown.notna(), "").to_string(line_width=LONG))
     elif given.out.suffix == ".csv":
-        kept.write_atomic(given.out, table.to_csv())
+        kept.write_atomic(given.out, neutral(table).to_csv())
     else:
         kept.write_atomic(given.out, table.reset_index().to_json(orient="records", indent=1))
     print(f"models: {bundle.corpus}", file=sys.stderr)

@@ -44,7 +44,7 @@ def main() -> None:
         started = time.perf_counter()
         prediction.predict(corpus, bundle)
         predicted = time.perf_counter() - started
-    print(f"{options.many} clips: extraction {extracted:.1f} s, prediction in all {predicted:.1f} s")
+    print(f"{options.many} clips: extraction {extracted:.1f} s, in all {predicted:.1f} s")
 
 
 if __name__ == "__main__":

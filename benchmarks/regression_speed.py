@@ -1,4 +1,4 @@
-"""Time of logistic regression for all folds and strengths at once, against scikit-learn's; one table.
+"""Time of logistic regression for all folds and strengths at once, against scikit-learn's.
 
     python benchmarks/regression_speed.py [--clips 5030] [--folds 5]
 
@@ -46,7 +46,8 @@ def main() -> None:
     plain = (time.perf_counter() - started) * len(STRENGTHS)
     n = len(every)
     print(f"{n} models of {options.clips} clips, {sum(data.dims.values())} columns, one thread")
-    print(f"all at once {ours:.0f} s; scikit-learn, one by one {plain:.0f} s: {plain / ours:.1f} times")
+    times = plain / ours
+    print(f"all at once {ours:.0f} s; scikit-learn, one by one, {plain:.0f} s: {times:.1f} times")
     print(f"largest difference of a probability at C = {strength}: {apart:.4f}")
 
 

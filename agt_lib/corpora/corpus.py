@@ -19,6 +19,7 @@ import pandas as pd
 
 from agt_lib.corpora.labels import EMOTIONS, label_set, normalise, understood
 from agt_lib.workspace.kept import digest
+from agt_lib.workspace.words import hidden, visible
 
 SPLITS = ("train", "dev", "test", "unlabelled")
 SPLIT_ALIASES = {"val": "dev", "valid": "dev", "validation": "dev"}
@@ -52,7 +53,7 @@ class CorpusError(ValueError):
         n = len(self.problems)
         lines = [f"{source}: {n} problem{'s' * (n > 1)}", *map(str, self.problems[:SHOWN])]
         lines += [f"... and {n - SHOWN} more"] * (n > SHOWN)
-        super().__init__("\n  ".join(lines))
+        super().__init__(visible("\n  ".join(lines)))
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,11 @@ def name_problem(name: object) -> str | None:
     if normalise(name) is None:
         return "the clip name is empty"
     text = str(name)
-    if re.search(r"[/\\\x00-\x1f\x7f]|\.\.|^\.$|^\s|\s$", text):
-        return f"{text!r} is not a clip name: no '/', '\\', '..', control character or outer space"
+    if re.search(r"[/\\]|\.\.|^\.$|^\s|\s$|^[=+@]", text) or hidden(text):
+        return (
+            f"{text!r} is not a clip name: no '/', '\\', '..', invisible character or outer space, "
+            "and no '=', '+' or '@' in front, which spreadsheets run"
+        )
     return None
 
 

@@ -65,7 +65,10 @@ def make_folds(corpus: Corpus, n_folds: int = 5, fold_seed: int = 0) -> pd.Serie
 
 
 def fold_numbers(names: Sequence[str], folds: pd.Series) -> np.ndarray:
-    """The fold of each of the clips `names`, (N,). Raises ValueError if `folds` misses one."""
+    """The fold of each of the clips `names`, (N,).
+
+    Raises ValueError if `folds` misses one, and if no clip is held out or a number is left out.
+    """
     found = folds.reindex(list(names))
     if found.isna().any():
         missing = found.index[found.isna()]
@@ -73,7 +76,14 @@ def fold_numbers(names: Sequence[str], folds: pd.Series) -> np.ndarray:
             f"{len(missing)} of {len(found)} clips have no fold, the first is {missing[0]!r}: "
             "folds and data must come from the same corpus"
         )
-    return found.to_numpy(dtype=np.int64)
+    numbers = found.to_numpy(dtype=np.int64)
+    there = np.unique(numbers[numbers >= 0])
+    if not len(there) or (there != np.arange(len(there))).any() or numbers.min(initial=0) < -1:
+        raise ValueError(
+            f"folds are numbered 0, 1, 2 and so on, -1 for a clip that is never held out; got "
+            f"{', '.join(map(str, np.unique(numbers)[:8]))}"
+        )
+    return numbers
 
 
 def divisions(corpus: Corpus, folds: pd.Series) -> list[Division]:

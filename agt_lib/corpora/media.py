@@ -18,34 +18,23 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from agt_lib.corpora.media_checks import (
+    MAX_SECONDS,
+    MIN_SECONDS,
+    MediaError,
+    check_kind,
+    check_length,
+    check_size,
+)
+
 SAMPLE_RATE = 16_000
 """Hz. What every speech encoder here was trained on."""
 
 Window = tuple[float, float]
 """Where a part of a file begins and ends, in seconds from the file's beginning."""
 
-MAX_SECONDS = 120.0
-MIN_SECONDS = 0.1
-"""Below this no voice can be measured: pitch needs 0.06 s, HuBERT's first window 0.025 s."""
-
 ACCESS = "access"
 COVER = av.stream.Disposition.attached_pic
-
-
-class MediaError(Exception):
-    """A clip that can't be read: the `stage` where it failed, the `reason`, and the `path`.
-
-    Stages are "absent" (the clip never had this modality: no failure), "access" (the disk or its
-    rights, which may mend without the file changing), "open", "length" and "decode". The reason
-    does not hold the path, so that equal reasons can be counted.
-    """
-
-    def __init__(self, stage: str, reason: str, path: str | Path | None = None):
-        super().__init__(stage, reason, path)
-        self.stage, self.reason, self.path = stage, reason, path
-
-    def __str__(self) -> str:
-        return ": ".join(str(part) for part in (self.path, self.stage, self.reason) if part)
 
 
 def decode_audio(
@@ -65,7 +54,7 @@ def decode_audio(
         for chunk in _mono(_inside(container, frames, window)):
             chunks.append(chunk)
             samples += len(chunk)
-            _check_length(samples / SAMPLE_RATE, max_seconds)
+            check_length(samples / SAMPLE_RATE, max_seconds)
         if samples < MIN_SECONDS * SAMPLE_RATE:
             reason = f"{samples / SAMPLE_RATE:.3f} s of sound; at least {MIN_SECONDS} s is needed"
             raise MediaError("length", reason)
@@ -98,7 +87,7 @@ def decode_frames(
             begins = _seconds(stream, packet, len(packets))
             lasts = float((packet.duration or 0) * stream.time_base) or _interval(stream)
             start, end = min(start, begins), max(end, begins + lasts)
-            _check_length(end - start, max_seconds if window is None else np.inf)
+            check_length(end - start, max_seconds if window is None else np.inf)
             packets.append(packet)
         if window is not None:
             first = _first(container)
@@ -137,7 +126,7 @@ def _open(
             raise MediaError("open", "not a regular file" if path.exists() else "no such file")
         if path.stat().st_size == 0:
             raise MediaError("open", "the file is empty (zero bytes)")
-        _check_kind(path)
+        check_kind(path)
         options = {"protocol_whitelist": "none"}
         # Tags in another encoding than UTF-8 are common and don't matter here.
         with (
@@ -154,9 +143,10 @@ def _open(
                 found = ", ".join(sorted({s.type for s in streams})) or "none"
                 raise MediaError("open", f"no {kind} stream; found: {found}")
             if window is None:
-                _check_length((container.duration or 0) / av.time_base, max_seconds)
+                check_length((container.duration or 0) / av.time_base, max_seconds)
             else:
-                _check_length(window[1] - window[0], max_seconds)
+                check_length(window[1] - window[0], max_seconds)
+            check_size(stream)
             # Clips are decoded side by side, so threads within one would only compete.
             stream.codec_context.thread_count = 1
             stage = "decode"
@@ -168,21 +158,6 @@ def _open(
         raise MediaError(stage, reason, path) from error
     except OSError as error:
         raise MediaError(ACCESS, f"can't be read now: {error.strerror}", path) from error
-
-
-def _check_kind(path: Path) -> None:
-    """Raise MediaError for what downloads leave in the place of a file."""
-    with path.open("rb") as file:
-        start = file.read(256).lstrip().lower()
-    if start.startswith(b"version https://git-lfs"):
-        raise MediaError("open", "a pointer of Git LFS, not the file: run git lfs pull")
-    if start.startswith((b"<!doctype html", b"<html")):
-        raise MediaError("open", "a web page saved in the file's place: download it again")
-
-
-def _check_length(seconds: float, max_seconds: float) -> None:
-    if seconds > max_seconds:
-        raise MediaError("length", f"longer than {max_seconds:g} s (max_seconds)")
 
 
 def _packets(

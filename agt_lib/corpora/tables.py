@@ -2,8 +2,10 @@
 
 import codecs
 import csv
+import errno
 import io
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -48,6 +50,8 @@ def read_rows(
     given: list[list[str]] = []
     notes: list[str] = []
     try:
+        if not stat.S_ISREG(Path(path).stat().st_mode) and not Path(path).is_dir():
+            raise OSError(errno.EINVAL, "no regular file")  # a pipe would be waited for
         text = _decoded(Path(path).read_bytes(), notes)
         comma = _separator(text, notes)
         for row in csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=comma):

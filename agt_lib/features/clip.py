@@ -93,11 +93,21 @@ class Source:
         try:
             content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
             config = content["model_cfg"]
+            other = [
+                f"{part}.{key}"
+                for part, key in (("text_cfg", "hf_model_name"), ("vision_cfg", "timm_model_name"))
+                if (config.get(part) or {}).get(key)
+            ]
             preprocessing = _preprocessing(config, content.get("preprocess_cfg", {}))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
                 f"{where}/{CONFIG}: not a configuration of open_clip ({error!r}). {_advice(folder)}"
             ) from error
+        if other:
+            raise CheckpointError(
+                f"{where}/{CONFIG}: {' and '.join(other)} names another model, whose code could be "
+                "fetched and run: not read. " + _advice(folder)
+            )
         return cls(folder.resolve().name, f"{LOCAL}{folder}", config, preprocessing, weights)
 
     def network(self, dtype: torch.dtype) -> torch.nn.Module:

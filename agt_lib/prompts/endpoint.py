@@ -3,11 +3,16 @@
 import json
 import os
 import time
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
+from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import quote
 
 import openai
+
+from agt_lib.workspace.words import visible
 
 KEY = "OPENAI_API_KEY"
 TIMEOUT = 60.0
@@ -100,8 +105,9 @@ class Endpoint:
         """
         text = str(said)
         if len(self._key) >= shortest:
-            text = text.replace(self._key, "***")
-        return text.encode(errors="replace").decode()
+            for form in _forms(self._key):
+                text = text.replace(form, "***")
+        return visible(text.encode(errors="replace").decode())
 
 
 class _Wire(openai.DefaultHttpxClient):
@@ -134,10 +140,30 @@ class _Wire(openai.DefaultHttpxClient):
             raise
         finally:
             settle(tokens)
-        headers = {k: v for k, v in response.headers.items() if k == "retry-after"}
+        headers = _pause(response.headers.get("retry-after", ""))
         if b"insufficient_quota" in body:
             headers["x-should-retry"] = "false"
         return type(response)(status, headers=headers, content=body, request=request)
+
+
+def _forms(key: str) -> list[str]:
+    """The key as it is, percent-encoded, escaped for JSON, and inside base64; the longest first."""
+    forms = {key, quote(key, safe=""), json.dumps(key)[1:-1], key.replace("/", "\\/")}
+    for before in range(3):  # where it begins in base64's groups of three bytes
+        inside = b64encode(b"x" * before + key.encode()).decode()
+        first, last = (0, 2, 3)[before], len(inside) - (4 if (before + len(key)) % 3 else 0)
+        forms.add(inside[first:last])
+    return sorted((form for form in forms if len(form) >= min(SHORT, len(key))), key=len)[::-1]
+
+
+def _pause(header: str) -> dict[str, str]:
+    """The header Retry-After if it is one: seconds, or a date that a calendar has."""
+    try:
+        if not header.isdigit():
+            parsedate_to_datetime(header).timestamp()
+    except (ValueError, TypeError, OverflowError, OSError):
+        return {}
+    return {"retry-after": header} if header.isascii() else {}
 
 
 def _completion(body: bytes) -> tuple[str, str, tuple[int, int] | None]:

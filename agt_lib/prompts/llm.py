@@ -64,6 +64,11 @@ class LLMRanker:
         model = self.model or os.environ.get(MODEL, "").strip() or DEFAULT_MODEL
         object.__setattr__(self, "model", model)
         object.__setattr__(self, "prices", self.prices or PRICES.get(model))
+        amounts = [self.budget if self.budget is not None else 0, *(self.prices or ())]
+        if not all(math.isfinite(amount) and amount >= 0 for amount in amounts):
+            raise ValueError(
+                f"a budget and prices are dollars, 0 or more; got {self.budget} and {self.prices}"
+            )
         if self.budget is not None and self.prices is None:
             raise ValueError(
                 f"a budget of ${self.budget:g} needs the prices of {model}: give prices=(IN, OUT) "

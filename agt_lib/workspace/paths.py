@@ -5,6 +5,7 @@ that the environment variable `AGT_DATA` names.
 """
 
 import os
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -15,6 +16,20 @@ SMALL_CLIP = LIBRARY / "features" / "checkpoints" / "small_clip"
 def data() -> Path:
     """The root of corpora, features, models and runs."""
     return Path(os.environ.get("AGT_DATA") or ROOT / "data").expanduser().resolve()
+
+
+def check_data() -> None:
+    """Make `data()` if it is not there. Raises ValueError, naming AGT_DATA, if it can't be used."""
+    place = data()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=place).close()
+    except OSError as error:
+        said = "AGT_DATA" if os.environ.get("AGT_DATA") else "the checkout's data folder"
+        raise ValueError(
+            f"{place} ({said}) can't be written to: {error.strerror}. Name another folder by the "
+            "environment variable AGT_DATA"
+        ) from error
 
 
 def features() -> Path:

@@ -18,6 +18,7 @@ import agt_lib
 from agt_lib.workspace import kept, machine, paths
 from agt_lib.workspace.figure_files import save_figure
 from agt_lib.workspace.profiles import PROFILES, Profile
+from agt_lib.workspace.words import neutral
 
 AUTO = "auto"
 ENCODERS = ("audio", "video", "text")
@@ -138,7 +139,7 @@ class Run:
     def table(self, table: pd.DataFrame, name: str) -> pd.DataFrame:
         """Save `table` as `name`.csv, its last column the corpus it is from; returns `table`."""
         index = not isinstance(table.index, pd.RangeIndex)
-        content = table.assign(corpus=self.caption).to_csv(index=index)
+        content = neutral(table.assign(corpus=self.caption)).to_csv(index=index)
         kept.write_atomic(self.folder / f"{name}.csv", content)
         return table
 
@@ -205,6 +206,7 @@ def start(notebook: str, parameters: Mapping[str, Any]) -> Run:
         )
     if not any(inputs.values()):
         raise ValueError("every modality was left out; give at least one of audio, video, text")
+    paths.check_data()
     machine.seed_everything(told["seed"])
     labels = [label.strip().lower() for label in (told["labels"] or "").split(",")]
     run = Run(

@@ -171,7 +171,8 @@ def test_what_is_no_label_set_is_refused():
 
 @pytest.mark.parametrize(
     "name",
-    ["a/b", "a\\b", "..", ".", "../x", "a..b", "", " ", None, "a\nb", "a\x00b", " a", "a\x7f"],
+    ["a/b", "a\\b", "..", ".", "../x", "a..b", "", " ", None, "a\nb", "a\x00b", " a", "a\x7f"]
+    + ["a\u009bb", "a\u202eb", "a\u200bb", "a\ufeff", "a\ud800", "=cmd", "+1", "@x"],
 )
 def test_names_that_are_no_file_names_are_unfit(name):
     assert name_problem(name)

@@ -145,9 +145,15 @@ def test_a_corpus_without_labelled_dev_clips_has_folds_by_number_and_seed():
     pd.testing.assert_series_equal(folds_of(plain, 3, 1), make_folds(plain, 3, 1))
 
 
+@pytest.mark.parametrize("numbers", [[-1, -1, -1], [0, 2, 0], [0, 1, -2]])
+def test_folds_that_hold_nothing_out_or_leave_a_number_out_are_refused(numbers):
+    with pytest.raises(ValueError, match="folds are numbered 0, 1, 2 and so on"):
+        fold_numbers(["a", "b", "c"], pd.Series(numbers, index=["a", "b", "c"]))
+
+
 def test_the_fold_of_each_clip_is_found_by_its_name():
     folds = pd.Series([0, -1, 1], index=["a", "b", "c"])
-    assert fold_numbers(["c", "b"], folds).tolist() == [1, -1]
+    assert fold_numbers(["c", "b", "a"], folds).tolist() == [1, -1, 0]
     with pytest.raises(ValueError, match="1 of 2 clips have no fold, the first is 'd'"):
         fold_numbers(["a", "d"], folds)
 

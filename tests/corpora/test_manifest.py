@@ -243,6 +243,12 @@ def test_a_manifest_that_is_not_there_is_named(tmp_path):
     assert "No such file" in message
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFO")
+def test_a_pipe_in_place_of_the_manifest_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "clips.csv")
+    assert "no regular file" in only_problem(tmp_path / "clips.csv")[2]
+
+
 def test_a_folder_in_place_of_the_manifest_is_named(tmp_path):
     assert only_problem(tmp_path)[1] == "file"
 

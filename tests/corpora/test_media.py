@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from agt_lib.corpora.media import SAMPLE_RATE, MediaError, decode_audio, decode_frames
 from agt_lib.workspace import paths
@@ -454,3 +455,16 @@ def test_of_several_sound_tracks_the_default_one_is_taken(tmp_path, tone):
             container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
     assert pitch(decode_audio(path)) == pytest.approx(600, abs=5)
+
+
+def test_a_picture_that_unpacks_to_gigabytes_and_a_rate_that_none_has_are_refused(tmp_path):
+    path = tmp_path / "large.png"
+    Image.new("1", (8000, 8000)).save(path)
+    assert path.stat().st_size < 20_000
+    with pytest.raises(MediaError, match="8000 x 8000 pixels; at most 40 million"):
+        decode_frames(path)
+    about = b"RIFF", 40, b"WAVE", b"fmt ", 16, 1, 1, 2**30, 2**31, 2, 16, b"data", 4000
+    sound = struct.pack("<4sI4s4sIHHIIHH4sI", *about)
+    (tmp_path / "fast.wav").write_bytes(sound + bytes(4000))
+    with pytest.raises(MediaError, match="a sample rate of 1073741824 Hz"):
+        decode_audio(tmp_path / "fast.wav")

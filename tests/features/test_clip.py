@@ -35,6 +35,17 @@ def write_checkpoint(folder: Path, config: dict = TINY, seed: int = 0) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("part", ["text_cfg.hf_model_name", "vision_cfg.timm_model_name"])
+def test_a_folder_that_names_another_model_is_not_read(checkpoint, part):
+    group, key = part.split(".")
+    path = checkpoint / "open_clip_config.json"
+    content = json.loads(path.read_text())
+    content["model_cfg"][group][key] = "stranger/model"
+    path.write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match=f"{part} names another model"):
+        ClipEncoder(f"local-dir:{checkpoint}")
+
+
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     return write_checkpoint(tmp_path / "tiny")

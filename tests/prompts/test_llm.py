@@ -10,10 +10,12 @@ import sys
 import threading
 import time
 import traceback
+from base64 import b64encode
 from collections import Counter
 from dataclasses import replace
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import quote
 
 import pytest
 
@@ -408,6 +410,12 @@ class TestTroubleThatPasses:
         assert ranked(ranker(), said("so")).ranked.all()
         assert 1.0 <= server.times[1] - server.times[0] < 10.0
 
+    @pytest.mark.parametrize("pause", ["Mon, 01 Jan 99999999999999999999 00:00:00 GMT", "caf\xe9"])
+    def test_a_pause_that_is_none_is_not_looked_at(self, server, said, ranker, pause):
+        busy = (503, error("busy"), {"Retry-After": pause})
+        server.script = lambda asked, n: busy if n == 0 else (200, completion(ranking()), {})
+        assert ranked(ranker(), said("so")).ranked.all()
+
     def test_a_pause_of_hours_is_not_waited_for(self, server, said, ranker):
         busy = (429, error("come back tomorrow"), {"Retry-After": "7200"})
         server.script = lambda asked, n: busy
@@ -592,8 +600,9 @@ class TestTheKey:
             (200, completion(f"your key is {KEY}"), {}),
             (200, completion(None, refusal=f"not with {KEY}"), {}),
             (200, f"<html>{KEY}".encode(), {}),
+            (400, error(f"{quote(KEY, safe='')} {b64encode(f'me:{KEY}'.encode()).decode()}"), {}),
         ],
-        ids=["401", "400", "500", "answer", "refusal", "no JSON"],
+        ids=["401", "400", "500", "answer", "refusal", "no JSON", "encoded"],
     )
     def test_stays_out_of_everything(
         self, server, said, ranker, answer, caplog, capfd, tmp_path, monkeypatch
@@ -617,8 +626,10 @@ class TestTheKey:
         shown += [bytes(answer).decode() for answer in answers().read(answers().keys()).values()]
         assert server.authorizations[0] == f"Bearer {KEY}"
         everything = "".join(shown)
-        found = everything.find(KEY)
-        assert found < 0, everything[found - 300 : found + 100].replace(KEY, "THE KEY")
+        inside = b64encode(f"me:{KEY}".encode()).decode()[4:-4]
+        for form in (KEY, quote(KEY, safe=""), inside):
+            found = everything.find(form)
+            assert found < 0, everything[found - 300 : found + 100].replace(form, "THE KEY")
 
     @pytest.mark.parametrize(
         "url",

@@ -1,0 +1,57 @@
+"""What makes a media file unreadable, looked at before it is decoded."""
+
+from pathlib import Path
+
+import av
+
+from agt_lib.workspace.words import visible
+
+MAX_SECONDS = 120.0
+MAX_PIXELS = 40_000_000
+"""Of a frame: 8K has 33 million. A picture of a few kilobytes can unpack to gigabytes."""
+MAX_RATE = 768_000
+"""Hz; no recorder has more."""
+MIN_SECONDS = 0.1
+"""Below this no voice can be measured: pitch needs 0.06 s, HuBERT's first window 0.025 s."""
+
+
+class MediaError(Exception):
+    """A clip that can't be read: the `stage` where it failed, the `reason`, and the `path`.
+
+    Stages are "absent" (the clip never had this modality: no failure), "access" (the disk or its
+    rights, which may mend without the file changing), "open", "length" and "decode". The reason
+    does not hold the path, so that equal reasons can be counted.
+    """
+
+    def __init__(self, stage: str, reason: str, path: str | Path | None = None):
+        super().__init__(stage, reason, path)
+        self.stage, self.reason, self.path = stage, reason, path
+
+    def __str__(self) -> str:
+        return visible(": ".join(str(p) for p in (self.path, self.stage, self.reason) if p))
+
+
+def check_kind(path: Path) -> None:
+    """Raise MediaError for what downloads leave in the place of a file."""
+    with path.open("rb") as file:
+        start = file.read(256).lstrip().lower()
+    if start.startswith(b"version https://git-lfs"):
+        raise MediaError("open", "a pointer of Git LFS, not the file: run git lfs pull")
+    if start.startswith((b"<!doctype html", b"<html")):
+        raise MediaError("open", "a web page saved in the file's place: download it again")
+
+
+def check_size(stream: av.stream.Stream) -> None:
+    """Raise MediaError for pictures and sound that no clip of a person has, before decoding."""
+    context = stream.codec_context
+    if stream.type == "video" and context.width * context.height > MAX_PIXELS:
+        size = f"{context.width} x {context.height} pixels"
+        raise MediaError("open", f"{size}; at most {MAX_PIXELS / 1e6:g} million are read")
+    if stream.type == "audio" and not 0 < context.sample_rate <= MAX_RATE:
+        raise MediaError("open", f"a sample rate of {context.sample_rate} Hz; at most {MAX_RATE}")
+
+
+def check_length(seconds: float, max_seconds: float) -> None:
+    """Raise MediaError for a clip of more than `max_seconds`."""
+    if seconds > max_seconds:
+        raise MediaError("length", f"longer than {max_seconds:g} s (max_seconds)")
