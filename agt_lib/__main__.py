@@ -68,7 +68,8 @@ def predict(given: argparse.Namespace) -> int:
         raise ValueError(f"--out is a file that ends in .csv or .json; got {given.out}")
     clips: list = given.clips
     if given.text is not None:
-        if len(clips) != 1 or not Path(clips[0]).is_file():
+        one = len(clips) == 1 and Path(clips[0]).is_file()
+        if not one or Path(clips[0]).suffix.lower() in (".csv", ".tsv"):
             raise ValueError("--text goes with one media file; give a CSV for several")
         (row,) = prediction.read_clips(clips[0]).clips.to_dict("records")
         clips = [row | {"text": given.text, "name": Path(clips[0]).stem}]
@@ -107,8 +108,7 @@ def run(given: argparse.Namespace) -> int:
     began = time.time()
     stamp = time.strftime("%Y%m%d-%H%M%S")
     output = given.out or paths.runs() / "notebooks" / f"{name}-{stamp}.ipynb"
-    parameters = {key: _value(text) for key, text in given.parameters}
-    story.execute(known[name], output, parameters)
+    story.execute(known[name], output, story.typed(known[name], dict(given.parameters)))
     if not (left := story.results_since(name, began)):
         raise story.NotebookError(f"{name} ran to its end and left no finished results")
     print(story.result(output) or "")
@@ -148,19 +148,6 @@ def models(given: argparse.Namespace) -> int:
     if not prediction.with_bundles():
         print(f"none in {paths.runs()}: run notebook 04, or `make reproduce`")
     return 0
-
-
-def _value(text: str) -> bool | int | float | str | None:
-    """A parameter's value as papermill reads it from its command line."""
-    named = {"true": True, "false": False, "none": None}
-    if text.lower() in named:
-        return named[text.lower()]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return text
 
 
 def _names(folder: Path) -> str:

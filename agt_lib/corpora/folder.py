@@ -1,6 +1,7 @@
 """A folder of recordings: a folder for each emotion, or loose clips without labels."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pandas as pd
 
 from agt_lib.corpora.corpus import Corpus, CorpusError, Problem, build
 from agt_lib.corpora.labels import EMOTIONS, understood
-from agt_lib.corpora.media_files import media_below, names_of, row_of
+from agt_lib.corpora.media_files import media_below, rows_of
 
 
 def load(root: str | Path, labels: Sequence[str] = EMOTIONS, speaker: str = "") -> Corpus:
@@ -29,19 +30,23 @@ def load(root: str | Path, labels: Sequence[str] = EMOTIONS, speaker: str = "") 
     if not files:
         message = "no media files in it" if root.is_dir() else "no such folder"
         raise CorpusError(source, [Problem(str(root), "files", message)])
-    rows, unnamed = [], 0
-    for name, path in zip(names_of(files), files, strict=True):
-        below = path.relative_to(root)
-        found = [label for part in below.parts[:-1] if (label := understood(part, labels))]
-        row = row_of(path) | {"name": name, "emotion": found[-1] if found else None}
-        row["split"] = "train" if found else "unlabelled"
+    rows, unnamed, strange = rows_of(root, files), 0, Counter()
+    for row in rows:
+        folders = row["below"].split("/")[:-1]
+        found = [label for part in folders if (label := understood(part, labels))]
+        row |= {
+            "emotion": found[-1] if found else None,
+            "split": "train" if found else "unlabelled",
+        }
+        if folders and not found:
+            strange[folders[-1]] += 1
         if pattern is not None:
-            match = pattern.search(below.as_posix())
+            match = pattern.search(row["below"])
             unnamed += match is None
             row["speaker"] = match and match.group(1 if pattern.groups else 0)
-        rows.append(row)
     notes = [f"{unnamed} of {len(rows)} clips have no speaker by {speaker!r}"] if unnamed else []
-    where = [str(path.relative_to(root)) for path in files]
+    notes += [f"{n} clips in a folder {f!r}, which is no label" for f, n in strange.items()]
+    where = [row["below"] for row in rows]
     return build(
         root.name, pd.DataFrame(rows), source=source, where=where, labels=labels, notes=notes
     )

@@ -81,4 +81,4 @@ def _named(table: pd.DataFrame, where: Sequence[str], problems: list[Problem]) -
 
 def recognises(root: Path) -> bool:
     """Whether `root` is a CSV file."""
-    return root.is_file() and root.suffix.lower() in (".csv", ".tsv")
+    return root.is_file() and root.suffix.lower() in (".csv", ".tsv", ".txt")

@@ -103,12 +103,17 @@ def decode_frames(
 
 
 def duration(path: str | Path) -> float:
-    """How long the file says it is, in seconds; 0 if it does not say. Raises MediaError."""
+    """How long the file is, in seconds. Raises MediaError."""
     path = Path(path)
     for kind in ("video", "audio"):
         try:
-            with _open(path, kind, np.inf, None) as (container, _):
-                return (container.duration or 0) / av.time_base
+            with _open(path, kind, np.inf, None) as (container, stream):
+                if container.duration:
+                    return container.duration / av.time_base
+                # What a browser records does not say.
+                packets = enumerate(_packets(container, stream, None))
+                times = [_seconds(stream, packet, number) for number, packet in packets]
+                return max(times, default=0.0) - min(times, default=0.0) + _interval(stream)
         except MediaError as error:
             found = error
     raise found
@@ -171,6 +176,10 @@ def _packets(
     if window is not None:
         last = _first(container) + window[1]
         container.seek(int((_first(container) + window[0]) * av.time_base))
+        start = next((packet for packet in container.demux(stream) if packet.size), None)
+        # Some containers land between key frames: those are read from their beginning.
+        back = window[0] if start is not None and start.is_keyframe else 0.0
+        container.seek(int((_first(container) + back) * av.time_base))
     try:
         for packet in container.demux(stream):
             if packet.dts is not None and packet.dts * stream.time_base >= last:
@@ -228,12 +237,14 @@ def _inside(
     window: Window | None,
 ) -> Iterator[av.AudioFrame]:
     """The frames that are heard in the window, or all."""
+    ends = None
     for frame in frames:
         if window is not None:
-            if frame.time is None:
+            begins = ends if frame.time is None else frame.time - _first(container)
+            if begins is None:
                 raise MediaError("decode", "the sound has no times, so no part of it can be read")
-            begins = frame.time - _first(container)
-            if begins >= window[1] or begins + frame.samples / frame.sample_rate <= window[0]:
+            ends = begins + frame.samples / frame.sample_rate
+            if begins >= window[1] or ends <= window[0]:
                 continue
         yield frame
 

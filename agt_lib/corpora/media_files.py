@@ -25,23 +25,36 @@ def column_of(path: Path) -> str:
     return "audio" if path.suffix.lower() in SOUND else "video"
 
 
-def row_of(path: Path) -> dict[str, Any]:
-    """A clip of one file: its audio or video, and the words in a .txt of the same name.
+def rows_of(root: Path, files: Sequence[Path]) -> list[dict[str, Any]]:
+    """The clips that `files` below `root` are, in order: name, video, audio, text, and `below`.
 
-    Raises ValueError for words that are not UTF-8.
+    Files of one folder with the same name but for the ending are one clip. A clip's name is its
+    file's, with as many folders before it as tell it from others. Its words are those of a .txt of
+    the same name; `below` is its path from `root`. Raises ValueError for words that are not UTF-8.
     """
-    words, text = path.with_suffix(".txt"), None
-    if words.is_file():
-        try:
-            text = words.read_text(encoding="utf-8-sig").strip()
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{words} is not UTF-8: save it so, or rename it") from error
-    return {column_of(path): str(path), "text": text}
+    clips: dict[Path, dict[str, Any]] = {}
+    for path in files:
+        row = clips.setdefault(path.with_suffix(""), {"text": _words(path)})
+        row.setdefault(column_of(path), str(path))
+    below = [place.relative_to(root).parts for place in clips]
+    names, depth = [""] * len(below), 1
+    todo = range(len(below))
+    while todo:
+        for k in todo:
+            names[k] = "-".join(below[k][-depth:])
+        alike = Counter(names)
+        todo = [k for k in todo if alike[names[k]] > 1 and depth < len(below[k])]
+        depth += 1
+    found = zip(names, below, clips.values(), strict=True)
+    return [{"name": name, "below": "/".join(parts)} | row for name, parts, row in found]
 
 
-def names_of(files: Sequence[Path]) -> list[str]:
-    """A clip's name for each file: its name without ending, its folder's before it if two agree."""
-    stems = Counter(path.stem for path in files)
-    return [
-        path.stem if stems[path.stem] == 1 else f"{path.parent.name}-{path.stem}" for path in files
-    ]
+def _words(path: Path) -> str | None:
+    """What stands in the .txt beside a media file, if there is one."""
+    words = path.with_suffix(".txt")
+    if not words.is_file():
+        return None
+    try:
+        return words.read_text(encoding="utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{words} is not UTF-8: save it so, or rename it") from error

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from agt_lib.corpora.corpus import Corpus, CorpusError, Problem, build
-from agt_lib.corpora.media_files import media_below
+from agt_lib.corpora.media_files import column_of, media_below
 from agt_lib.corpora.own_labels import chosen_labels
 from agt_lib.corpora.tables import read_rows
 
@@ -39,12 +39,12 @@ def load(root: str | Path, labels: Sequence[str] = ()) -> Corpus:
     root = Path(root).absolute()
     source = f"MELD at {root}"
     names, becomes = chosen_labels(labels, OWN, TO_SIX)
-    clips: dict[tuple[str, str], Path] = {}
+    clips: dict[tuple[str, str, str], Path] = {}
     strange = 0
     for path in media_below(root):
         split = next((s for s, folder in FOLDERS.items() if folder in path.parts), None)
         if split and path.stem.startswith("dia"):
-            clips[split, path.stem] = path
+            clips[column_of(path), split, path.stem] = path
         else:
             strange += 1
     parts, problems = [], []
@@ -63,10 +63,9 @@ def load(root: str | Path, labels: Sequence[str] = ()) -> Corpus:
         raise CorpusError(source, problems)
     table = pd.concat(parts, ignore_index=True)
     stem = "dia" + table["dialogue_id"] + "_utt" + table["utterance_id"]
-    table["video"] = [
-        str(path) if (path := clips.get(key)) else None
-        for key in zip(table["split"], stem, strict=True)
-    ]
+    for column in ("video", "audio"):
+        found = [clips.get((column, *key)) for key in zip(table["split"], stem, strict=True)]
+        table[column] = [path and str(path) for path in found]
     table["name"] = table["split"] + "_" + stem
     table["text"] = [
         text and text.translate(QUOTES).replace("Â", "") for text in table["utterance"]
@@ -77,9 +76,10 @@ def load(root: str | Path, labels: Sequence[str] = ()) -> Corpus:
         f"{n} clips of {label} are left out"
         for label, n in emotion[out].value_counts(sort=False).items()
     ]
-    if lone := int(table["video"].isna().sum()):
+    media = table[["video", "audio"]].stack().dropna()
+    if lone := int(table[["video", "audio"]].isna().all(axis=1).sum()):
         notes.append(f"{lone} rows have no clip: their words alone are read")
-    if strange := strange + len(set(clips.values()) - set(map(Path, table["video"].dropna()))):
+    if strange := strange + len(set(map(str, clips.values())) - set(media)):
         notes.append(f"{strange} media files have no row: they are not read")
     table = table.assign(emotion=emotion.map(lambda label: becomes.get(label, label)))[~out]
     return build(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from agt_lib.corpora.corpus import Corpus, CorpusError, Problem, build
+from agt_lib.corpora.corpus import Corpus, CorpusError, Problem, build, listed
 from agt_lib.corpora.labels import EMOTIONS
 from agt_lib.corpora.media_files import media_below
 from agt_lib.corpora.mertools import read_labels
@@ -39,8 +39,7 @@ def load(
     """
     check_language(language)
     source = f"{name} at {root}"
-    videos = {path.name.partition(".")[0]: str(path) for path in media_below(root / "video")}
-    sounds = {path.name.partition(".")[0]: str(path) for path in media_below(root / "audio")}
+    videos, sounds = (_by_name(root / folder) for folder in ("video", "audio"))
     missing = []
     if not videos and not sounds:
         missing.append(Problem("video", "folder", f"no media files in {root / 'video'} or audio"))
@@ -49,11 +48,14 @@ def load(
     others = pd.DataFrame(index=pd.Index(others, dtype="str"))
     others = others.assign(split="unlabelled", where="clip " + others.index)
     table = pd.concat([table, others]).rename_axis("name").join(speakers)
-    for clip, where in table["where"].items():
-        if clip not in videos and clip not in sounds:
-            problems.append(Problem(where, "name", f"no clip has the name {clip!r}"))
-    table["video"] = table.index.map(videos.get)
-    table["audio"] = table.index.map(sounds.get)
+    double = [f for found in (videos, sounds) for files in found.values() for f in files[1:]]
+    problems += [Problem(f, "name", "another file has this name too") for f in double]
+    gone = [clip for clip in table.index if clip not in videos and clip not in sounds]
+    if gone:  # each is a clip that fails when it is read
+        notes.append(f"{len(gone)} clips of the tables have no file: {listed(gone, 5)}")
+    expected = {clip: [str(root / "video" / f"{clip}.mp4")] for clip in gone}
+    table["video"] = [(videos | expected).get(clip, [None])[0] for clip in table.index]
+    table["audio"] = [sounds.get(clip, [None])[0] for clip in table.index]
     there = [file for file in words if (root / file).is_file()][:1]
     for file in there:
         texts, wrong = read_parts(source, root, {file: [language]}, [])
@@ -67,3 +69,11 @@ def load(
         name, table.reset_index(), source=source, where=table["where"], labels=labels, notes=notes,
         check_files=False,
     )  # fmt: skip
+
+
+def _by_name(folder: Path) -> dict[str, list[str]]:
+    """The media files in `folder` by clip name, which ends at the first point."""
+    found: dict[str, list[str]] = {}
+    for path in media_below(folder):
+        found.setdefault(path.name.partition(".")[0], []).append(str(path))
+    return found

@@ -6,8 +6,9 @@ features/{FEATURE}/{name}.npy         or {FEATURE}/{name}.npy
 reference-semi.csv                    name, discrete: the test labels; optional
 ```
 
-In place of the first, in this order: `track1_train_disdim.csv` (MER2025; `track_all_candidates.csv`
-names its test clips), or `label-6way.npz`, `track1_label_6way.npz`. A FEATURE ending in -UTT or
+In place of the first, in this order: `track1_train_disdim.csv` (MER2025; its answers stand in
+`track1_test_dis.csv`), or `label-6way.npz`, `track1_label_6way.npz`. Without answers
+`track_all_candidates.csv` names the test clips. A FEATURE ending in -UTT or
 _UTT is one vector (D,) a clip, in -FRA or _FRA one a frame (T, D).
 """
 
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from agt_lib.corpora.corpus import Corpus, CorpusError, Problem, build
+from agt_lib.corpora.corpus import Corpus, Problem, build
 from agt_lib.corpora.labels import EMOTIONS
 from agt_lib.corpora.npz_labels import read_npz_labels
 from agt_lib.corpora.tables import read_parts
@@ -24,7 +25,7 @@ from agt_lib.workspace.kept import digest
 
 LABELS, LABELS_2025 = "label-disdim.csv", "track1_train_disdim.csv"
 REFERENCE, REFERENCE_2025 = "reference-semi.csv", "track1_test_dis.csv"
-CANDIDATES_2025 = "track_all_candidates.csv"
+CANDIDATES = "track_all_candidates.csv"
 ARCHIVES = ("label-6way.npz", "track1_label_6way.npz")
 LEAK = (
     "MER2025's labelled clips seem to hold MER2024's test sets: don't report scores on MER2024's "
@@ -47,7 +48,7 @@ def load(root: str | Path, labels: Sequence[str] = EMOTIONS) -> Corpus:
     message = f"none in {root / 'features'} or {root}: expected one ending in {', '.join(ENDINGS)}"
     missing = [] if folders else [Problem("features", "folder", message)]
     labelled, speakers, problems, notes = read_labels(root, source, missing)
-    known = {path.stem for folder in folders.values() for path in _arrays(folder)}
+    known = {path.stem for folder in folders.values() for path in feature_files(folder)}
     if unread := len(set(labelled.index) - known):
         notes.append(f"{unread} of {len(labelled)} clips with labels have no feature file at all")
     others = pd.DataFrame(index=pd.Index(sorted(known - set(labelled.index)), dtype="str"))
@@ -76,25 +77,32 @@ def read_labels(
     there = [name for name in (LABELS, LABELS_2025, *ARCHIVES) if (root / name).exists()]
     first = there[0] if there else LABELS
     notes = [f"labels are read from {first}, not {', '.join(there[1:])}"] if there[1:] else []
-    if first in ARCHIVES:
-        if missing:
-            raise CorpusError(source, missing)
-        table, more = read_npz_labels(root / first)
-        return table, pd.DataFrame({"speaker": []}), [], [*notes, *more]
-    test = [REFERENCE] if first == LABELS else [REFERENCE_2025, CANDIDATES_2025]
+    notes += [LEAK] * (first in (LABELS_2025, ARCHIVES[1]))
+    of_2025 = first in (LABELS_2025, ARCHIVES[1])
+    test = (REFERENCE_2025, CANDIDATES) if of_2025 else (REFERENCE, CANDIDATES)
     test = [name for name in test if (root / name).exists()][:1]
-    columns = {first: ["discrete"]} | {
-        name: [] if name == CANDIDATES_2025 else ["discrete"] for name in test
-    }
+    columns = {} if first in ARCHIVES else {first: ["discrete"]}
+    columns |= {name: [] if name == CANDIDATES else ["discrete"] for name in test}
     tables, problems = read_parts(source, root, columns, missing)
-    parts = [tables[first][["discrete", "where"]].dropna().assign(split="train")]
-    parts += [
-        tables[name].reindex(columns=["discrete", "where"]).assign(split="test") for name in test
-    ]
-    if first == LABELS_2025:
-        notes.append(LEAK)
-    table = pd.concat(parts).rename(columns={"discrete": "emotion"})
-    return table, tables[first].reindex(columns=["speaker"]), problems, notes
+    notes += [note for table in tables.values() for note in table.attrs.get("notes", ())]
+    speakers = pd.DataFrame({"speaker": []})
+    if first in ARCHIVES:
+        table, more = read_npz_labels(root / first)
+        notes += more
+        if of_2025 and not test:  # what is filled there are the candidates
+            table.loc[table["split"] == "unlabelled", "split"] = "test"
+    else:
+        table = tables[first][["discrete", "where"]].dropna().assign(split="train")
+        table = table.rename(columns={"discrete": "emotion"})
+        speakers = tables[first].reindex(columns=["speaker"])
+    for name in test:
+        named = tables[name].reindex(columns=["discrete", "where"]).assign(split="test")
+        if first in ARCHIVES:
+            others = table.index[(table["split"] != "train") & table.index.isin(named.index)]
+            table = table.drop(others)
+            table.loc[table["split"] == "test", ["split", "emotion"]] = "unlabelled", None
+        table = pd.concat([table, named.rename(columns={"discrete": "emotion"})])
+    return table, speakers, problems, notes
 
 
 def feature_folders(root: str | Path) -> dict[str, Path]:
@@ -109,7 +117,7 @@ def feature_folders(root: str | Path) -> dict[str, Path]:
 
 def stamp(folder: Path) -> str:
     """A hash of the feature files in `folder`: names, sizes, times of change."""
-    status = [(path.name, path.stat()) for path in _arrays(folder)]
+    status = [(path.name, path.stat()) for path in feature_files(folder)]
     return digest([folder.name, [(n, s.st_size, s.st_mtime_ns) for n, s in status]])
 
 
@@ -127,7 +135,7 @@ def stamps(root: str | Path, folders: Mapping[str, str]) -> dict[str, str]:
     return {modality: stamp(there[name]) for modality, name in folders.items()}
 
 
-def _arrays(folder: Path) -> list[Path]:
+def feature_files(folder: Path) -> list[Path]:
     """The feature files in `folder`, by name; hidden ones are no clips'."""
     return sorted(path for path in folder.glob("*.npy") if not path.name.startswith("."))
 
@@ -136,4 +144,5 @@ def recognises(root: Path) -> bool:
     """Whether `root` holds MERTools' features and labels, and no clips."""
     labels = (LABELS, LABELS_2025, *ARCHIVES)
     here = root.is_dir() and any((root / name).is_file() for name in labels)
-    return here and not (root / "video").is_dir() and bool(feature_folders(root))
+    clips = any((root / name).is_dir() for name in ("video", "video-labeled"))
+    return here and not clips and bool(feature_folders(root))

@@ -12,6 +12,7 @@ from agt_lib.corpora.corpus import Corpus, CorpusError, Problem, build
 from agt_lib.corpora.media_files import SOUND, VIDEO, column_of, media_below
 from agt_lib.corpora.own_labels import OWN, chosen_labels
 
+LOSSLESS = (".wav", ".flac")
 LOOKED_AT = 500
 """Files that are looked at before a folder is recognised."""
 
@@ -51,6 +52,7 @@ class Naming:
         source = f"{self.corpus} at {root}"
         names, becomes = chosen_labels(labels, self.own, self.to_six, self.default)
         files = media_below(root)
+        files.sort(key=lambda path: path.suffix.lower() not in LOSSLESS)
         rows: dict[str, dict] = {}
         strange = double = 0
         for path in files:
@@ -74,7 +76,7 @@ class Naming:
         if strange:
             notes.append(f"{strange} of {len(files)} media files are no clips of {self.corpus}")
         if double:
-            notes.append(f"{double} files are further copies of a clip's sound or picture")
+            notes.append(f"{double} files are further copies of a clip; wav or flac go first")
         table = table[~out].assign(split="train", emotion=table["emotion"].map(becomes))
         return build(
             self.corpus, table, source=source, labels=names, notes=notes,

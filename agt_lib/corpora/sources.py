@@ -6,8 +6,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from agt_lib.corpora import mertools
-from agt_lib.corpora.corpus import Corpus, CorpusError, Problem
+from agt_lib.corpora.corpus import Corpus, CorpusError, Problem, name_problems
 from agt_lib.corpora.labels import understood
 from agt_lib.corpora.looks import summary
 from agt_lib.corpora.tables import read_rows
@@ -98,28 +100,32 @@ def detect(root: Path) -> str:
 def corrected(corpus: Corpus, path: str | Path) -> Corpus:
     """`corpus` with the labels in the CSV `path`: columns `name` and `label`.
 
-    Raises CorpusError with all names that are no clip's and labels that are none.
+    Raises CorpusError with all names that are no labelled clip's or stand twice, and labels that
+    are none.
     """
     path = Path(path).expanduser()
     table, problems = read_rows(path, ["name", "label"])
     if table is None or problems:
         raise CorpusError(str(path), problems)
-    emotions, answers, n_changed = corpus.clips["emotion"].copy(), corpus.answers.copy(), 0
+    table["name"] = table["name"].astype("str").str.strip()
+    problems += name_problems(table["name"], [f"row {row}" for row in table.index])
+    emotions, answers = corpus.clips["emotion"].copy(), corpus.answers.copy()
     for row, name, label in table[["name", "label"]].itertuples():
         place, meant = f"row {row}", understood(label, corpus.labels)
-        if name not in corpus.clips.index:
-            problems.append(Problem(place, "name", f"no clip has the name {name!r}"))
+        split = corpus.clips["split"].get(name)
+        if split is None or split == "unlabelled":
+            what = "no clip has the name" if split is None else "an unlabelled clip is"
+            problems.append(Problem(place, "name", f"{what} {name!r}"))
         elif meant is None:
             expected = ", ".join(corpus.labels)
             problems.append(Problem(place, "label", f"{label!r} is none of {expected}"))
-        elif corpus.clips.loc[name, "split"] in ("test", "unlabelled"):
-            n_changed += answers.get(name) != meant
-            answers[name] = meant
         else:
-            n_changed += emotions[name] != meant
-            emotions[name] = meant
+            (answers if split == "test" else emotions)[name] = meant
     if problems:
         raise CorpusError(str(path), problems)
+    before = pd.concat([corpus.clips["emotion"].dropna(), corpus.answers])
+    after = pd.concat([emotions.dropna(), answers])
+    n_changed = int((after != before.reindex(after.index)).sum())
     note = f"{n_changed} labels were changed by {path.name}, which has {len(table)}"
     clips = corpus.clips.assign(emotion=emotions)
     return replace(corpus, clips=clips, answers=answers, notes=(*corpus.notes, note))

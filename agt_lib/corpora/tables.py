@@ -35,8 +35,8 @@ def read_rows(
 ) -> tuple[pd.DataFrame | None, list[Problem]]:
     """Read a CSV file and list what is wrong with its form.
 
-    It is UTF-8 (with or without BOM), UTF-16 with BOM, or Windows-1252 where no two bytes beyond
-    ASCII stand together; its fields are separated by commas, or by semicolons or tabs if its first
+    It is UTF-8 (with or without BOM), UTF-16 with BOM, or Windows-1252 where most bytes beyond
+    ASCII stand alone; its fields are separated by commas, or by semicolons or tabs if its first
     line has no comma. What is not UTF-8 with commas stands in the table's `attrs["notes"]`.
 
     The table has one column of strings per header, and none for a blank header. Headers are put in
@@ -74,6 +74,8 @@ def read_rows(
         for number, row in enumerate(given, 1)
         if any(cell.strip() for cell in row)
     }
+    if rows and re.fullmatch("sep=.?", (rows[min(rows)] or [""])[0] or ""):
+        rows.pop(min(rows))  # a spreadsheet's own line
     header_row = min(rows, default=1)
     header = [(cell or "").strip() for cell in rows.pop(header_row, [])]
     header = [cell.lower() if lower or cell.lower() in required else cell for cell in header]
@@ -140,7 +142,8 @@ def _decoded(content: bytes, notes: list[str]) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         # Chinese characters are two bytes or more; an accent or a quotation mark of Windows is one.
-        if re.search(rb"[\x80-\xff]{2}", content):
+        together = sum(map(len, re.findall(rb"[\x80-\xff]{2,}", content)))
+        if together > 0.5 * len(re.findall(rb"[\x80-\xff]", content)):
             raise
         try:
             text = content.decode("cp1252")
@@ -153,6 +156,8 @@ def _decoded(content: bytes, notes: list[str]) -> str:
 def _separator(text: str, notes: list[str]) -> str:
     """What separates the fields, by the first line; `notes` gain it if it is no comma."""
     first = text.strip().partition("\n")[0]
+    if (told := re.fullmatch(r"sep=(.)\s*", first)) is not None:
+        return told[1]
     for mark, name in ((";", "semicolons"), ("\t", "tabs")):
         if "," not in first and mark in first:
             notes.append(f"separated by {name}")

@@ -21,7 +21,7 @@ from PIL import Image
 from agt_lib.corpora.media import MAX_SECONDS
 from agt_lib.features.clip_resnet import encode_image
 from agt_lib.features.encoder import HUB_SECONDS, CheckpointError, asking_hub, mean_rows, reason
-from agt_lib.features.frames import NONE, clip_frames, face_fingerprint
+from agt_lib.features.frames import NONE, clip_frames, face_fingerprint, reads
 from agt_lib.workspace import paths
 from agt_lib.workspace.kept import digest, file_digest
 from agt_lib.workspace.machine import pick_device, pick_precision
@@ -178,6 +178,10 @@ class ClipEncoder:
             "preprocessing": vars(self._source.preprocessing),
             "precision": str(self._dtype).removeprefix("torch."),
         } | face_fingerprint(face, MARGIN)
+
+    def reads(self, name: str, source: str) -> str:
+        """The file that a clip's features come from, where its video is `source`."""
+        return reads(self._face, name, source)
 
     def load(self, clip: pd.Series) -> Item:
         """The clip's different frames, preprocessed, (U, 3, S, S), and which of them each one is.

@@ -44,7 +44,8 @@ class Encoder(Protocol):
     """Turns clips into features. What a clip gives does not depend on its batch.
 
     One that has to see many clips at once to be fast may say how many, as `shard_size`. One that
-    has something to say of clips that it read has `remarks`, by clip name, which `load` fills.
+    has something to say of clips that it read has `remarks`, by clip name, which `load` fills. One
+    that reads another file than the corpus names says which by `reads(name, source)`.
     """
 
     modality: str

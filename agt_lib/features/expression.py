@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from agt_lib.corpora.media import MAX_SECONDS
 from agt_lib.features.encoder import mean_rows
 from agt_lib.features.faces import FILE, weights
-from agt_lib.features.frames import CROP, clip_frames, face_fingerprint
+from agt_lib.features.frames import CROP, clip_frames, face_fingerprint, reads
 from agt_lib.workspace.kept import file_digest
 
 EXPRESSIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -42,6 +42,10 @@ class ExpressionEncoder:
             "n_frames": n_frames,
             "pooling": "mean",
         } | face_fingerprint(face, 0.0)
+
+    def reads(self, name: str, source: str) -> str:
+        """The file that a clip's features come from, where its video is `source`."""
+        return reads(self._face, name, source)
 
     def load(self, clip: pd.Series) -> np.ndarray:
         """The clip's faces in grey, float32 (T, S, S) from -1 to 1."""
@@ -92,7 +96,7 @@ def _pooled(x: Tensor) -> Tensor:
     """The largest of 3 x 3 at every second place; the padding is Keras' "same"."""
     total = [max((-(-side // 2) - 1) * 2 + 3 - side, 0) for side in x.shape[2:]]
     (top, left), (bottom, right) = zip(*[(n // 2, n - n // 2) for n in total], strict=True)
-    return F.max_pool2d(F.pad(x, (top, bottom, left, right), value=-torch.inf), 3, 2)
+    return F.max_pool2d(F.pad(x, (left, right, top, bottom), value=-torch.inf), 3, 2)
 
 
 def _grey(frame: np.ndarray) -> np.ndarray:

@@ -101,7 +101,9 @@ def extract(
     """
     clips, modality = corpus.clips, encoder.modality
     sources = clips[list(SOURCES[modality])].bfill(axis=1).iloc[:, 0]
-    keys = {name: key_of(name, source, modality) for name, source in sources.dropna().items()}
+    reads = getattr(encoder, "reads", lambda _, source: source)
+    there = sources.dropna().items()
+    keys = {name: key_of(name, reads(name, source), modality) for name, source in there}
     fingerprint = fingerprint_of(encoder)
     shards = Shards(paths.features() / f"{modality}-{fingerprint}")
     found = shards.read(list(keys.values()))
@@ -137,7 +139,11 @@ def extract(
                     found |= new
                     told = [(keys[n], n, e.stage, e.reason) for n, e in errors.items()]
                     remarks = getattr(encoder, "remarks", {})
-                    told += [(keys[n], n, REMARK, remarks.pop(n)) for n in part if n in remarks]
+                    told += [
+                        (keys[n], n, REMARK, remarks.pop(n))
+                        for n in part
+                        if n in remarks and n not in errors
+                    ]
                     shards.record(told)
                     bar.update(len(part))
                     if errors:

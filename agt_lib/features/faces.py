@@ -196,8 +196,8 @@ def _square(frame: np.ndarray, box: np.ndarray, margin: float) -> np.ndarray:
     left, top = int(round(x - half)), int(round(y - half))
     square = np.zeros((side, side, 3), frame.dtype)
     height, width = frame.shape[:2]
-    rows = slice(max(top, 0), min(top + side, height))
-    columns = slice(max(left, 0), min(left + side, width))
+    rows = slice(max(top, 0), max(min(top + side, height), 0))
+    columns = slice(max(left, 0), max(min(left + side, width), 0))
     inside = frame[rows, columns]
     if inside.size:
         y, x = rows.start - top, columns.start - left

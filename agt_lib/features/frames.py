@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from agt_lib.corpora.media import MediaError, decode_frames
+from agt_lib.corpora.media import ACCESS, MediaError, decode_frames
 from agt_lib.features.encoder import window_of
 from agt_lib.features.faces import FILE, crop_faces
 from agt_lib.workspace.kept import file_digest
@@ -48,7 +48,9 @@ def clip_frames(
     if pd.isna(clip["video"]):
         raise MediaError("absent", "the clip has no video file")
     if face == NPY:
-        return _aligned(Path(clip["video"]), str(clip.name), n_frames), ""
+        if window_of(clip) is not None:
+            raise MediaError("decode", "aligned faces have no times, so no part can be read")
+        return _aligned(aligned_faces(clip["video"], clip.name), n_frames), ""
     frames = decode_frames(clip["video"], n_frames, max_seconds, window_of(clip))
     if face == NONE:
         return list(frames), ""
@@ -58,10 +60,19 @@ def clip_frames(
     return faces, "the face changes (a cut)" if track.cuts else ""
 
 
-def _aligned(video: Path, name: str, n_frames: int) -> list[np.ndarray]:
-    path = video.parents[1] / OPENFACE / name / f"{name}.npy"
+def reads(face: str, name: str, video: str) -> str:
+    """The file that is read of a clip: its video, or its aligned faces."""
+    return str(aligned_faces(video, name)) if face == NPY else video
+
+
+def aligned_faces(video: str | Path, name: str) -> Path:
+    """Where MERTools left the aligned faces of the clip `name`."""
+    return Path(video).parent.parent / OPENFACE / name / f"{name}.npy"
+
+
+def _aligned(path: Path, n_frames: int) -> list[np.ndarray]:
     if not path.is_file():
-        raise MediaError("open", "no aligned faces (openface_face/NAME/NAME.npy)", path)
+        raise MediaError(ACCESS, "no aligned faces (openface_face/NAME/NAME.npy)", path)
     try:
         faces = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:

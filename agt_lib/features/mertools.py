@@ -10,13 +10,24 @@ import pandas as pd
 from safetensors.numpy import load_file, save_file
 
 from agt_lib.corpora.corpus import Corpus, CorpusError, Problem, name_problem
-from agt_lib.corpora.mertools import ARCHIVES, ENDINGS, LABELS, REFERENCE, feature_folders, stamp
+from agt_lib.corpora.mertools import (
+    ARCHIVES,
+    CANDIDATES,
+    ENDINGS,
+    LABELS,
+    REFERENCE,
+    feature_files,
+    feature_folders,
+    stamp,
+)
 from agt_lib.features import VERSION
 from agt_lib.features.features import FAILURE_COLUMNS, Features
 from agt_lib.workspace import kept
 from agt_lib.workspace.progress import bar
+from agt_lib.workspace.shards import ABSENT
 
 VALUES = "features.safetensors"
+ZEROS = "all values are zero"
 
 
 def read_features(
@@ -25,6 +36,7 @@ def read_features(
     modality: str,
     names: Sequence[str],
     max_failures: float = 0.05,
+    counted: Sequence[str] | None = None,
 ) -> Features:
     """Read the features `folder` of the clips `names`: (N, D); frames (T, D) are averaged.
 
@@ -35,7 +47,8 @@ def read_features(
     another width than most files. The fingerprint hashes what was read.
 
     Raises CorpusError for an unknown folder, for names that are unfit, if there is no file at all,
-    and, listing all of them, if more than the share `max_failures` of the clips are absent.
+    and, listing all of them, if more than the share `max_failures` of the clips `counted` (all, if
+    none are named) are absent. Zeros don't count: they say that there was nothing to read.
     """
     root, names = Path(root).absolute(), list(names)
     source = f"features {folder!r} at {root}"
@@ -54,19 +67,22 @@ def read_features(
     about = kept.read_manifest(store)
     values, row = load_file(store / VALUES)["values"], {n: k for k, n in enumerate(about["names"])}
     present = np.array([name in row for name in names], dtype=bool)
+    why = {name: about["faults"].get(name, f"no such file: {place / name}.npy") for name in names}
     failures = [
-        (name, "file", about["faults"].get(name, f"no such file: {place / name}.npy"))
+        (name, ABSENT if why[name] == ZEROS else "file", why[name])
         for name in names
         if name not in row
     ]
     if not present.any() and not about["faults"]:
         message = f"none of {len(names)} clips has features here"
         raise CorpusError(source, [Problem(str(place), modality, message)])
-    if len(failures) > max_failures * len(names) or not present.any():
-        problems = [Problem(f"{name}.npy", modality, reason) for name, _, reason in failures]
+    asked = set(names if counted is None else counted)
+    failed = [line for line in failures if line[0] in asked and line[1] != ABSENT]
+    if len(failed) > max_failures * len(asked) or not present.any():
+        problems = [Problem(f"{name}.npy", modality, reason) for name, _, reason in failed]
         raise CorpusError(
-            f"{source}: {len(failures)} of {len(names)} clips are absent (max_failures "
-            f"{max_failures:g})", problems,
+            f"{source}: {len(failed)} of {len(asked)} clips are absent (max_failures "
+            f"{max_failures:g})", problems or [Problem(str(place), modality, "nothing but zeros")],
         )  # fmt: skip
     chosen = np.zeros((len(names), values.shape[1]), np.float32)
     chosen[present] = values[[row[name] for name in names if name in row]]
@@ -83,7 +99,7 @@ def read_features(
 def _import(place: Path, into: Path) -> dict[str, object]:
     """Read all files of the folder `place` into one array, and say what is wrong with others."""
     n_dims = 1 if place.name.endswith("UTT") else 2
-    files = sorted(path for path in place.glob("*.npy") if not path.name.startswith("."))
+    files = feature_files(place)
     arrays: dict[str, np.ndarray] = {}
     faults: dict[str, str] = {}
     with bar(len(files), place.name, "file") as progress:
@@ -108,7 +124,7 @@ def _import(place: Path, into: Path) -> dict[str, object]:
         kinds = [("NaN", np.isnan(row).sum()), ("infinity", np.isinf(row).sum())]
         faults[names[number]] = " and ".join(f"{kind} in {n} values" for kind, n in kinds if n)
     empty = ~values.any(1)
-    faults |= {names[number]: "all values are zero" for number in np.flatnonzero(empty)}
+    faults |= {names[number]: ZEROS for number in np.flatnonzero(empty)}
     good = finite.all(1) & ~empty
     values, names = values[good], [name for name, fine in zip(names, good, strict=True) if fine]
     save_file({"values": values}, into / VALUES)
@@ -140,10 +156,14 @@ def write_tree(
     """Write features and labels as MERTools reads them, into the new folder `root`; returns it.
 
     Each modality's features go to `features/FOLDER/{name}.npy`, an absent clip as zeros, as
-    MERTools does. Labels go to `label-disdim.csv`, and to `reference-semi.csv` those of test clips,
-    if they are known. Both also go to `label-6way.npz`, where test clips without a label get the
-    first one, as MERTools fills them. Raises FileExistsError if something lies at `root`.
+    MERTools does. Labels of train and dev go to `label-disdim.csv`, those of test clips, if they
+    are known, to `reference-semi.csv`; without any the test clips' names go to
+    `track_all_candidates.csv`. `label-6way.npz` says the same to MERTools: its test part are the
+    clips with answers, or all test clips under the first label, as MERTools fills them. Raises
+    FileExistsError if something lies at `root`, and ValueError for two modalities in one folder.
     """
+    if len({folders[m] for m in features}) < len(features):
+        raise ValueError(f"each modality needs a folder of its own; got {dict(folders)}")
     root = Path(root).expanduser().absolute()
     if root.exists():
         raise FileExistsError(f"{root} exists: name a new folder, nothing is overwritten")
@@ -154,10 +174,13 @@ def write_tree(
     train = clips.loc[clips["emotion"].notna(), ["emotion", "speaker"]]
     train = train.rename(columns={"emotion": "discrete"}).dropna(axis=1, how="all")
     train.rename_axis("name").to_csv(unfinished / LABELS)
-    if len(answers):
-        answers.rename("discrete").rename_axis("name").to_csv(unfinished / REFERENCE)
     test = corpus.split("test").index
-    filled = answers.reindex(test).fillna(corpus.labels[0])
+    known = answers[answers.index.isin(test)].rename("discrete").rename_axis("name")
+    if len(known):
+        known.to_csv(unfinished / REFERENCE)
+    elif len(test):
+        pd.DataFrame({"name": test}).to_csv(unfinished / CANDIDATES, index=False)
+    filled = known if len(known) else pd.Series(corpus.labels[0], index=test)
     parts = {"train_corpus": train["discrete"], "test1_corpus": filled}
     tables = {k: {name: {"emo": e} for name, e in part.items()} for k, part in parts.items()}
     np.savez_compressed(unfinished / ARCHIVES[0], **tables)

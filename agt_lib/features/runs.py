@@ -24,22 +24,26 @@ def of_run(run: Run, corpus: Corpus) -> dict[str, Features]:
     Of a corpus whose features MERTools made they are read from the folders that the run names.
     Raises what `extract` and `mertools.read_features` raise.
     """
-    found = {}
+    found, precisions = {}, {}
     if run.encoders.get("video") == "clip" and not corpus.synthetic and corpus.features_at is None:
         print("the small CLIP knows drawn faces alone: for real ones take profile local")
     for modality, name in run.encoders.items():
         if corpus.features_at is None:
             encoder = build(name, **run.encoder_options(modality))
+            made = encoder.fingerprint
+            precisions[modality] = {k: made[k] for k in ("precision",) if k in made}
             found[modality] = extract(corpus, encoder, max_failures=run.max_failures)
             said = found[modality].remarks["reason"].value_counts().items()
             for remark, n in said:
                 print(f"{modality}: {n} of {found[modality].present.sum()} clips: {remark}")
         else:
+            counted = corpus.split("train", "dev", "test").index
             found[modality] = mertools.read_features(
-                corpus.features_at, name, modality, corpus.clips.index, run.max_failures
+                corpus.features_at, name, modality, corpus.clips.index, run.max_failures, counted
             )
     about = {
         modality: {"fingerprint": part.fingerprint, "present": int(part.present.sum())}
+        | precisions.get(modality, {})
         for modality, part in found.items()
     }
     run.tell("features", about)

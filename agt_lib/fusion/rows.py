@@ -35,6 +35,7 @@ MODELS = (
 )  # fmt: skip
 BY_FOLD = ", scaled by fold"
 """Added to a model's name where all others are scaled by speaker."""
+AGT_BY_FOLD = AGT + BY_FOLD
 TUNED = "*"
 """Marks a modality whose features were tuned on emotions: "A+V*"."""
 

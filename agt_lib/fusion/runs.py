@@ -131,7 +131,10 @@ def tuned_features(run: Run, corpus: Corpus, folds: pd.Series) -> dict[str, Feat
 
     found, specs = {}, run.encoders
     there = corpus.clips.loc[folds.index, ["video", "text"]].notna().any()
-    if there["video"] and clip_tuning.is_clip(specs.get("video", "")):
+    cropped = run.face not in ("auto", "none")
+    if cropped and clip_tuning.is_clip(specs.get("video", "")):
+        print("CLIP is tuned on whole frames: with face crops there are no tuned features of it")
+    elif there["video"] and clip_tuning.is_clip(specs.get("video", "")):
         model, config = clip_tuning.clip_to_tune(specs["video"], run.profile.max_epochs)
         inner = tuning_folds(corpus, folds)
         spaces = clip_tuning.tuned_spaces(

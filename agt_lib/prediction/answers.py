@@ -14,8 +14,9 @@ from agt_lib.fusion import AGT, BASELINE
 from agt_lib.fusion.crossval import predict_mean
 from agt_lib.fusion.data import FusionData, assemble
 from agt_lib.fusion.reduction import on_components
+from agt_lib.fusion.rows import AGT_BY_FOLD
 from agt_lib.fusion.scaling import FEW_CLIPS
-from agt_lib.prediction.bundle import AGT_BY_FOLD, Bundle
+from agt_lib.prediction.bundle import Bundle
 from agt_lib.voting.priors import check_prior, propose_triggers
 from agt_lib.voting.rules import VOICE, VoteConfig, draw_labels, vote_shares
 
@@ -32,11 +33,12 @@ def answer(
 ) -> pd.DataFrame:
     """A row a clip of `features`, which are by modality and of the same clips.
 
-    Columns: `emotion` and its calibrated `confidence`; a probability for each label, the mean of
-    all AGT models; what each modality says alone (voice, face, words); `gated`, what AMF left out
-    in more than half of the models; `scaled_by`; and `absent`, the modalities that the clip lacks,
-    with reasons. With a `prior`, the shares by label that are expected, also the paper's `vote`
-    (section 2.3), whose triggers are the labels that shift and whose draw is of `seed`.
+    Columns: `emotion` and its `confidence`, calibrated on single models out of fold; a probability
+    for each label, the mean of all AGT models; what each modality says alone (voice, face, words);
+    `gated`, what AMF left out in more than half of the models; `scaled_by`; and `absent`, the
+    modalities that the clip lacks, with reasons. With a `prior`, the shares by label that are
+    expected, also the paper's `vote` (section 2.3), whose triggers are the labels that shift and
+    whose draw is of `seed`.
 
     `scaled_by` says whose statistics bring a clip's features to scale. They are its speaker's where
     the bundle knows it (`speakers`, by clip name), or those of this call's clips of that speaker if
@@ -62,7 +64,9 @@ def answer(
         rows = np.flatnonzero(by_fold)
         given[rows] = _mean(bundle, AGT_BY_FOLD, data.rows(rows))
     labels = np.array(bundle.labels, dtype=object)
-    sure = with_temperature(given, bundle.temperature).max(1)
+    sharpness = np.full(len(given), bundle.temperatures[AGT])
+    sharpness[by_fold] = bundle.temperatures.get(AGT_BY_FOLD, 1.0)
+    sure = with_temperature(given, sharpness[:, None]).max(1)
     table = {"emotion": labels[given.argmax(1)], "confidence": sure}
     table |= dict(zip(bundle.labels, given.T, strict=True))
     for m in data.modalities:
@@ -98,8 +102,8 @@ def _scaled(bundle: Bundle, data: FusionData) -> tuple[FusionData, np.ndarray]:
         return replace(data, groups=None), scaled_by
     known = np.isin(data.groups.astype(str), bundle.by_speaker.speakers.astype(str))
     known &= data.groups != None  # noqa: E711  element by element
-    counts = pd.Series(data.groups).map(pd.Series(data.groups).value_counts()).fillna(0)
-    counts = counts.to_numpy(int)
+    read = pd.Series(data.groups).where(data.present.any(1))
+    counts = read.map(read.value_counts()).fillna(0).to_numpy(int)
     new = ~known & (counts >= FEW_CLIPS)
     scaled_by[known] = KNOWN
     scaled_by[new] = [f"speaker ({n} clips of this call)" for n in counts[new]]

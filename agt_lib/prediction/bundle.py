@@ -28,8 +28,9 @@ from agt_lib.corpora.labels import MODALITIES, label_set
 from agt_lib.evaluation.calibration import fit_temperature
 from agt_lib.fusion import AGT, BASELINE, UNIMODAL, CrossValidated, FittedModel, features_name
 from agt_lib.fusion.reduction import Reduction
-from agt_lib.fusion.rows import BY_FOLD
+from agt_lib.fusion.rows import AGT_BY_FOLD
 from agt_lib.fusion.scaling import Scaler, SpeakerScaler
+from agt_lib.prediction.checks import problems_of
 from agt_lib.workspace import kept, paths
 
 if TYPE_CHECKING:
@@ -40,8 +41,6 @@ FORMAT = 1
 FOLDER = "bundle"
 """Where a run's bundle lies in the folder of its results."""
 SPEAKERS, COMPONENTS, MODELS = "speakers.safetensors", "components.safetensors", "models"
-AGT_BY_FOLD = AGT + BY_FOLD
-"""AGT for a clip whose speaker is not known."""
 
 Models = tuple[tuple[FittedModel, ...], ...]
 """By seed and fold."""
@@ -55,7 +54,7 @@ class Bundle:
     and each modality's own network under the modality's name. `encoders` name the encoder of each
     modality, `options` say what else it is built with (how it comes to the face, for one),
     `fingerprints` the features it must make. `shares` are those of the training labels,
-    `temperature` is AGT's. `corpus` says what all was trained on.
+    `temperatures` are those of `AGT` and `AGT_BY_FOLD`. `corpus` says what all was trained on.
     """
 
     corpus: str
@@ -65,9 +64,14 @@ class Bundle:
     fingerprints: Mapping[str, str]
     models: Mapping[str, Models]
     shares: Mapping[str, float]
-    temperature: float
+    temperatures: Mapping[str, float]
     by_speaker: SpeakerScaler | None = None
     components: Mapping[str, Reduction] | None = None
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """The speakers whose statistics are here."""
+        return () if self.by_speaker is None else tuple(map(str, self.by_speaker.speakers))
 
     @property
     def dims(self) -> dict[str, int]:
@@ -77,9 +81,17 @@ class Bundle:
         return self.models[AGT][0][0].dims
 
     def write(self, folder: Path) -> None:
-        """Write all into `folder`; an older bundle there goes first."""
+        """Write all into `folder`; an older bundle there goes first.
+
+        Raises FileExistsError if something else lies there.
+        """
         started, folder = time.monotonic(), Path(folder)
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists() and any(folder.iterdir()):
+            unfinished = (folder / MODELS).is_dir() and not (folder / kept.MANIFEST).exists()
+            if not unfinished and "format" not in _about(folder):
+                raise FileExistsError(f"{folder} holds something else than a bundle")
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
         places: list[str] = []
         for name, by_seed in self.models.items():
             for of_seed in by_seed:
@@ -97,7 +109,7 @@ class Bundle:
             "fingerprints": dict(self.fingerprints),
             "models": places,
             "shares": list(self.shares.values()),
-            "temperature": self.temperature,
+            "temperatures": dict(self.temperatures),
         }
         if self.by_speaker is not None:
             scaler = self.by_speaker
@@ -125,20 +137,28 @@ class Bundle:
         """
         folder = Path(folder)
         about = _manifest(folder)
-        for name, digest in about["files"].items():
-            path = folder / name
-            if Path(name).is_absolute() or ".." in Path(name).parts:
-                raise ValueError(f"{folder}: its manifest names {name!r}, outside of the bundle")
-            if not path.is_file() or kept.file_digest(path) != digest:
-                raise ValueError(
-                    f"{path} is missing or is not the file that the bundle was written with: copy "
-                    "the whole bundle again"
-                )
         try:
+            for name, digest in about["files"].items():
+                path = folder / name
+                if Path(name).is_absolute() or ".." in Path(name).parts:
+                    raise ValueError(
+                        f"{folder}: its manifest names {name!r}, outside of the bundle"
+                    )
+                if not path.is_file() or kept.file_digest(path) != digest:
+                    raise ValueError(
+                        f"{path} is missing or is not the file that the bundle was written with: "
+                        "copy the whole bundle again"
+                    )
             bundle = cls._read(folder, about)
-        except (KeyError, TypeError, AttributeError, SafetensorError) as error:
+            problems = problems_of(bundle)
+        except (KeyError, TypeError, AttributeError, IndexError, SafetensorError) as error:
             raise ValueError(f"the bundle {folder} is damaged: {error!r}") from error
-        bundle._check(folder)
+        if problems:
+            more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+            raise ValueError(
+                f"the parts of the bundle {folder} do not belong together (labels "
+                f"{', '.join(bundle.labels)}): {'; '.join(problems[:3])}{more}"
+            )
         return bundle
 
     @classmethod
@@ -171,40 +191,10 @@ class Bundle:
             fingerprints={m: about["fingerprints"][m] for m in order},
             models={n: tuple(map(tuple, by_seed.values())) for n, by_seed in models.items()},
             shares=dict(zip(about["labels"], map(float, about["shares"]), strict=True)),
-            temperature=float(about["temperature"]),
+            temperatures={name: float(t) for name, t in about["temperatures"].items()},
             by_speaker=by_speaker,
             components=components,
         )
-
-    def _check(self, folder: Path) -> None:
-        """Raise ValueError unless all parts are of the same labels and widths."""
-        if AGT not in self.models:
-            raise ValueError(f"the bundle {folder} has no model called {AGT}")
-        problems = []
-        for name, by_seed in self.models.items():
-            for model in (model for of_seed in by_seed for model in of_seed):
-                if model.label_set != self.labels:
-                    labels = ", ".join(model.label_set)
-                    problems.append(f"a model of {name} has the labels {labels}")
-                expected = self.models[AGT][0][0].dims
-                if any(expected.get(m) != width for m, width in model.dims.items()):
-                    problems.append(f"a model of {name} reads widths {model.dims}, not {expected}")
-        scaler = self.by_speaker
-        for m, width in self.dims.items():
-            if scaler is None:
-                break
-            shape = (len(scaler.speakers) + 1, width)
-            arrays = scaler.mean[m], scaler.sd[m]
-            if any(x.shape != shape or not np.isfinite(x).all() for x in arrays):
-                problems.append(f"statistics of speakers for {m} are not finite numbers {shape}")
-            elif not (scaler.sd[m] > 0).all():
-                problems.append(f"a standard deviation of {m} is not above zero")
-        if problems:
-            more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-            raise ValueError(
-                f"the parts of the bundle {folder} do not belong together (labels "
-                f"{', '.join(self.labels)}): {'; '.join(problems[:3])}{more}"
-            )
 
 
 def bundle_of(run: "Run", given: "RunData", result: CrossValidated) -> Bundle:
@@ -215,20 +205,31 @@ def bundle_of(run: "Run", given: "RunData", result: CrossValidated) -> Bundle:
     data, everything = given.data, features_name(given.data.modalities)
     rows = {name: (everything, name) for name in (AGT, AGT_BY_FOLD, BASELINE)}
     rows |= {m: (features_name((m,)), UNIMODAL) for m in data.modalities}
-    agt = result.out_of_fold.known(data.truth).of(rows[AGT]).averaged()
+    judged = result.out_of_fold.known(data.truth).averaged()
+    temperatures = {
+        name: fit_temperature(judged.numbers(data.truth), judged[rows[name]])
+        for name in (AGT, AGT_BY_FOLD)
+        if rows[name] in result.final
+    }
     shares = np.bincount(data.labels, minlength=len(data.label_set)) / len(data.labels)
     return Bundle(
         corpus=run.caption,
         labels=data.label_set,
         encoders={m: run.encoders[m] for m in data.modalities},
-        options={m: run.encoder_options(m) for m in data.modalities},
+        options={m: run.encoder_options(m) | _precision(run, m) for m in data.modalities},
         fingerprints={m: given.features[m].fingerprint for m in data.modalities},
         models={name: result.final[row] for name, row in rows.items() if row in result.final},
         shares=dict(zip(data.label_set, shares.tolist(), strict=True)),
-        temperature=fit_temperature(agt.numbers(data.truth), agt[rows[AGT]]),
+        temperatures=temperatures,
         by_speaker=given.by_speaker,
         components=given.components,
     )
+
+
+def _precision(run: "Run", modality: str) -> dict[str, str]:
+    """The precision that an encoder ran in, if it says: elsewhere "auto" may be another."""
+    found = run.facts.get("features", {}).get(modality, {}).get("precision")
+    return {"precision": found} if found else {}
 
 
 def find_bundle(model: str | Path) -> Path:
@@ -253,19 +254,26 @@ def with_bundles() -> list[Path]:
     return sorted(found, key=lambda path: -(path / FOLDER / kept.MANIFEST).stat().st_mtime)
 
 
+def _about(folder: Path) -> dict[str, Any]:
+    """What the manifest in `folder` says; empty if there is none that can be read."""
+    try:
+        about = json.loads((folder / kept.MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return about if isinstance(about, dict) else {}
+
+
 def _manifest(folder: Path) -> dict[str, Any]:
     """The manifest of the bundle in `folder`, of this format."""
     path = folder / kept.MANIFEST
     if not path.is_file():
         raise FileNotFoundError(f"no bundle in {folder}: {kept.MANIFEST} is missing")
-    try:
-        about = json.loads(path.read_bytes())
-        version = int(about["format"])
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path} is no manifest of a bundle, or it is damaged") from error
+    about = _about(folder)
+    if not isinstance(version := about.get("format"), int):
+        raise ValueError(f"{path} is no manifest of a bundle, or it is damaged")
     if version > FORMAT:
         raise ValueError(
-            f"the bundle {folder} was written by a newer agt_lib (format {version}; this "
-            f"one reads {FORMAT}): update agt_lib"
+            f"the bundle {folder} was written by a newer agt_lib (format {version}; this one reads "
+            f"{FORMAT}): update agt_lib"
         )
     return about

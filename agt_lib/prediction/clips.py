@@ -1,6 +1,6 @@
 """Clips as a user names them: media files, folders of them, a CSV."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import pandas as pd
 from agt_lib.corpora import manifest
 from agt_lib.corpora.corpus import COLUMNS, Corpus, build, listed
 from agt_lib.corpora.media import duration
-from agt_lib.corpora.media_files import SOUND, VIDEO, media_below, names_of, row_of
+from agt_lib.corpora.media_files import SOUND, VIDEO, media_below, rows_of
 
 Clip = str | Path | Mapping[str, Any]
 
@@ -26,24 +26,24 @@ def read_clips(
     A clip is a media file, a folder (all media files in it and below), a CSV as the corpus
     `manifest` takes it, or a mapping with `video`, `audio`, `text`, and `name` and `speaker` if
     wanted; or all are a table of such columns. A clip's name is its file's name without ending,
-    with its folder's before it where two are alike. Its words are `text`, or those in a file of the
-    same name that ends in .txt. `speaker` is one for all, or by clip name. `labels` are those that
-    a CSV may hold; nothing reads them.
+    with its folders' before it where two are alike; a video and a sound file of the same name are
+    one clip. Its words are `text`, or those in a file of the same name that ends in .txt. `speaker`
+    is one for all, or by clip name. `labels` are those that a CSV may hold; nothing reads them.
 
     Raises FileNotFoundError listing the files that are not there, ValueError if there is no clip or
     a file is no media file, and CorpusError with all that is wrong with names and tables.
     """
     if isinstance(clips, pd.DataFrame):
-        rows = clips.rename_axis("name").reset_index() if "name" not in clips else clips
-        found = list(_rows(rows.to_dict("records"), labels))
+        named = "name" in clips or isinstance(clips.index, pd.RangeIndex)
+        rows = clips if named else clips.rename_axis("name").reset_index()
+        found = _rows(rows.to_dict("records"), labels)
     else:
         one = isinstance(clips, str | Path | Mapping)
-        found = list(_rows([clips] if one else clips, labels))
+        found = _rows([clips] if one else clips, labels)
     if not found:
         raise ValueError("no clips: give media files, a folder that holds some, or a CSV")
     table = pd.DataFrame(found).reindex(columns=["name", *COLUMNS])
     table["split"], table["emotion"] = "unlabelled", None
-    table["name"] = _names(table)
     if isinstance(speaker, Mapping):
         if unknown := sorted(set(speaker) - set(table["name"])):
             raise ValueError(f"speakers are given of clips that are not here: {listed(unknown)}")
@@ -74,24 +74,26 @@ def in_windows(corpus: Corpus, seconds: float = 4.0) -> Corpus:
     return replace(corpus, clips=clips)
 
 
-def _rows(clips: Sequence[Clip], labels: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """A row a clip; folders and CSVs give several."""
-    missing = []
+def _rows(clips: Sequence[Clip], labels: Sequence[str]) -> list[dict[str, Any]]:
+    """A row a clip; folders and CSVs give several. What is no file of its own comes first."""
+    missing: list[str] = []
+    rows: list[dict[str, Any]] = []
+    files: list[Path] = []
     for clip in clips:
         if isinstance(clip, Mapping):
-            yield _of_mapping(clip)
+            rows.append(_of_mapping(clip, len(rows) + 1))
             continue
         path = Path(clip).expanduser().absolute()
         if path.is_dir():
-            yield from map(row_of, media_below(path))
+            files += media_below(path)
         elif not path.is_file():
             missing.append(str(clip))
-        elif path.suffix.lower() == ".csv":
+        elif path.suffix.lower() in (".csv", ".tsv"):
             table = manifest.load(path, **({"labels": labels} if labels else {})).clips
             table = table.astype(object).where(table.notna(), None)
-            yield from table.reset_index().to_dict("records")
+            rows += table.reset_index().to_dict("records")
         elif path.suffix.lower() in (*SOUND, *VIDEO):
-            yield row_of(path)
+            files.append(path)
         else:
             raise ValueError(
                 f"{clip}: expected a folder, a CSV, or a media file ({', '.join(SOUND + VIDEO)}); "
@@ -99,24 +101,19 @@ def _rows(clips: Sequence[Clip], labels: Sequence[str]) -> Iterator[dict[str, An
             )
     if missing:
         raise FileNotFoundError(f"no such file or folder: {listed(missing)}")
+    return rows + (rows_of(Path(files[0].anchor), files) if files else [])
 
 
-def _of_mapping(clip: Mapping[str, Any]) -> dict[str, Any]:
+def _of_mapping(clip: Mapping[str, Any], number: int) -> dict[str, Any]:
     row = {c: clip[c] for c in ("name", *COLUMNS) if c in clip and not pd.isna(clip[c])}
+    if isinstance(who := row.get("speaker"), float) and who.is_integer():
+        row["speaker"] = str(int(who))  # a column of numbers with a gap
     for column in ("video", "audio"):
         if column in row:
             row[column] = str(Path(row[column]).expanduser().absolute())
+            if not Path(row[column]).is_file():
+                raise FileNotFoundError(f"no such file: {row[column]}")
     if not {"video", "audio", "text"} & set(row):
         raise ValueError(f"the clip {dict(clip)} has no video, audio or text")
-    return row
-
-
-def _names(table: pd.DataFrame) -> list[Any]:
-    """Each clip's name: its own, or its file's."""
-    files = [None if pd.isna(v) else Path(v) for v in table["video"].fillna(table["audio"])]
-    of_file = iter(names_of([path for path in files if path]))
-    found = [next(of_file) if path else f"clip {k}" for k, path in enumerate(files, 1)]
-    return [
-        other if pd.isna(given) else given
-        for given, other in zip(table["name"], found, strict=True)
-    ]
+    file = row.get("video", row.get("audio"))
+    return {"name": Path(file).stem if file else f"clip {number}"} | row

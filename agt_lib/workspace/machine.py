@@ -5,7 +5,9 @@ import random
 import httpx
 import numpy as np
 import torch
-from huggingface_hub import constants
+from huggingface_hub import constants, try_to_load_from_cache
+
+from agt_lib.workspace import paths
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -65,6 +67,17 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 (libraries draw from the global generator)
     torch.manual_seed(seed)
+
+
+def is_here(spec: str) -> bool:
+    """Whether the model that an encoder's `spec` names lies on this machine, or needs no hub."""
+    model = spec.partition(":")[2]
+    owner, slash, name = model.partition("/")
+    if not slash:
+        return True
+    places = (paths.models() / f"{owner}{mark}{name}" for mark in ("--", "-"))
+    cached = isinstance(try_to_load_from_cache(model, "config.json"), str)
+    return cached or any(place.is_dir() for place in places)
 
 
 def hub_answers(seconds: float = 5.0) -> bool:

@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -187,11 +188,12 @@ def start(notebook: str, parameters: Mapping[str, Any]) -> Run:
     if told["profile"] not in PROFILES:
         raise ValueError(f"no profile {told['profile']!r}; there are {', '.join(PROFILES)}")
     preset = PROFILES[told["profile"]]
-    asked = [told[modality] for modality in ENCODERS]
-    if preset.name == "base" and AUTO in asked and not machine.hub_answers():
-        there = "local"
-        print(f"the model hub does not answer: the encoders of profile {there} in place of base's")
-        preset = replace(preset, **{m: getattr(PROFILES[there], m) for m in ENCODERS})
+    away = [m for m in ENCODERS if told[m] == AUTO and not machine.is_here(getattr(preset, m))]
+    if preset.name == "base" and away and not machine.hub_answers():
+        others = {m: getattr(PROFILES["local"], m) for m in away}
+        said = ", ".join(f"{spec} for {getattr(preset, m)}" for m, spec in others.items())
+        print(f"the model hub does not answer: {said}")
+        preset = replace(preset, **others)
     inputs = {
         name: getattr(preset, name) if told[name] == AUTO else told[name]
         for name in ("corpus", *ENCODERS)
@@ -239,7 +241,8 @@ def _absolute(path: str | None) -> str:
 
 def _options(text: str | None) -> dict[str, str]:
     """The corpus' options in "name=value, name=value"."""
-    parts = [part.partition("=") for part in (text or "").split(",") if part.strip()]
+    texts = re.split(r",(?=\s*\w+\s*=)", text or "")  # a value may hold a comma
+    parts = [part.partition("=") for part in texts if part.strip()]
     if not all(sign for _, sign, _ in parts):
         raise ValueError(f"options are name=value, separated by commas; got {text!r}")
     return {name.strip(): value.strip() for name, _, value in parts}

@@ -66,6 +66,26 @@ def execute(source: Path, output: Path, parameters: Mapping[str, object]) -> Non
     running.replace(output)
 
 
+def typed(source: Path, given: Mapping[str, str]) -> dict[str, object]:
+    """Parameters given as text, as the notebook `source` has them: text stays what it is.
+
+    Raises ValueError for a number or a truth value that can't be read as one.
+    """
+    known = papermill.inspect_notebook(source)
+    found: dict[str, object] = {}
+    for name, text in given.items():
+        default = ast.literal_eval(known[name]["default"]) if name in known else ""
+        try:
+            if isinstance(default, bool):
+                found[name] = {"true": True, "false": False}[text.lower()]
+            else:
+                found[name] = type(default)(text)
+        except (ValueError, KeyError):
+            kind = type(default).__name__
+            raise ValueError(f"{source.stem}: {name} is a {kind}; got {text!r}") from None
+    return found
+
+
 def run_notebook(source: Path, output: Path, parameters: Mapping[str, object]) -> bool:
     """`execute`, unless that was done from the same inputs; True if it was executed now.
 

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -223,12 +224,59 @@ def test_the_toolkits_layout_has_splits_words_in_two_languages_and_sound(name, t
     assert any("MER2024's" in note for note in corpus.notes) == (name == "mer2025")
 
 
-def test_labels_for_clips_that_do_not_exist_and_two_rows_for_one_are_told(tmp_path):
+def test_labels_without_a_clip_are_clips_that_fail_and_two_rows_for_one_are_told(tmp_path):
     root = mer2024(tmp_path)
-    touch(root / "label-disdim.csv", "name,discrete\na,happy\ngone,sad\na,sad\n")
-    with pytest.raises(CorpusError, match="(?s)no clip has the name 'gone'") as caught:
+    touch(root / "label-disdim.csv", "name,discrete\na,happy\ngone,sad\n")
+    corpus = load("mer2024", root)
+    assert "1 clips of the tables have no file: gone" in corpus.notes
+    assert corpus.clips.loc["gone", "video"].endswith("video/gone.mp4")
+    touch(root / "label-disdim.csv", "name,discrete\na,happy\na,sad\n")
+    touch(root / "video" / "a.avi")
+    with pytest.raises(CorpusError, match="'a' is in label-disdim.csv row 2 too") as caught:
         load("mer2024", root)
-    assert "'a' is in label-disdim.csv row 2 too" in str(caught.value)
+    assert "another file has this name too" in str(caught.value)
+
+
+def test_the_toolkits_own_npz_fills_the_pool_and_released_answers_name_the_test_clips(tmp_path):
+    root = processed(tmp_path)
+    (root / "label-disdim.csv").unlink()
+    train, others = {"a": {"emo": "happy"}, "b": {"emo": "sad"}}, ("t", "u")
+    filled = {name: {"emo": "neutral"} for name in others}
+    np.savez_compressed(root / "label-6way.npz", train_corpus=train, test1_corpus=filled)
+    assert load("mer2024", root).split("unlabelled").index.tolist() == ["t", "u"]
+    touch(root / "reference-semi.csv", "name,discrete\nt,angry\n")
+    corpus = load("mer2024", root)
+    assert corpus.split("test").index.tolist() == ["t"]
+    assert corpus.split("unlabelled").index.tolist() == ["u"]
+    assert corpus.answers.to_dict() == {"t": "angry"}
+    (root / "reference-semi.csv").unlink()
+    (root / "label-6way.npz").rename(root / "track1_label_6way.npz")
+    corpus = load("mer2025", root)
+    assert corpus.split("test").index.tolist() == ["t", "u"]
+    assert any("MER2024's" in note for note in corpus.notes)
+
+
+def test_files_of_one_name_are_one_clip_and_names_hold_as_many_folders_as_it_takes(tmp_path):
+    for who in ("anna", "ben"):
+        for ending in ("mp4", "wav"):
+            touch(tmp_path / who / "happy" / f"001.{ending}")
+    touch(tmp_path / "anna" / "bored" / "002.mp4")
+    corpus = load("folder", tmp_path, speaker="^([a-z]{1,9})/")
+    assert sorted(corpus.clips.index) == ["002", "anna-happy-001", "ben-happy-001"]
+    assert corpus.clips.loc["ben-happy-001", ["video", "audio"]].notna().all()
+    assert corpus.clips.loc["ben-happy-001", "speaker"] == "ben"
+    assert "1 clips in a folder 'bored', which is no label" in corpus.notes
+
+
+def test_sound_beside_melds_clips_takes_nothing_from_them_and_wav_goes_before_mp3(tmp_path):
+    root = meld(tmp_path / "m")
+    touch(root / "train_splits" / "dia0_utt0.wav")
+    clip = load("meld", root).clips.loc["train_dia0_utt0"]
+    assert clip["video"].endswith(".mp4")
+    assert clip["audio"].endswith(".wav")
+    root = crema_d(tmp_path / "c")
+    touch(root / "AudioMP3" / "1001_DFA_ANG_XX.mp3")
+    assert load("crema_d", root).clips.loc["1001_DFA_ANG_XX", "audio"].endswith(".wav")
 
 
 @pytest.mark.parametrize(
@@ -267,14 +315,16 @@ def test_what_is_no_layout_or_two_at_once_is_refused_with_the_names(tmp_path):
 
 def test_corrections_replace_labels_of_every_source(tmp_path):
     root = mer2024(tmp_path / "m")
-    path = touch(tmp_path / "fixes.csv", "name,label\na,Sadness\nt,happy\nb,sad\n")
+    path = touch(tmp_path / "fixes.csv", "name,label\na ,Sadness\nt,happy\nb,sad\n")
     corpus = load("mer2024", root, path)
     assert corpus.labelled["emotion"].to_dict() == {"a": "sad", "b": "sad"}
     assert corpus.answers.to_dict() == {"t": "happy"}
     assert "2 labels were changed by fixes.csv, which has 3" in corpus.notes
-    touch(path, "name,label\ngone,sad\na,strange\n")
-    with pytest.raises(CorpusError, match="(?s)row 2.*'gone'.*row 3.*'strange' is none of"):
+    touch(path, "name,label\ngone,sad\na,strange\nu,sad\na,sad\n")
+    with pytest.raises(CorpusError, match="(?s)row 2.*'gone'.*row 3.*'strange' is no") as caught:
         load("mer2024", root, path)
+    assert "an unlabelled clip is 'u'" in str(caught.value)
+    assert "'a' is in row 3 too" in str(caught.value)
     with pytest.raises(CorpusError, match="label: missing column"):
         load("mer2024", root, touch(path, "name,emotion\na,sad\n"))
 

@@ -179,6 +179,7 @@ def test_chinese_in_another_encoding_is_refused_with_row_byte_and_remedy(write):
         ("utf-16", "name,text\nx,你好\n", "clips.csv is UTF-16"),
         ("cp1252", "name,text\nx,don’t, café\n".replace(", c", " c"), "clips.csv is Windows-1252"),
         ("utf-8", "name;text\nx;a, b\n", "clips.csv is separated by semicolons"),
+        ("cp1252", "name;text\nx;“Wait…” é à ü ö\n", "clips.csv is Windows-1252"),
         ("utf-16", "name\ttext\nx\tso\n", "clips.csv is separated by tabs"),
     ],
 )
@@ -186,6 +187,11 @@ def test_what_spreadsheets_write_is_read_and_said(write, encoding, text, note):
     corpus = load("manifest", write(text.encode(encoding)))
     assert corpus.clips["text"].tolist() == [text.split("x")[-1][1:].strip()]
     assert note in corpus.notes
+
+
+def test_a_spreadsheets_line_that_names_the_separator_is_no_header(write):
+    corpus = load("manifest", write("sep=;\nname;text\nx;a, b\n"))
+    assert corpus.clips["text"].to_dict() == {"x": "a, b"}
 
 
 def test_other_names_of_splits_and_of_the_six_are_understood_and_noted(write):

@@ -187,7 +187,7 @@ def test_a_missing_file_is_masked_and_listed(root):
 
 def test_an_all_zero_vector_is_masked_and_listed(root):
     np.save(path(root, "b"), np.zeros(3, dtype=np.float32))
-    found = features(root, UTT, "audio", ["a", "b"], 0.5)
+    found = features(root, UTT, "audio", ["a", "b"])
     assert found.present.tolist() == [True, False]
     assert "all values are zero" in found.failures["reason"][0]
 
@@ -323,6 +323,15 @@ def test_faulty_files_below_the_share_are_masked_and_listed(root):
     assert "width 7" in reasons["c"]
     assert "no numeric .npy file" in reasons["pool"]
     assert "no such file" in reasons["gone"]
+
+
+def test_a_folder_that_nobody_chose_makes_nothing_fatal_and_zeros_are_no_failures(root):
+    names = ["a", "b", "c", *(f"old{k}" for k in range(50))]
+    found = features(root, UTT, "audio", names, 0.05, ["a", "b", "c"])
+    assert found.present.sum() == 3
+    np.save(path(root, "b"), np.zeros(3, dtype=np.float32))
+    found = features(root, UTT, "audio", ["a", "b"])
+    assert found.failures["stage"].tolist() == ["absent"]
 
 
 def test_a_folder_is_read_once_and_again_when_a_file_changed(root, monkeypatch):

@@ -43,6 +43,7 @@ def test_test_labels_that_are_all_the_same_are_the_peers_filling(root):
     write_npz(root / "label-6way.npz", test=("neutral", "neutral"))
     corpus = load("mertools", root)
     assert corpus.answers.empty
+    assert corpus.split("unlabelled").index.tolist() == ["t1", "t2", "free"]
     assert any("test1_corpus are all the same" in note for note in corpus.notes)
 
 
@@ -106,12 +107,36 @@ def test_a_pickle_that_calls_anything_is_refused_by_name_and_not_run(tmp_path, p
     assert not mark.exists()
 
 
+class Forged:
+    """Builds one of NumPy's classes with what is given."""
+
+    def __init__(self, kind, *arguments):
+        self.kind, self.arguments = kind, arguments
+
+    def __reduce__(self):
+        return self.kind, self.arguments
+
+
+def test_numpys_own_classes_are_never_built(tmp_path):
+    path = tmp_path / "label-6way.npz"
+    pointer = Forged(np.ndarray, (), Forged(np.dtype, "O"), b"A" * 8)  # crashes NumPy
+    refused(write_member(path, pickle.dumps(pointer)), "damaged|throughout")
+    refused(write_member(path, pickle.dumps({"a": {"emo": pointer}})), "damaged|throughout")
+    inside = {"a": {"emo": "sad", "x": np.arange(3), "y": np.dtype("f8")}}
+    refused(write_member(path, pickle.dumps(inside)), "not of one object")
+
+
 def test_what_is_damaged_too_large_or_of_another_kind_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "label-6way.npz"
     path.write_bytes(b"no archive")
     refused(path, "not a zip file")
     np.savez(path, other=np.ones(3))
     refused(path, "no train_corpus in it; it has other.npy")
+    write_npz(path)
+    content = bytearray(path.read_bytes())
+    content[60:90] = bytes(30)
+    path.write_bytes(content)
+    refused(path, "label-6way.npz")
     np.savez(path, train_corpus=np.ones(3))
     refused(path, "expected one dictionary")
     refused(write_member(path, pickle.dumps(["a", "b"])), "throughout")

@@ -1,5 +1,7 @@
 """What is written for the peer is what it would have made."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,10 +16,10 @@ from agt_lib.features.mertools import folder_name, read_features, write_tree
 def corpus():
     table = pd.DataFrame(
         {
-            "name": ["a", "b", "t", "u"],
-            "split": ["train", "train", "test", "unlabelled"],
-            "emotion": ["happy", "sad", "angry", None],
-            "speaker": ["s1", "s2", "s1", "s2"],
+            "name": ["a", "b", "t", "t2", "u"],
+            "split": ["train", "train", "test", "test", "unlabelled"],
+            "emotion": ["happy", "sad", "angry", "sad", None],
+            "speaker": ["s1", "s2", "s1", "s1", "s2"],
             "text": "so",
         }
     )
@@ -30,8 +32,8 @@ def features(corpus):
     names = tuple(corpus.clips.index)
     found = {}
     for m, width in (("audio", 4), ("text", 3)):
-        values = rng.standard_normal((4, width)).astype(np.float32)
-        present = np.array([True, True, m == "audio", True])
+        values = rng.standard_normal((5, width)).astype(np.float32)
+        present = np.array([True, True, m == "audio", True, True])
         values[~present] = 0
         found[m] = Features(m, names, values, present, m)
     return found
@@ -62,7 +64,17 @@ def test_the_npz_alone_says_the_same(corpus, features, tmp_path):
         (root / name).unlink()
     again = load("mertools", root)
     assert again.labelled["emotion"].to_dict() == {"a": "happy", "b": "sad"}
-    assert again.split("test").index.tolist() == ["t"]
+    assert again.split("test").index.tolist() == ["t", "t2"]
+
+
+def test_without_answers_test_clips_stay_test_clips(corpus, features, tmp_path):
+    silent = replace(corpus, answers=corpus.answers[:0])
+    root = write_tree(silent, features, {"audio": "a-UTT", "text": "t-UTT"}, tmp_path / "o")
+    again = load("mertools", root)
+    assert again.split("test").index.tolist() == ["t", "t2"]
+    assert again.answers.empty
+    with pytest.raises(ValueError, match="a folder of its own"):
+        write_tree(corpus, features, dict.fromkeys(features, "x-UTT"), tmp_path / "p")
 
 
 def test_nothing_is_overwritten_and_what_was_left_unfinished_is(corpus, features, tmp_path):

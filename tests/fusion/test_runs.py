@@ -23,7 +23,9 @@ def corpus():
 def run_of(encoders, profile="mini"):
     """What `tuned_features` reads of a run."""
     profile = SimpleNamespace(name=profile, max_epochs=None)
-    return SimpleNamespace(encoders=encoders, profile=profile, seed=0, max_failures=0.05)
+    return SimpleNamespace(
+        encoders=encoders, profile=profile, seed=0, max_failures=0.05, face="auto"
+    )
 
 
 @pytest.mark.parametrize("model", ["", "a-model-of-ones-own"])

@@ -86,8 +86,12 @@ def make():
             data, folds, configs, (0, 1), test=test, keep=False, progress=False, workers=1
         )
         run = SimpleNamespace(
-            caption="corpus of tests", encoders=ENCODERS, encoder_options=lambda modality: {}
+            caption="corpus of tests",
+            encoders=ENCODERS,
+            facts={},
+            encoder_options=lambda modality: {},
         )
+
         given = SimpleNamespace(
             data=data, features=features, by_speaker=by_speaker, components=components
         )

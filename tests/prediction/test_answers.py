@@ -56,6 +56,16 @@ def test_a_new_speakers_clips_of_one_call_scale_each_other_from_five_on(made, ne
     assert not np.allclose(alone[LABELS], found[LABELS][:5]), "a row depends on the others"
 
 
+def test_clips_that_could_not_be_read_are_not_counted_for_a_speaker(made, new_features):
+    names = [f"clip{k}" for k in range(100, 105)]
+    features = new_features(names)
+    one = np.arange(5) == 0
+    features = {m: replace(part, present=one) for m, part in features.items()}
+    found = answer(made.bundle, features, pd.Series("new", index=names))
+    assert found["scaled_by"].tolist()[0] == "training clips"
+    assert found["emotion"].notna().tolist() == one.tolist()
+
+
 def test_opinions_gate_and_absence_are_said(made, new_features):
     names = [f"clip{k}" for k in range(100, 106)]
     features = new_features(names, modalities=("audio", "video"))

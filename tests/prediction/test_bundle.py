@@ -118,6 +118,33 @@ def test_a_missing_file_a_damaged_manifest_and_no_bundle_are_named(folder, tmp_p
         Bundle.load(tmp_path / "nothing")
 
 
+def test_nothing_but_a_bundle_is_overwritten(made, folder, tmp_path):
+    made.bundle.write(folder)  # an older bundle goes
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("years")
+    with pytest.raises(FileExistsError, match="something else than a bundle"):
+        made.bundle.write(mine)
+    assert (mine / "thesis.txt").read_text() == "years"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"files": []}, "is damaged"),
+        ({"labels": None}, "damaged|label set"),
+        ({"temperatures": {"AGT": 0, "AGT, scaled by fold": 1}}, "temperatures are"),
+        ({"models": []}, "there is no model called"),
+        ({"options": {"audio": {"x": []}, "video": {}, "text": {}}}, "options of encoders"),
+    ],
+)
+def test_a_manifest_that_says_something_else_is_refused(folder, changes, message):
+    about = json.loads((folder / "manifest.json").read_text()) | changes
+    (folder / "manifest.json").write_text(json.dumps(about))
+    with pytest.raises(ValueError, match=message):
+        Bundle.load(folder)
+
+
 def test_a_run_is_found_by_folder_and_by_name_and_others_are_listed(made):
     run = paths.runs() / "04_train_agt-mini-1"
     made.bundle.write(run / "bundle")

@@ -83,12 +83,14 @@ def test_the_command_takes_speakers_and_writes_json(run, wavs):
         (["nope.wav"], "no such file or folder: nope.wav"),
         (["{wavs}", "--out", "x.xlsx"], "ends in .csv or .json"),
         (["{wavs}", "--text", "Hi"], "--text goes with one media file"),
+        (["{csv}", "--text", "Hi"], "--text goes with one media file"),
         (["{wavs}", "--speaker", "a", "--speaker", "b"], "once for all clips"),
         (["{wavs}", "--prior", "nope.csv"], "nope.csv"),
     ],
 )
 def test_the_command_says_what_is_wrong(run, wavs, capsys, arguments, message):
-    given = [text.format(wavs=wavs) for text in arguments]
+    (wavs.parent / "clips.csv").write_text("name,text\na,hi\nb,ho\n")
+    given = [text.format(wavs=wavs, csv=wavs.parent / "clips.csv") for text in arguments]
     assert main(["predict", *given, "--model", run.name]) == 1
     assert message in capsys.readouterr().err
 

@@ -20,11 +20,13 @@ def test_a_folder_gives_all_media_below_it_with_words_beside_them(tmp_path):
     touch(tmp_path / "b" / "two.name.wav")
     touch(tmp_path / "b" / "._two.mp4")
     touch(tmp_path / "b" / "notes.pdf")
+    touch(tmp_path / "b" / "one.wav")
     clips = read_clips(tmp_path, speaker="anna").clips
     assert sorted(clips.index) == ["a-one", "b-one", "two.name"]
     assert clips.loc["a-one", "text"] == "What a day!"
     assert clips.loc["two.name", "audio"].endswith("two.name.wav")
     assert clips.loc["b-one", "video"].endswith("one.MP4")
+    assert clips.loc["b-one", "audio"].endswith("one.wav")
     assert set(clips["speaker"]) == {"anna"}
     assert set(clips["split"]) == {"unlabelled"}
 
@@ -40,6 +42,11 @@ def test_a_csv_mappings_and_a_table_say_more(tmp_path):
     assert clips.index.tolist() == ["x", "c"]
     assert clips["speaker"].fillna("").tolist() == ["carl", ""]
     assert read_clips(pd.DataFrame(rows)).clips.index.tolist() == ["x", "c"]
+    numbered = pd.DataFrame({"video": [str(tmp_path / "c.mp4")] * 2, "speaker": [1, None]})
+    numbered.loc[1, "video"] = str(touch(tmp_path / "d.mp4"))
+    clips = read_clips(numbered).clips
+    assert clips.index.tolist() == ["c", "d"]
+    assert clips["speaker"].fillna("").tolist() == ["1", ""]
 
 
 @pytest.mark.parametrize(
@@ -47,6 +54,7 @@ def test_a_csv_mappings_and_a_table_say_more(tmp_path):
     [
         (["no1.mp4", "no2.mp4"], "no such file or folder: no1.mp4, no2.mp4"),
         ([], "no clips"),
+        ([{"video": "no3.mp4"}], "no such file: .*no3.mp4"),
         ([{"speaker": "a"}], "no video, audio or text"),
         ([{"name": "../x", "text": "Hi"}], "is not a clip name"),
         ([{"name": "x", "text": "a"}, {"name": "x", "text": "b"}], "'x' is in clip 1 too"),

@@ -59,7 +59,8 @@ def test_without_a_hub_base_takes_the_encoders_of_local_and_says_so(monkeypatch,
     monkeypatch.setattr(run.machine, "hub_answers", lambda: False)
     mine = {"profile": "base", "corpus": "manifest", "root": "x.csv"}
     assert start(**mine).encoders["video"] == "fer"
-    assert "the model hub does not answer" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "the model hub does not answer: opensmile for hubert:TencentGameMate" in said
     named = {"audio": "hubert:x", "video": "clip", "text": ""}
     assert dict(start(**mine, **named).encoders) == {"audio": "hubert:x", "video": "clip"}
     assert "hub" not in capsys.readouterr().out.replace("hubert", "")

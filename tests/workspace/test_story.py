@@ -57,6 +57,20 @@ def test_a_parameter_that_the_notebook_does_not_have_is_refused(write, tmp_path)
     assert not (tmp_path / "out.ipynb").exists()
 
 
+def test_text_becomes_what_the_notebooks_parameter_is(tmp_path):
+    cell = new_code_cell("face = 'auto'\ntuned = True\nn = 3\nx = 0.5")
+    cell.metadata["tags"] = ["parameters"]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = new_notebook(cells=[cell], metadata={"kernelspec": kernel})
+    nbformat.write(notebook, tmp_path / "01_test.ipynb")
+    source = tmp_path / "01_test.ipynb"
+    given = {"face": "none", "tuned": "false", "n": "5", "x": "1e-3", "odd": "7"}
+    typed = story.typed(source, given)
+    assert typed == {"face": "none", "tuned": False, "n": 5, "x": 0.001, "odd": "7"}
+    with pytest.raises(ValueError, match="01_test: n is a int; got 'many'"):
+        story.typed(source, {"n": "many"})
+
+
 def test_a_cell_that_raises_fails_and_leaves_what_ran_under_another_name(write, tmp_path):
     output = tmp_path / "out.ipynb"
     with pytest.raises(story.NotebookError, match=r"(?s)no clips here.*out\.failed\.ipynb"):
