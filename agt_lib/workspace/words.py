@@ -3,6 +3,7 @@
 import unicodedata
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
 """Unicode's control, format and surrogate characters, and separators of lines."""
@@ -24,15 +25,13 @@ def visible(text: str) -> str:
 
 def neutral(table: pd.DataFrame) -> pd.DataFrame:
     """`table` with an apostrophe before text that a spreadsheet would run as a formula."""
-    changed = {}
-    for column in table.columns:
-        if pd.api.types.is_numeric_dtype(table[column]):
-            continue
-        changed[column] = [
+    found = table.copy()
+    for column in table.columns[[not is_numeric_dtype(kind) for kind in table.dtypes]]:
+        found[column] = [
             f"'{value}" if isinstance(value, str) and _runs(value) else value
             for value in table[column]
         ]
-    return table.assign(**changed) if changed else table
+    return found
 
 
 def _runs(text: str) -> bool:
