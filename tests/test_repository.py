@@ -5,6 +5,7 @@ import re
 import tomllib
 
 import nbformat
+import papermill
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -130,6 +131,14 @@ class TestNotebook:
         for statement in ast.parse(tagged[0].source).body:
             assert isinstance(statement, ast.Assign)
             ast.literal_eval(statement.value)  # raises for anything but a literal
+
+    def test_papermill_reads_every_parameter(self, path):
+        assigned = [
+            node.targets[0].id
+            for node in ast.parse(self.code(path)[0].source).body
+            if isinstance(node, ast.Assign)
+        ]
+        assert list(papermill.inspect_notebook(path)) == assigned
 
     def test_defines_no_function_and_no_class(self, path):
         for cell in self.code(path):
