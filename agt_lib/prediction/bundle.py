@@ -30,8 +30,7 @@ from agt_lib.fusion import AGT, BASELINE, UNIMODAL, CrossValidated, FittedModel,
 from agt_lib.fusion.reduction import Reduction
 from agt_lib.fusion.rows import AGT_BY_FOLD
 from agt_lib.fusion.scaling import Scaler, SpeakerScaler
-from agt_lib.prediction.checks import problems_of
-from agt_lib.workspace import kept, paths
+from agt_lib.workspace import kept
 
 if TYPE_CHECKING:
     from agt_lib.fusion.runs import RunData
@@ -150,7 +149,7 @@ class Bundle:
                         "copy the whole bundle again"
                     )
             bundle = cls._read(folder, about)
-            problems = problems_of(bundle)
+            problems = bundle._problems()
         except (KeyError, TypeError, AttributeError, IndexError, SafetensorError) as error:
             raise ValueError(f"the bundle {folder} is damaged: {error!r}") from error
         if problems:
@@ -196,6 +195,44 @@ class Bundle:
             components=components,
         )
 
+    def _problems(self) -> list[str]:
+        """What keeps the parts from belonging together: labels, widths, numbers that can't be."""
+        needed = {AGT, *self.encoders} | ({BASELINE} if len(self.encoders) > 1 else set())
+        problems = [f"there is no model called {name}" for name in needed - set(self.models)]
+        if problems:
+            return problems
+        expected = self.models[AGT][0][0].dims
+        for name, by_seed in self.models.items():
+            for model in (model for of_seed in by_seed for model in of_seed):
+                if model.label_set != self.labels:
+                    labels = ", ".join(model.label_set)
+                    problems.append(f"a model of {name} has the labels {labels}")
+                if any(expected.get(m) != width for m, width in model.dims.items()):
+                    problems.append(f"a model of {name} reads widths {model.dims}, not {expected}")
+                if model.config.scale == "speaker" and self.by_speaker is None:
+                    problems.append(f"a model of {name} is scaled by speaker, without statistics")
+        hot = [self.temperatures[name] for name in (AGT, AGT_BY_FOLD) if name in self.models]
+        if not all(0 < temperature < np.inf for temperature in hot):
+            problems.append(f"temperatures are {hot}")
+        values = [value for options in self.options.values() for value in options.values()]
+        if not all(isinstance(value, str | int | float) for value in values):
+            problems.append(f"options of encoders are {values}")
+        for m, how in (self.components or {}).items():
+            shape = how.scaler.mean.shape, how.scaler.sd.shape, how.components.shape
+            width = (len(how.components),)
+            if shape != (width, width, (*width, expected[m])) or not (how.scaler.sd > 0).all():
+                problems.append(f"components of {m} have the shapes {shape}")
+            elif not (np.isfinite(how.components).all() and np.isfinite(how.scaler.mean).all()):
+                problems.append(f"components of {m} are not finite")
+        for m, width in self.dims.items() if self.by_speaker is not None else ():
+            shape = (len(self.by_speaker.speakers) + 1, width)
+            arrays = self.by_speaker.mean[m], self.by_speaker.sd[m]
+            if any(x.shape != shape or not np.isfinite(x).all() for x in arrays):
+                problems.append(f"statistics of speakers for {m} are not finite numbers {shape}")
+            elif not (self.by_speaker.sd[m] > 0).all():
+                problems.append(f"a standard deviation of {m} is not above zero")
+        return problems
+
 
 def bundle_of(run: "Run", given: "RunData", result: CrossValidated) -> Bundle:
     """The bundle of notebook 04's run on raw features: AGT, the baseline, each modality alone.
@@ -230,28 +267,6 @@ def _precision(run: "Run", modality: str) -> dict[str, str]:
     """The precision that an encoder ran in, if it says: elsewhere "auto" may be another."""
     found = run.facts.get("features", {}).get(modality, {}).get("precision")
     return {"precision": found} if found else {}
-
-
-def find_bundle(model: str | Path) -> Path:
-    """The bundle's folder of `model`: itself, a folder of results, or the name of one in `runs()`.
-
-    Raises FileNotFoundError that lists the runs which have one.
-    """
-    tried = [Path(model).expanduser(), paths.runs() / model]
-    for folder in (place / part for place in tried for part in ("", FOLDER)):
-        if (folder / MODELS).is_dir() and (folder / kept.MANIFEST).is_file():
-            return folder
-    there = ", ".join(path.name for path in with_bundles()) or "none"
-    raise FileNotFoundError(
-        f"no bundle of models in {model}; notebook 04 leaves one in the folder of its results. "
-        f"Results with a bundle in {paths.runs()}: {there}"
-    )
-
-
-def with_bundles() -> list[Path]:
-    """The folders of results that have a bundle, the newest first."""
-    found = [path.parent.parent for path in paths.runs().glob(f"*/{FOLDER}/{kept.MANIFEST}")]
-    return sorted(found, key=lambda path: -(path / FOLDER / kept.MANIFEST).stat().st_mtime)
 
 
 def _about(folder: Path) -> dict[str, Any]:

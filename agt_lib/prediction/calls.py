@@ -13,8 +13,9 @@ from agt_lib.features.extraction import SOURCES, encode_all, extract
 from agt_lib.features.features import Features
 from agt_lib.fusion.model import FingerprintError
 from agt_lib.prediction.answers import answer
-from agt_lib.prediction.bundle import Bundle, find_bundle
+from agt_lib.prediction.bundle import FOLDER, MODELS, Bundle
 from agt_lib.prediction.clips import Clip, read_clips
+from agt_lib.workspace import kept, paths
 
 
 def predict(
@@ -85,3 +86,25 @@ def _checked(bundle: Bundle, modality: str, spec: str) -> Encoder:
             "version of a package or of agt_lib. Install those named in the bundle's manifest.json"
         )
     return encoder
+
+
+def find_bundle(model: str | Path) -> Path:
+    """The bundle's folder of `model`: itself, a folder of results, or the name of one in `runs()`.
+
+    Raises FileNotFoundError that lists the runs which have one.
+    """
+    tried = [Path(model).expanduser(), paths.runs() / model]
+    for folder in (place / part for place in tried for part in ("", FOLDER)):
+        if (folder / MODELS).is_dir() and (folder / kept.MANIFEST).is_file():
+            return folder
+    there = ", ".join(path.name for path in with_bundles()) or "none"
+    raise FileNotFoundError(
+        f"no bundle of models in {model}; notebook 04 leaves one in the folder of its results. "
+        f"Results with a bundle in {paths.runs()}: {there}"
+    )
+
+
+def with_bundles() -> list[Path]:
+    """The folders of results that have a bundle, the newest first."""
+    found = [path.parent.parent for path in paths.runs().glob(f"*/{FOLDER}/{kept.MANIFEST}")]
+    return sorted(found, key=lambda path: -(path / FOLDER / kept.MANIFEST).stat().st_mtime)
