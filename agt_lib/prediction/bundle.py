@@ -151,7 +151,10 @@ class Bundle:
             bundle = cls._read(folder, about)
             problems = bundle._problems()
         except (KeyError, TypeError, AttributeError, IndexError, SafetensorError) as error:
-            raise ValueError(f"the bundle {folder} is damaged: {error!r}") from error
+            raise ValueError(
+                f"the bundle {folder} is damaged, or another version of agt_lib wrote it: run "
+                f"notebook 04 again ({error!r})"
+            ) from error
         if problems:
             more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
             raise ValueError(

@@ -44,7 +44,7 @@ def predict(
     on, and what `read_clips` and `answer` raise.
     """
     bundle = model if isinstance(model, Bundle) else Bundle.load(find_bundle(model))
-    corpus = clips if isinstance(clips, Corpus) else read_clips(clips, speaker, bundle.labels)
+    corpus = clips if isinstance(clips, Corpus) else read_clips(clips, speaker)
     features = features_of(bundle, corpus, keep=keep)
     return answer(bundle, features, corpus.clips["speaker"], prior=prior, seed=seed)
 

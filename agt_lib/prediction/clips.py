@@ -12,6 +12,7 @@ from agt_lib.corpora import manifest
 from agt_lib.corpora.corpus import COLUMNS, Corpus, build, listed
 from agt_lib.corpora.media import duration
 from agt_lib.corpora.media_files import SOUND, VIDEO, media_below, rows_of
+from agt_lib.corpora.own_labels import OWN
 
 Clip = str | Path | Mapping[str, Any]
 
@@ -19,7 +20,6 @@ Clip = str | Path | Mapping[str, Any]
 def read_clips(
     clips: Clip | Sequence[Clip] | pd.DataFrame,
     speaker: str | Mapping[str, str] | None = None,
-    labels: Sequence[str] = (),
 ) -> Corpus:
     """The clips as an unlabelled corpus, checked whole.
 
@@ -28,22 +28,28 @@ def read_clips(
     wanted; or all are a table of such columns. A clip's name is its file's name without ending,
     with its folders' before it where two are alike; a video and a sound file of the same name are
     one clip. Its words are `text`, or those in a file of the same name that ends in .txt. `speaker`
-    is one for all, or by clip name. `labels` are those that a CSV may hold; nothing reads them.
+    is one for all, or by clip name.
 
-    Raises FileNotFoundError listing the files that are not there, ValueError if there is no clip or
-    a file is no media file, and CorpusError with all that is wrong with names and tables.
+    Raises FileNotFoundError listing the files that are not there, ValueError if there is no clip, a
+    file is no media file or a `speaker` is neither, and CorpusError with all that is wrong with
+    names and tables.
     """
     if isinstance(clips, pd.DataFrame):
         named = "name" in clips or isinstance(clips.index, pd.RangeIndex)
         rows = clips if named else clips.rename_axis("name").reset_index()
-        found = _rows(rows.to_dict("records"), labels)
+        found = _rows(rows.to_dict("records"))
     else:
         one = isinstance(clips, str | Path | Mapping)
-        found = _rows([clips] if one else clips, labels)
+        found = _rows([clips] if one else clips)
     if not found:
         raise ValueError("no clips: give media files, a folder that holds some, or a CSV")
     table = pd.DataFrame(found).reindex(columns=["name", *COLUMNS])
     table["split"], table["emotion"] = "unlabelled", None
+    if not (speaker is None or isinstance(speaker, str | Mapping)):
+        raise ValueError(
+            "speaker is one name for all clips, or a name by clip, {clip: who}; got "
+            f"{type(speaker).__name__}"
+        )
     if isinstance(speaker, Mapping):
         if unknown := sorted(set(speaker) - set(table["name"])):
             raise ValueError(f"speakers are given of clips that are not here: {listed(unknown)}")
@@ -74,7 +80,7 @@ def in_windows(corpus: Corpus, seconds: float = 4.0) -> Corpus:
     return replace(corpus, clips=clips)
 
 
-def _rows(clips: Sequence[Clip], labels: Sequence[str]) -> list[dict[str, Any]]:
+def _rows(clips: Sequence[Clip]) -> list[dict[str, Any]]:
     """A row a clip; folders and CSVs give several. What is no file of its own comes first."""
     missing: list[str] = []
     rows: list[dict[str, Any]] = []
@@ -89,7 +95,7 @@ def _rows(clips: Sequence[Clip], labels: Sequence[str]) -> list[dict[str, Any]]:
         elif not path.is_file():
             missing.append(str(clip))
         elif path.suffix.lower() in (".csv", ".tsv"):
-            table = manifest.load(path, **({"labels": labels} if labels else {})).clips
+            table = manifest.load(path, (OWN,)).clips
             table = table.astype(object).where(table.notna(), None)
             rows += table.reset_index().to_dict("records")
         elif path.suffix.lower() in (*SOUND, *VIDEO):
@@ -105,6 +111,9 @@ def _rows(clips: Sequence[Clip], labels: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _of_mapping(clip: Mapping[str, Any], number: int) -> dict[str, Any]:
+    for column in ("video", "audio"):
+        if not (pd.api.types.is_scalar(path := clip.get(column)) or isinstance(path, Path)):
+            raise ValueError(f"{column} is a file's path; got {type(path).__name__}")
     row = {c: clip[c] for c in ("name", *COLUMNS) if c in clip and not pd.isna(clip[c])}
     if isinstance(who := row.get("speaker"), float) and who.is_integer():
         row["speaker"] = str(int(who))  # a column of numbers with a gap

@@ -199,6 +199,10 @@ def test_a_folder_of_recordings_has_labels_speakers_and_words(tmp_path):
     assert set(corpus.clips.index) == {
         "Happiness-anna_0", "Happiness-anna_1", "sad-anna_0", "sad-anna_1", "ben.2",
     }  # fmt: skip
+    own = load("folder", tmp_path, labels=("own",), speaker=r"_(\d)\.MP4$")
+    assert own.labels == ("happiness", "sad")
+    assert own.clips["speaker"].nunique() == 2
+    assert load("folder", tmp_path, labels=("six",)).labels == EMOTIONS
     (tmp_path / "loose").mkdir()
     loose = load("folder", touch(tmp_path / "loose" / "x.wav").parent, speaker="[0-9]")
     assert loose.clips["split"].tolist() == ["unlabelled"]

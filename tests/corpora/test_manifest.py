@@ -122,6 +122,13 @@ def test_another_label_set_is_taken_by_option(write):
     assert corpus.clips["emotion"].tolist() == ["joy"]
 
 
+def test_own_labels_are_those_that_occur_and_six_are_the_six(write):
+    path = write("name,text,emotion\nx,hi,Bored\ny,hi,joy\nz,hi,\n")
+    assert load("manifest", path, labels=("own",)).labels == ("bored", "joy")
+    with pytest.raises(CorpusError, match="'bored'"):
+        load("manifest", path, labels=("six",))
+
+
 def test_a_missing_name_column_is_named_with_the_header_found(write):
     row, column, message = only_problem(write("clip,text\nx,hi\n"))
     assert (row, column) == ("row 1", "name")

@@ -34,7 +34,7 @@ def test_a_folder_gives_all_media_below_it_with_words_beside_them(tmp_path):
 def test_a_csv_mappings_and_a_table_say_more(tmp_path):
     touch(tmp_path / "c.mp4")
     table = "name,emotion,video,text,speaker\nc,happy,c.mp4,Hi,ben\n"
-    clips = read_clips(touch(tmp_path / "clips.csv", table), labels=("happy", "sad")).clips
+    clips = read_clips(touch(tmp_path / "clips.csv", table)).clips
     assert clips.loc["c", ["text", "speaker"]].tolist() == ["Hi", "ben"]
     assert pd.isna(clips.loc["c", "emotion"])
     rows = [{"text": "Hi", "name": "x"}, {"video": str(tmp_path / "c.mp4")}]
@@ -47,6 +47,14 @@ def test_a_csv_mappings_and_a_table_say_more(tmp_path):
     clips = read_clips(numbered).clips
     assert clips.index.tolist() == ["c", "d"]
     assert clips["speaker"].fillna("").tolist() == ["1", ""]
+
+
+def test_a_list_of_speakers_and_an_array_for_a_file_are_refused(tmp_path):
+    touch(tmp_path / "a.mp4")
+    with pytest.raises(ValueError, match="one name for all clips, or a name by clip.*got list"):
+        read_clips(tmp_path, speaker=["anna"])
+    with pytest.raises(ValueError, match="audio is a file's path; got list"):
+        read_clips({"audio": [0.1, 0.2]})
 
 
 @pytest.mark.parametrize(
@@ -69,7 +77,9 @@ def test_other_files_words_in_another_encoding_and_unknown_speakers_are_named(tm
     with pytest.raises(ValueError, match=r"clip.pdf: expected a folder"):
         read_clips(touch(tmp_path / "clip.pdf"))
     touch(tmp_path / "d.mp4")
-    (tmp_path / "d.txt").write_bytes("déjà".encode("latin-1"))
+    (tmp_path / "d.txt").write_bytes("é".encode("latin-1"))
+    assert read_clips(tmp_path / "d.mp4").clips["text"].tolist() == ["é"]
+    (tmp_path / "d.txt").write_bytes("你好".encode("gb18030"))
     with pytest.raises(ValueError, match="d.txt is not UTF-8"):
         read_clips(tmp_path / "d.mp4")
     (tmp_path / "d.txt").unlink()
