@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=5)
     options = parser.parse_args()
     data = random_data(options.clips, SIZES["MER2024"][1])
-    numbers = np.arange(options.clips) % options.folds
+    numbers = np.arange(options.clips) // len(data.label_set) % options.folds
     rows = [np.flatnonzero(numbers != fold) for fold in range(options.folds)]
     strength = STRENGTHS[len(STRENGTHS) // 2]
 
