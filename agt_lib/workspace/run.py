@@ -32,6 +32,8 @@ SHARED = {
 
 All other parameters are a notebook's own.
 """
+READING = ("corrections", "face", "max_seconds")
+"""Those that a notebook may have among its `options`, in place of a parameter each."""
 FILLED_IN = "probe/"
 """The part of a run's folder whose files a user fills in: they may change."""
 SYNTHETIC = " (synthetic: rendered clips, no evidence about people)"
@@ -185,6 +187,9 @@ def start(notebook: str, parameters: Mapping[str, Any]) -> Run:
     files = [value for value in own.values() if isinstance(value, str) and _is_file(value)]
     own["contents"] = [kept.file_digest(path) for path in files]
     told = SHARED | told
+    options = _options(told["options"])
+    for name in [name for name in READING if name in options]:
+        told[name] = type(SHARED[name])(options.pop(name))
     if told["profile"] not in PROFILES:
         raise ValueError(f"no profile {told['profile']!r}; there are {', '.join(PROFILES)}")
     preset = PROFILES[told["profile"]]
@@ -223,7 +228,7 @@ def start(notebook: str, parameters: Mapping[str, Any]) -> Run:
         encoders={modality: spec for modality, spec in inputs.items() if spec},
         labels=tuple(label for label in labels if label),
         corrections=_absolute(told["corrections"]),
-        options=_options(told["options"]),
+        options=options,
         max_seconds=float(told["max_seconds"]),
         face=told["face"],
         seed=told["seed"],

@@ -15,7 +15,7 @@ import nbformat
 import papermill
 
 from agt_lib.workspace import kept, paths, times
-from agt_lib.workspace.run import Run
+from agt_lib.workspace.run import READING, SHARED, Run
 
 
 class NotebookError(RuntimeError):
@@ -143,6 +143,10 @@ def results(run: Run, notebook: str) -> Path:
     source = paths.ROOT / "notebooks" / f"{notebook}.ipynb"
     known = papermill.inspect_notebook(source)
     given = {name: value for name, value in run.parameters.items() if name in known}
+    if "options" in known:
+        others = [n for n in READING if n not in known and run.parameters[n] != SHARED[n]]
+        told = [f"{name}={run.parameters[name]}" for name in others]
+        given["options"] = ",".join(filter(None, [given["options"], *told]))
     output = run.folder / "notebooks" / source.name
     print(f"{notebook} has no results of this corpus, library and notebook yet: running it")
     execute(source, output, given)

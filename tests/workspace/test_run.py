@@ -49,6 +49,8 @@ def test_a_root_alone_asks_what_it_looks_like_and_options_reach_the_reader(tmp_p
     assert told.options == {"language": "english", "x": "1"}
     again = start(**{key: value for key, value in told.parameters.items() if key != "profile"})
     assert again.parameters == told.parameters
+    mixed = start(options="face=crop, max_seconds=600, x=1", root=given["root"])
+    assert (mixed.face, mixed.max_seconds, mixed.options) == ("crop", 600.0, {"x": "1"})
     with pytest.raises(ValueError, match="takes no language"):
         corpora.of_run(told)
     with pytest.raises(ValueError, match="options are name=value"):

@@ -114,6 +114,22 @@ def test_results_that_were_deleted_are_made_again(write, tmp_path, monkeypatch):
     assert made.exists()
 
 
+def test_what_a_notebook_has_no_parameter_for_is_among_its_options(write, tmp_path, monkeypatch):
+    (tmp_path / "notebooks").mkdir()
+    source = write("x")
+    cell = new_code_cell("options = ''\nface = 'auto'", metadata={"tags": ["parameters"]})
+    notebook = nbformat.read(source, 4)
+    notebook.cells[0] = cell
+    nbformat.write(notebook, tmp_path / "notebooks" / source.name)
+    monkeypatch.setattr(story.paths, "ROOT", tmp_path)
+    monkeypatch.setattr(story, "finished", lambda *_: tmp_path if asked else None)
+    asked = []
+    monkeypatch.setattr(story, "execute", lambda *given: asked.append(given[2]))
+    told = {"options": "x=1", "face": "crop", "max_seconds": 600.0, "corrections": ""}
+    story.results(SimpleNamespace(folder=tmp_path, parameters=told), "01_test")
+    assert asked == [{"options": "x=1,max_seconds=600.0", "face": "crop"}]
+
+
 def test_parameters_that_a_notebook_was_given_are_said_and_its_own_are_not(
     write, tmp_path, monkeypatch
 ):
