@@ -198,10 +198,10 @@ def tuned_spaces(
     which = [*range(int(folds.max()) + 1), *([ALL] if with_all else [])]
     planned = jobs(corpus, folds, model, config, which=which, seed=seed, **how)
     models = tuned_models(planned)
-    raw = extract(corpus, ClipEncoder(model), **how)
+    raw = extract(corpus, ClipEncoder(model), **how).in_memory()
     encoders = [ClipEncoder(f"{LOCAL}{folder}") for folder in models]
-    on_all = extract(corpus, encoders.pop(), **how) if with_all else None
-    together = extract(corpus, TogetherEncoder(encoders), **how)
+    on_all = extract(corpus, encoders.pop(), **how).in_memory() if with_all else None
+    together = extract(corpus, TogetherEncoder(encoders), **how).in_memory()
     values = np.split(together.values, len(encoders), axis=1)
     by_fold = tuple(
         replace(together, values=part, fingerprint=fingerprint_of(encoder))

@@ -21,7 +21,7 @@ from agt_lib.features.features import FAILURE_COLUMNS, Features
 from agt_lib.workspace import paths
 from agt_lib.workspace.kept import digest
 from agt_lib.workspace.progress import bar as progress_bar
-from agt_lib.workspace.shards import ABSENT, Shards
+from agt_lib.workspace.shards import ABSENT, Shards, StoredRows
 
 SOURCES = {"audio": ("audio", "video"), "video": ("video",), "text": ("text",)}
 """The columns of a clip that may hold a modality; the first that is filled counts."""
@@ -86,12 +86,12 @@ def extract(
 ) -> Features:
     """The features of the corpus' clips, in the corpus' order.
 
-    They are kept in a folder of `data/features` that the encoder's fingerprint names. What is
-    there is read. The rest is loaded by threads ahead of the model, and kept in shards of as many
-    clips as the encoder asks for (`shard_size`), else `SHARD_SIZES`. Loaded clips of two shards are
-    in memory at most. A process killed at any moment loses at most one shard. A second process on
-    the same folder waits for the first. A clip is read anew when its file's path, size or time of
-    change differs, or its text.
+    They are kept in a folder of `data/features` that the encoder's fingerprint names, and stay
+    there until rows are asked for. What is missing is loaded by threads ahead of the model, and
+    kept in shards of as many clips as the encoder asks for (`shard_size`), else `SHARD_SIZES`.
+    Loaded clips of two shards are in memory at most. A process killed at any moment loses at most
+    one shard. A second process on the same folder waits for the first. A clip is read anew when its
+    file's path, size or time of change differs, or its text.
 
     Clips that can't be read go to the ledger and the run goes on. They are absent from the
     features, with the reason. They are tried again when the file has changed. Files that the
@@ -106,26 +106,26 @@ def extract(
     keys = {name: key_of(name, reads(name, source), modality) for name, source in there}
     fingerprint = fingerprint_of(encoder)
     shards = Shards(paths.features() / f"{modality}-{fingerprint}")
-    found = shards.read(list(keys.values()))
+    found = shards.whole(list(keys.values()))
 
     def failures() -> pd.DataFrame:
         """The ledger's rows about these clips as they are now."""
         ledger = shards.failures()
-        return ledger[ledger["key"].isin(set(keys.values()) - found.keys())]
+        return ledger[ledger["key"].isin(set(keys.values()) - found)]
 
     def check() -> None:
-        lacking = set(keys.values()) - found.keys()
+        lacking = set(keys.values()) - found
         shards.check_share(lacking, len(keys), max_failures, modality)
 
     def missing() -> list[str]:
         ledger = failures()
-        known = found.keys() | set(ledger.loc[~ledger["stage"].isin(RETRIED), "key"])
+        known = found | set(ledger.loc[~ledger["stage"].isin(RETRIED), "key"])
         return [name for name, key in keys.items() if key not in known]
 
     if missing():
         with shards.locked():
             # A process that was waited for may have made some or all of them.
-            found |= shards.read([keys[name] for name in missing()])
+            found |= shards.whole([keys[name] for name in missing()])
             todo = missing()
             shards.forget([keys[name] for name in todo])
             check()
@@ -136,7 +136,7 @@ def extract(
                     errors = {n: x for n, x in part.items() if isinstance(x, MediaError)}
                     new = {keys[n]: x for n, x in part.items() if n not in errors}
                     shards.append(new)
-                    found |= new
+                    found |= new.keys()
                     told = [(keys[n], n, e.stage, e.reason) for n, e in errors.items()]
                     remarks = getattr(encoder, "remarks", {})
                     told += [
@@ -150,11 +150,12 @@ def extract(
                         bar.set_postfix(unreadable=len(failures()), refresh=False)
                         check()
     check()
-    rows = {name: found[key] for name, key in keys.items() if key in found}
+    stored = [keys[name] if keys.get(name) in found else None for name in clips.index]
     ledger = shards.failures()
-    remarks = ledger[ledger["key"].isin(set(keys.values()) & found.keys())]
+    remarks = ledger[ledger["key"].isin(set(keys.values()) & found)]
     parts = (part[list(FAILURE_COLUMNS)] for part in (failures(), remarks))
-    return _features(corpus, encoder, rows, *parts)
+    present = np.array([key is not None for key in stored], dtype=bool)
+    return _features(corpus, encoder, shards.rows(stored, encoder.dim), present, *parts)
 
 
 def encode_all(corpus: Corpus, encoder: Encoder) -> Features:
@@ -171,22 +172,23 @@ def encode_all(corpus: Corpus, encoder: Encoder) -> Features:
     ledgers = (
         pd.DataFrame(p, columns=list(FAILURE_COLUMNS), dtype="str") for p in (failures, told)
     )
-    return _features(corpus, encoder, found, *ledgers)
+    present = corpus.clips.index.isin(found)
+    values = np.zeros((len(present), encoder.dim), dtype=np.float32)
+    for row in np.flatnonzero(present):
+        values[row] = found[corpus.clips.index[row]]
+    return _features(corpus, encoder, values, present, *ledgers)
 
 
 def _features(
     corpus: Corpus,
     encoder: Encoder,
-    found: Mapping[str, np.ndarray],
+    values: np.ndarray | StoredRows,
+    present: np.ndarray,
     failures: pd.DataFrame,
     remarks: pd.DataFrame,
 ) -> Features:
-    """Features of all clips: those `found` by name; the others' `failures`, and `remarks`."""
+    """Features of all clips: those `present` (N,); the others' `failures`, and `remarks`."""
     clips, modality = corpus.clips, encoder.modality
-    present = clips.index.isin(found)
-    values = np.zeros((len(clips), encoder.dim), dtype=np.float32)
-    for row in np.flatnonzero(present):
-        values[row] = found[clips.index[row]]
     absent = clips[list(SOURCES[modality])].isna().all(axis=1)
     lacking = pd.DataFrame({"name": clips.index[absent], "stage": ABSENT})
     lacking["reason"] = LACKS[modality]

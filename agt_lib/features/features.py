@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from agt_lib.workspace.shards import StoredRows
+
 FAILURE_COLUMNS = ("name", "stage", "reason")
 
 
@@ -18,15 +20,15 @@ def no_failures() -> pd.DataFrame:
 class Features:
     """One modality's features of N clips.
 
-    `values` is float32 (N, D). Rows that are not `present` hold zeros and mean nothing;
-    `failures` says why they are absent, `remarks` what there is to say of present ones.
-    `fingerprint` is a hash of what made the numbers. Raises ValueError if shapes disagree or a name
-    is repeated.
+    `values` is float32 (N, D), in memory or on disk until rows are asked for. Rows that are not
+    `present` hold zeros and mean nothing; `failures` says why they are absent, `remarks` what there
+    is to say of present ones. `fingerprint` is a hash of what made the numbers. Raises
+    ValueError if shapes disagree or a name is repeated.
     """
 
     modality: str
     names: tuple[str, ...]
-    values: np.ndarray
+    values: np.ndarray | StoredRows
     present: np.ndarray
     fingerprint: str
     failures: pd.DataFrame = field(default_factory=no_failures)
@@ -49,6 +51,10 @@ class Features:
         """The width D of a feature."""
         return self.values.shape[-1]
 
+    def in_memory(self) -> "Features":
+        """The same with all `values` read."""
+        return replace(self, values=np.asarray(self.values))
+
     def select(self, names: Sequence[str]) -> "Features":
         """The same features for `names`, in that order; clips unknown here are absent.
 
@@ -56,8 +62,11 @@ class Features:
         """
         index = pd.Index(self.names).get_indexer(list(names))
         known = index >= 0
-        values = np.zeros((len(index), self.dim), dtype=np.float32)
-        values[known] = self.values[index[known]]
+        if isinstance(self.values, StoredRows):
+            values = self.values.take(index)
+        else:
+            values = np.zeros((len(index), self.dim), dtype=np.float32)
+            values[known] = self.values[index[known]]
         present = np.zeros(len(index), dtype=bool)
         present[known] = self.present[index[known]]
         reason = f"the {self.modality} features do not have this clip"

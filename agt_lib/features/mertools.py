@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from safetensors.numpy import load_file, save_file
 
 from agt_lib.corpora.corpus import Corpus, CorpusError, Problem, name_problem
 from agt_lib.corpora.mertools import (
@@ -24,9 +23,10 @@ from agt_lib.features import VERSION
 from agt_lib.features.features import FAILURE_COLUMNS, Features
 from agt_lib.workspace import kept
 from agt_lib.workspace.progress import bar
-from agt_lib.workspace.shards import ABSENT
+from agt_lib.workspace.shards import ABSENT, Shards
 
-VALUES = "features.safetensors"
+AT_ONCE = 1024
+"""Files that are read before they are kept together."""
 ZEROS = "all values are zero"
 
 
@@ -40,11 +40,12 @@ def read_features(
 ) -> Features:
     """Read the features `folder` of the clips `names`: (N, D); frames (T, D) are averaged.
 
-    All files of the folder are read once and kept as one array; they are read again when one of
-    them has changed. A clip is absent and listed in `failures` if it has no file, if its features
-    are all zero (MERTools writes zeros if it could read nothing), and if its file is at fault: no
-    numeric .npy, NaN or infinity, another number of dimensions than the folder's name says, or
-    another width than most files. The fingerprint hashes what was read.
+    All files of the folder are read once and kept as shards, where they stay until rows are asked
+    for; they are read again when one of them has changed. A clip is absent and listed in `failures`
+    if it has no file, if its features are all zero (MERTools writes zeros if it could read
+    nothing), and if its file is at fault: no numeric .npy, NaN or infinity, another number of
+    dimensions than the folder's name says, or another width than most files. The fingerprint
+    hashes what was read.
 
     Raises CorpusError for an unknown folder, for names that are unfit, if there is no file at all,
     and, listing all of them, if more than the share `max_failures` of the clips `counted` (all, if
@@ -63,9 +64,9 @@ def read_features(
 
     place = folders[folder]
     made_from = {"mertools": folder, "files": stamp(place), "version": VERSION}
-    store = kept.kept("mertools", made_from, lambda into: _import(place, into))
+    store = kept.kept("import", made_from, lambda into: _import(place, into))
     about = kept.read_manifest(store)
-    values, row = load_file(store / VALUES)["values"], {n: k for k, n in enumerate(about["names"])}
+    row = {name: str(number) for number, name in about["names"].items()}
     present = np.array([name in row for name in names], dtype=bool)
     why = {name: about["faults"].get(name, f"no such file: {place / name}.npy") for name in names}
     failures = [
@@ -84,12 +85,11 @@ def read_features(
             f"{source}: {len(failed)} of {len(asked)} clips are absent (max_failures "
             f"{max_failures:g})", problems or [Problem(str(place), modality, "nothing but zeros")],
         )  # fmt: skip
-    chosen = np.zeros((len(names), values.shape[1]), np.float32)
-    chosen[present] = values[[row[name] for name in names if name in row]]
+    values = Shards(store).rows([row.get(name) for name in names], about["dim"])
     return Features(
         modality=modality,
         names=tuple(names),
-        values=chosen,
+        values=values,
         present=present,
         fingerprint=kept.digest({"mertools": folder, "content": about["content"]}),
         failures=pd.DataFrame(failures, columns=list(FAILURE_COLUMNS), dtype="str"),
@@ -97,38 +97,33 @@ def read_features(
 
 
 def _import(place: Path, into: Path) -> dict[str, object]:
-    """Read all files of the folder `place` into one array, and say what is wrong with others."""
+    """Read all files of the folder `place` into shards, and say what is wrong with others."""
     n_dims = 1 if place.name.endswith("UTT") else 2
-    files = feature_files(place)
-    arrays: dict[str, np.ndarray] = {}
+    files, shards = feature_files(place), Shards(into)
+    for left in into.glob("*shard-*"):  # of an import that was stopped
+        left.unlink()
+    widths: dict[str, int] = {}
     faults: dict[str, str] = {}
     with bar(len(files), place.name, "file") as progress:
-        for path in files:
-            try:
-                arrays[path.stem] = _read(path, n_dims)
-            except (ValueError, OSError) as error:
-                faults[path.stem] = f"{error}"
-            progress.update()
-    widths = Counter(array.size for array in arrays.values())
-    dim = max(widths, key=widths.get, default=0)
-    for name, array in list(arrays.items()):
-        if array.size != dim:
-            faults[name] = f"width {array.size}; expected {dim}, as in {widths[dim]} other files"
-            del arrays[name]
-    names, values = list(arrays), np.zeros((len(arrays), dim), np.float32)
-    for number, array in enumerate(arrays.values()):
-        values[number] = array
-    finite = np.isfinite(values)
-    for number in np.flatnonzero(~finite.all(1)):
-        row = values[number]
-        kinds = [("NaN", np.isnan(row).sum()), ("infinity", np.isinf(row).sum())]
-        faults[names[number]] = " and ".join(f"{kind} in {n} values" for kind, n in kinds if n)
-    empty = ~values.any(1)
-    faults |= {names[number]: ZEROS for number in np.flatnonzero(empty)}
-    good = finite.all(1) & ~empty
-    values, names = values[good], [name for name, fine in zip(names, good, strict=True) if fine]
-    save_file({"values": values}, into / VALUES)
-    return {"names": names, "faults": faults, "content": kept.file_digest(into / VALUES, 32)}
+        for start in range(0, len(files), AT_ONCE):
+            arrays = {}
+            for number, path in enumerate(files[start : start + AT_ONCE], start):
+                try:
+                    arrays[str(number)] = _read(path, n_dims)
+                except (ValueError, OSError) as error:
+                    faults[path.stem] = f"{error}"
+                progress.update()
+            shards.append(arrays)
+            widths |= {key: array.size for key, array in arrays.items()}
+    by_width = Counter(widths.values())
+    dim = max(by_width, key=by_width.get, default=0)
+    names = {key: files[int(key)].stem for key in widths}
+    for key, width in widths.items():
+        if width != dim:
+            others = f"expected {dim}, as in {by_width[dim]} other files"
+            faults[names.pop(key)] = f"width {width}; {others}"
+    contents = [kept.file_digest(path) for path in sorted(into.glob("shard-*"))]
+    return {"names": names, "faults": faults, "dim": dim, "content": kept.digest(contents, 32)}
 
 
 def _read(path: Path, n_dims: int) -> np.ndarray:
@@ -147,7 +142,13 @@ def _read(path: Path, n_dims: int) -> np.ndarray:
         raise ValueError(f"shape {array.shape}; expected {expected}")
     with np.errstate(over="ignore"):  # what overflows becomes infinite and is masked
         array = np.ascontiguousarray(array, dtype=np.float32)
-    return array if n_dims == 1 else array.mean(0)  # (T, D) -> (D,)
+        array = array if n_dims == 1 else array.mean(0)  # (T, D) -> (D,)
+    kinds = [("NaN", np.isnan(array).sum()), ("infinity", np.isinf(array).sum())]
+    if bad := " and ".join(f"{kind} in {n} values" for kind, n in kinds if n):
+        raise ValueError(bad)
+    if not array.any():
+        raise ValueError(ZEROS)
+    return array
 
 
 def write_tree(

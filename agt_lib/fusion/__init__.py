@@ -16,7 +16,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "data": ["from_corpus", "with_speakers"],
         "gates": ["gate_against_truth", "opinions"],
-        "model": ["FittedModel"],
+        "model": ["FittedModel", "predict_each"],
         "networks": ["add_network"],
         "reduction": ["reduced"],
         "reference": ["logistic_regression"],

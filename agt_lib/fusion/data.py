@@ -3,7 +3,7 @@
 Letters: N clips, D feature, M modalities, C classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,20 +14,25 @@ from agt_lib.corpora.labels import MISSING, MODALITIES, to_numbers
 from agt_lib.features.features import Features
 from agt_lib.fusion.config import FusionConfig
 from agt_lib.fusion.scaling import SpeakerScaler, fit_speakers
+from agt_lib.workspace.shards import StoredRows
+
+AT_ONCE = 1024
+"""Clips that are read and predicted together."""
 
 
 @dataclass(frozen=True)
 class FusionData:
     """N clips, their features by modality (in the order audio, video, text) and their labels.
 
-    `features` are float32 (N, D); `present` (N, M) bool follows their order. `labels` (N,) number
+    `features` are float32 (N, D), in memory or, for clips that are only predicted, on disk until
+    rows are asked for; `present` (N, M) bool follows their order. `labels` (N,) number
     the label set, -1 if missing. `groups` (N,) are speakers, NaN or None where one is not known;
     None as a whole if none is. `by_speaker` standardises by speaker (see `with_speakers`). Raises
     ValueError if these disagree, or if a value that is present is not finite.
     """
 
     names: tuple[str, ...]
-    features: dict[str, np.ndarray]
+    features: dict[str, np.ndarray | StoredRows]
     present: np.ndarray
     labels: np.ndarray
     label_set: tuple[str, ...]
@@ -50,6 +55,8 @@ class FusionData:
                 f"{self.labels.shape}: these must agree"
             )
         for m, x in self.features.items():
+            if isinstance(x, StoredRows):  # which are looked at before they are stored
+                continue
             bad = ~np.isfinite(x).all(1) & self.is_present(m)
             if bad.any():
                 name = self.names[int(bad.argmax())]
@@ -120,6 +127,15 @@ class FusionData:
             labels=self.labels[index],
             groups=None if self.groups is None else self.groups[index],
         )
+
+    def in_memory(self) -> "FusionData":
+        """The same clips with all their features read."""
+        return replace(self, features={m: np.asarray(x) for m, x in self.features.items()})
+
+    def parts(self, size: int = AT_ONCE) -> Iterator["FusionData"]:
+        """The clips in memory, `size` at once, in order."""
+        for start in range(0, max(len(self.names), 1), size):
+            yield self.rows(np.arange(start, min(start + size, len(self.names))))
 
     def without(self, *modalities: str) -> "FusionData":
         """The same clips with `modalities` absent from all of them."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from agt_lib.fusion import VERSION
-from agt_lib.fusion.data import FusionData
+from agt_lib.fusion.data import AT_ONCE, FusionData
 from agt_lib.fusion.model import FittedModel
 from agt_lib.fusion.networks import SOURCES
 from agt_lib.fusion.train import FitTask, fit_stacks, in_order, stacks
@@ -75,11 +75,15 @@ def _made_from(
     own = {modalities: _data_digest(data.only(modalities)) for modalities in read}
     speakers = {modalities: _speakers_digest(data, modalities) for modalities in read}
     joining = {task.config.modalities for task in tasks if task.joined is not None}
-    pools = {modalities: _data_digest(pool.only(modalities)) for modalities in joining}
+    used = [task.joined.index for task in tasks if task.joined is not None]
+    used = np.unique(np.concatenate(used)) if used else np.array([], int)
+    clips = {modalities: _clip_digests(pool.only(modalities), used) for modalities in joining}
     for task in tasks:
         joined, modalities = task.joined, task.config.modalities
         if joined is not None:
-            joined = [pools[modalities], _bytes_digest([joined.index, joined.targets])]
+            rows = np.searchsorted(used, joined.index)
+            of_clips = [clips[modalities][row] for row in rows]
+            joined = [pool.only(modalities).fingerprints, of_clips, _bytes_digest([joined.targets])]
         yield {
             "version": VERSION,
             "versions": kept.versions(),
@@ -99,6 +103,20 @@ def _data_digest(data: FusionData) -> str:
     groups = None if data.groups is None else [str(group) for group in data.groups]
     about = [list(data.names), list(data.label_set), data.fingerprints, groups]
     return kept.digest([_bytes_digest([*data.features.values(), data.present, data.labels]), about])
+
+
+def _clip_digests(data: FusionData, index: np.ndarray) -> list[str]:
+    """A hash of each of the clips `index` of `data`, as far as a fit reads it."""
+    found = []
+    for start in range(0, len(index), AT_ONCE):
+        part = data.rows(index[start : start + AT_ONCE])
+        columns = [*part.features.values(), part.present]
+        who = [None] * len(part.names) if part.groups is None else map(str, part.groups)
+        found += [
+            kept.digest([_bytes_digest([x[row] for x in columns]), speaker])
+            for row, speaker in enumerate(who)
+        ]
+    return found
 
 
 def _speakers_digest(data: FusionData, modalities: Sequence[str]) -> str | None:

@@ -5,7 +5,7 @@ Letters: N clips, D feature, M modalities, C classes.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,7 +26,6 @@ from agt_lib.fusion.networks import skeleton
 from agt_lib.fusion.scaling import Scaler
 from agt_lib.workspace.kept import MANIFEST, file_digest, read_manifest
 
-AT_ONCE = 1024
 HISTORY = ("train_loss", "inner_waf")
 WEIGHTS = "model.safetensors"
 
@@ -72,22 +71,9 @@ class FittedModel:
         network.load_state_dict(self.state, assign=True)
         return network.eval()
 
-    @one_thread()
-    @torch.no_grad()
     def predict(self, data: FusionData) -> np.ndarray:
-        """Class probabilities (N, C) in the order of `label_set`.
-
-        Raises ValueError if a modality is missing or an answer is not finite, and FingerprintError
-        if features were made in another way than those of the fit.
-        """
-        logits = torch.cat([self.network(*batch) for batch in self._batches(data)])
-        if not (finite := logits.isfinite().all(1)).all():
-            name = data.names[int(finite.int().argmin())]
-            raise ValueError(
-                f"{self.config.model} has no finite answer for {name!r}: its features are far from "
-                "all that the model was trained on; extract them again, or leave the clip out"
-            )
-        return logits.softmax(-1).numpy()
+        """Class probabilities (N, C) in the order of `label_set`; raises as `predict_each` does."""
+        return predict_each([self], data)[0]
 
     @one_thread()
     @torch.no_grad()
@@ -95,21 +81,18 @@ class FittedModel:
         """What AMF saw and gated in each clip. Raises TypeError for a network without AMF."""
         if not isinstance(self.network, AGT):
             raise TypeError(f"{self.config.model} has no gate; only agt has")
-        gates = [self.network(*batch, return_gate=True)[1] for batch in self._batches(data)]
+        check_fingerprints(self.fingerprints, data.fingerprints)
+        inputs = (self._inputs(part.scaled(self.config.scale)) for part in data.parts())
+        gates = [self.network(*batch, return_gate=True)[1] for batch in inputs]
         names = ["valid", "similarity", "kept", "opinions"][: 3 + (gates[0].opinions is not None)]
         parts = {name: torch.cat([getattr(gate, name) for gate in gates]) for name in names}
         return Gate(tokens=gates[0].tokens, **parts)
 
-    def _batches(self, data: FusionData) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
-        """Standardised inputs and `present`, at most `AT_ONCE` clips at once."""
-        data = data.only(tuple(self.dims)).scaled(self.config.scale)
-        check_fingerprints(self.fingerprints, data.fingerprints)
-        for start in range(0, max(len(data.names), 1), AT_ONCE):
-            rows = slice(start, start + AT_ONCE)
-            inputs = {
-                m: torch.from_numpy(self.scalers[m](x[rows])) for m, x in data.features.items()
-            }
-            yield inputs, torch.from_numpy(data.present[rows])
+    def _inputs(self, data: FusionData) -> tuple[dict[str, Tensor], Tensor]:
+        """The network's standardised inputs, and `present`, of clips scaled as its config says."""
+        data = data.only(tuple(self.dims))
+        inputs = {m: torch.from_numpy(self.scalers[m](x)) for m, x in data.features.items()}
+        return inputs, torch.from_numpy(data.present)
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Write weights and scalers into `folder`; return what its manifest must say."""
@@ -187,6 +170,34 @@ class FittedModel:
         except RuntimeError as error:
             return f"weights do not fit the network {self.config.model} ({error})"
         return None
+
+
+@one_thread()
+@torch.no_grad()
+def predict_each(models: Sequence[FittedModel], data: FusionData) -> np.ndarray:
+    """Each model's class probabilities (R, N, C) of R models; every clip's features are read once.
+
+    So clips that lie on disk need not fit into memory. Raises ValueError if a modality is missing
+    or an answer is not finite, and FingerprintError if features were made in another way than those
+    of the fit.
+    """
+    needed = {m for model in models for m in model.dims}
+    data = data.only(tuple(needed))
+    for model in models:
+        check_fingerprints(model.fingerprints, data.fingerprints)
+    found = []
+    for part in data.parts():
+        scaled = {scale: part.scaled(scale) for scale in {m.config.scale for m in models}}
+        logits = [model.network(*model._inputs(scaled[model.config.scale])) for model in models]
+        for model, own in zip(models, logits, strict=True):
+            if not (finite := own.isfinite().all(1)).all():
+                raise ValueError(
+                    f"{model.config.model} has no finite answer for "
+                    f"{part.names[int(finite.int().argmin())]!r}: its features are far from all "
+                    "that the model was trained on; extract them again, or leave the clip out"
+                )
+        found.append(torch.stack(logits).softmax(-1).numpy())
+    return np.concatenate(found, axis=1)
 
 
 def check_fingerprints(expected: Mapping[str, str], found: Mapping[str, str]) -> None:

@@ -6,7 +6,6 @@ Letters: S seeds, K folds, N clips, C classes.
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
 from agt_lib.corpora.folds import fold_numbers
@@ -42,11 +41,9 @@ def logistic_regression(
     for name, modalities in configs.items():
         chosen, picked = data.only(modalities), [0]
         if inner:
-            rows, n = [fold.train for fold in inner], len(inner)
-            tried = fit_regressions(
-                chosen, rows * len(strengths), np.repeat(strengths, n).tolist(), scale
-            )
-            picked = best(chosen, inner, [tried[k : k + n] for k in range(0, len(tried), n)])
-        own = [strengths[picked[fold % len(picked)]] for fold in range(len(trained_on))]
-        models[name] = [fit_regressions(chosen, trained_on, own, scale)]
+            rows = [fold.train for fold in inner]
+            tried = fit_regressions(chosen, rows, [strengths] * len(rows), scale)
+            picked = best(chosen, inner, [*zip(*tried, strict=True)])
+        own = [[strengths[picked[fold % len(picked)]]] for fold in range(len(trained_on))]
+        models[name] = [[model for [model] in fit_regressions(chosen, trained_on, own, scale)]]
     return replace(assembled(data, numbers, models, (0,), test), models={}, final={})

@@ -105,14 +105,16 @@ def parts(
     """The labelled clips, the test clips, and the pool: test and unlabelled ones; None if empty.
 
     They have the modalities that a labelled clip has, and, where features are scaled by speaker,
-    its statistics. Raises ValueError if no labelled clip has features.
+    its statistics. The pool may lie on disk until its clips are predicted. Raises ValueError if no
+    labelled clip has features.
     """
     splits = (("train", "dev"), ("test",), ("test", "unlabelled"))
     data, *others = (from_corpus(corpus, features, part) for part in splits)
     there = [m for m in data.modalities if data.is_present(m).any()]
     if not there:
         raise ValueError("no labelled clip has features: see the reasons in notebook 01")
-    data, *others = (part.only(there) if part.names else None for part in (data, *others))
+    data, test, pool = (part.only(there) if part.names else None for part in (data, *others))
+    data, *others = data.in_memory(), test and test.in_memory(), pool
     if scale_of(corpus)[0] == "speaker":
         data, *others = with_speakers(data, *others)
     return data, *others

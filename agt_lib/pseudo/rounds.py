@@ -29,6 +29,7 @@ from agt_lib.evaluation.predictions import Predictions
 from agt_lib.fusion.config import FusionConfig
 from agt_lib.fusion.crossval import CrossValidated, fit_folds, predicted
 from agt_lib.fusion.data import FusionData
+from agt_lib.fusion.model import predict_each
 from agt_lib.fusion.train import Joined
 from agt_lib.pseudo.config import PseudoConfig
 from agt_lib.pseudo.selection import agreement, fold_thresholds, may_join, select
@@ -160,10 +161,10 @@ def _joined(selected: pd.DataFrame, pool: FusionData, target: str) -> dict[tuple
 
 def _round(number: int, results: CrossValidated, pool: FusionData, selected: pd.DataFrame) -> Round:
     """The round of the fitted models `results`, with their predictions of the pool."""
-    by_fold = {
-        name: np.stack([[model.predict(pool) for model in of_seed] for of_seed in by_seed])
-        for name, by_seed in results.models.items()
-    }
+    every = [model for by_seed in results.models.values() for of in by_seed for model in of]
+    found = predict_each(every, pool)  # (models x S x K, P, C), the pool is read once
+    shape = (len(results.models), len(results.out_of_fold.seeds), -1, *found.shape[1:])
+    by_fold = dict(zip(results.models, found.reshape(shape), strict=True))
     means = {name: p.mean(1) for name, p in by_fold.items()}  # (S, K, P, C) -> (S, P, C)
     on_pool = Predictions(pool.names, pool.label_set, means, results.out_of_fold.seeds)
     return Round(number, replace(results, test=on_pool), by_fold, selected)

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,8 +31,11 @@ ABSENT = "absent"
 """The stage of clips that never had the modality: absent with a reason, but no failures."""
 
 
+AGAIN = "run the same again, it makes what is missing"
+
+
 class StoreError(RuntimeError):
-    """A file that the disk does not take."""
+    """A file that the disk does not take, or that is not there any more."""
 
 
 class ExtractionError(RuntimeError):
@@ -105,6 +109,26 @@ class Shards:
             elif arrays is not None:
                 self._discard(path, "it holds NaN or infinity")
         return {key: found[key] for key in keys if key in found}
+
+    def whole(self, keys: Sequence[str]) -> set[str]:
+        """Those of `keys` that can be read; one shard at a time is read to see it."""
+        wanted = self.keys().intersection(keys)
+        inside = [wanted.intersection(own) for own in self._keys.values()]
+        return set().union(*(self.read(list(own)) for own in inside if own))
+
+    def rows(self, keys: Sequence[str | None], dim: int) -> "StoredRows":
+        """The arrays (D,) under `keys` as the rows of a matrix that stays on disk; None: zeros.
+
+        Raises StoreError if a key is not there.
+        """
+        self.keys()
+        paths, places = list(self._keys), {None: -1}
+        for number, path in enumerate(paths):
+            places |= dict.fromkeys(self._keys[path], number)
+        if missing := [key for key in keys if key not in places]:
+            raise StoreError(f"{self.folder} lacks {len(missing)} of its items: {AGAIN}")
+        found = np.fromiter((places[key] for key in keys), int, len(keys))
+        return StoredRows(paths, found, np.array(keys, dtype=object), dim)
 
     def failures(self) -> pd.DataFrame:
         """The ledger: key, name, stage and reason of each item that could not be made."""
@@ -193,6 +217,49 @@ class Shards:
                 f"({len(self.keys())} items) is safe. Free some space, or point AGT_DATA to a disk "
                 "that has it, and run the same again: it goes on from there."
             ) from error
+
+
+class StoredRows:
+    """A matrix (N, D) of float32 that lies in shards: only the rows asked for are read.
+
+    `places` (N,) number the shard of `paths` that holds each row, -1 for a row of zeros; `keys`
+    (N,) name it there. It is indexed as an array is by rows, and an array comes back. Raises
+    StoreError if a shard can't be read any more.
+    """
+
+    ndim, dtype = 2, np.dtype(np.float32)
+
+    def __init__(self, paths: Sequence[Path], places: np.ndarray, keys: np.ndarray, dim: int):
+        self.paths, self.places, self.keys, self.shape = paths, places, keys, (len(keys), dim)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        if isinstance(rows, int | np.integer):
+            return self[[rows]][0]
+        places, keys = self.places[rows], self.keys[rows]
+        found = np.zeros((len(keys), self.shape[1]), self.dtype)
+        for place in np.unique(places[places >= 0]):
+            try:
+                with safe_open(self.paths[place], framework="numpy") as shard:
+                    for row in np.flatnonzero(places == place):
+                        found[row] = shard.get_tensor(keys[row])
+            except (OSError, SafetensorError) as error:
+                raise StoreError(f"{self.paths[place]} has changed ({error}): {AGAIN}") from error
+        return found
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype)
+
+    def take(self, rows: np.ndarray) -> "StoredRows":
+        """The matrix of `rows` (n,), still on disk; -1: a row of zeros."""
+        known = rows >= 0
+        places, keys = (
+            np.where(known, self.places[rows], -1),
+            np.where(known, self.keys[rows], None),
+        )
+        return StoredRows(self.paths, places, keys, self.shape[1])
 
 
 def _finite(array: np.ndarray) -> bool:

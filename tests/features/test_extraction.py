@@ -88,7 +88,7 @@ def sentences(n: int) -> Corpus:
 def quietly(corpus: Corpus, encoder, shard_size=None, **options):
     if shard_size:
         encoder.shard_size = shard_size
-    return extract(corpus, encoder, progress=False, **options)
+    return extract(corpus, encoder, progress=False, **options).in_memory()
 
 
 def test_features_stand_in_the_corpus_order_and_equal_the_encoders_own(clips_folder):

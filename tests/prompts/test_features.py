@@ -93,7 +93,7 @@ def test_a_clip_without_words_is_absent_and_listed_once(labelled):
     corpus, folds = labelled(n=5)
     corpus.clips.loc["c1", "text"] = None
     rankings = ClassifierRanker().rank(corpus, folds)
-    features = features_of(corpus, rankings, Letters())
+    features = features_of(corpus, rankings, Letters()).in_memory()
     assert np.array(features.names)[~features.present].tolist() == ["c1"]
     assert features.failures["name"].tolist() == ["c1"]
 
@@ -102,14 +102,14 @@ def test_what_the_encoder_cant_read_is_listed_too(labelled):
     corpus, folds = labelled(n=5)
     corpus.clips.loc["t0", "text"] = "unreadable"
     rankings = ClassifierRanker().rank(corpus, folds)
-    features = features_of(corpus, rankings, Letters())
+    features = features_of(corpus, rankings, Letters()).in_memory()
     assert features.failures.values.tolist() == [["t0", "encode", "it is unreadable"]]
 
 
 def test_ranked_features_differ_from_plain_ones_in_values_and_fingerprint(ranked):
     corpus, _, rankings = ranked
-    plain = extract(corpus, Letters(), progress=False)
-    features = features_of(corpus, rankings, Letters())
+    plain = extract(corpus, Letters(), progress=False).in_memory()
+    features = features_of(corpus, rankings, Letters()).in_memory()
     assert (features.values.sum(1) > plain.values.sum(1)).all()
     assert features.fingerprint != plain.fingerprint
 
