@@ -14,6 +14,7 @@ from agt_lib.fusion.crossval import fit_folds
 from agt_lib.fusion.model import FittedModel
 from agt_lib.pseudo import PseudoConfig, select
 from agt_lib.pseudo.selection import fold_thresholds
+from agt_lib.workspace.shards import Shards, StoredRows
 
 EASY = PseudoConfig(threshold=0.3, rounds=1)
 
@@ -54,6 +55,27 @@ def test_round_0_is_plain_cross_validation(train, labelled, pool, folds, configs
         ):
             np.testing.assert_allclose(found.table(model), expected.table(model), rtol=1e-6)
     assert first.selected.empty
+
+
+def test_a_pool_on_disk_is_read_once_a_round_and_gives_the_rounds_of_one_in_memory(
+    train, pool, tmp_path, monkeypatch
+):
+    names, lazy = list(pool.names), {}
+    for m, x in pool.features.items():
+        shards = Shards(tmp_path / m)
+        shards.append(dict(zip(names[:20], x[:20], strict=True)))
+        shards.append(dict(zip(names[20:], x[20:], strict=True)))
+        lazy[m] = shards.rows(names, x.shape[1])
+    read, whole = [], StoredRows.__getitem__
+    monkeypatch.setattr(
+        StoredRows, "__getitem__", lambda self, rows: read.append(len(rows)) or whole(self, rows)
+    )
+    expected, found = train(), train(pool=replace(pool, features=lazy))
+    assert len(expected.rounds) == 2
+    pd.testing.assert_frame_equal(found.next_selected, expected.next_selected)
+    assert all(map(same, found.rounds, expected.rounds))
+    assert read.count(len(names)) == len(found.rounds) * len(lazy)
+    assert set(read) == {len(names), found.rounds[1].selected["name"].nunique()}
 
 
 def test_each_fold_and_seed_selects_by_its_own_models(train, pool):

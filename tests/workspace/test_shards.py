@@ -202,3 +202,55 @@ def test_a_damaged_shard_is_put_aside_and_not_deleted(tmp_path, capsys):
     assert Shards(tmp_path).keys() == set()
     assert shard.with_suffix(".damaged").is_file()
     assert "made again" in capsys.readouterr().err
+
+
+@pytest.fixture
+def stored(folder):
+    """Five rows in three shards, and the same in memory; the third is none of them."""
+    values = {key: array(seed) for seed, key in enumerate("abcd")}
+    for part in ("da", "b", "c"):
+        append(Shards(folder), {key: values[key] for key in part})
+    keys = ["a", "b", None, "c", "d"]
+    return Shards(folder).rows(keys, 3), np.stack([values.get(key, np.zeros(3)) for key in keys])
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        slice(1, 4),
+        slice(None),
+        [4, 0, 0, 2],
+        np.array([True, False, True, True, False]),
+        np.array([], int),
+        3,
+        -1,
+    ],
+)
+def test_stored_rows_are_indexed_as_an_array_is(stored, rows):
+    lazy, expected = stored
+    assert lazy[rows].dtype == np.float32
+    np.testing.assert_array_equal(lazy[rows], expected[rows])
+
+
+def test_rows_of_stored_rows_are_read_when_they_are_asked_for(stored, folder):
+    lazy, expected = stored
+    taken = lazy.take(np.array([3, -1, 0]))
+    assert taken.shape == (3, 3)
+    np.testing.assert_array_equal(taken, [expected[3], [0, 0, 0], expected[0]])
+    (folder / "shard-00002.safetensors").unlink()
+    np.testing.assert_array_equal(taken[1:], [[0, 0, 0], expected[0]])
+    with pytest.raises(StoreError, match=r"shard-00002.* has changed .*run the same again"):
+        taken[:1]
+
+
+def test_stored_rows_of_a_key_that_is_not_there_are_refused(stored, folder):
+    with pytest.raises(StoreError, match="lacks 1 of its items: run the same again"):
+        Shards(folder).rows(["a", "nobody"], 3)
+
+
+def test_what_is_whole_is_known_after_each_shard_was_read(folder, capsys):
+    append(Shards(folder), {"a": array(0)})
+    append(Shards(folder), {"b": array(1)})
+    save_file({"b": np.full(3, np.nan, np.float32)}, folder / "shard-00001.safetensors")
+    assert Shards(folder).whole(["a", "b", "nobody"]) == {"a"}
+    assert "it holds NaN or infinity" in capsys.readouterr().err
