@@ -2,7 +2,7 @@
 
 import lazy_loader
 
-VERSION = 4
+VERSION = 5
 """Raised when a fit on the same features comes out otherwise."""
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "CrossValidated", "fit_folds", "histories", "robustness",
         ],
         "data": ["from_corpus", "with_speakers"],
+        "learning": ["learning_curve"],
         "gates": ["gate_against_truth", "opinions"],
         "model": ["FittedModel", "predict_each"],
         "networks": ["add_network"],

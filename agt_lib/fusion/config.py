@@ -17,8 +17,11 @@ SCHEDULES = ("cosine", "constant")
 SHOWN = 12_000
 EPOCHS = (8, 40)
 """The fewest and the most epochs: 30 for 400 clips, 8 from 1500 on."""
-DECAY = 5.0
-"""The weight decay up to 400 clips; above it falls as 1 / clips: a prior counts the less."""
+DECAY, FEW = 5.0, 400
+"""The weight decay up to so many clips; above it falls as 1 / clips: a prior counts the less."""
+WIDE = 1200
+"""Up to so many features a linear path's decay is `DECAY`, whatever the clips. With more features
+it rises in proportion: from 6912 a path would learn the training clips by heart."""
 RANGES = {
     "learning_rate": (0, np.inf), "weight_decay": (0, np.inf), "path_decay": (0, np.inf),
     "batch_size": (1, np.inf), "epochs": (1, np.inf), "opinion_loss": (0, np.inf),
@@ -57,7 +60,8 @@ class FusionConfig:
     opinion_loss: float = 0.3
     """Weight of the mean loss of the modalities' own opinions, for AGT's gate `agreement`."""
     path_decay: float | None = None
-    """The weight decay of a linear path; None: as `weight_decay`."""
+    """The weight decay of a linear path from up to `WIDE` features; None: as `weight_decay` is up
+    to `FEW` clips."""
     choose_epoch: bool = False
     """Keep the epoch of the best WAF on an inner fifth of the training fold, which is not trained
     on, as MER2024's toolkit does on its validation part. Else the whole fold is trained on, for all
@@ -109,9 +113,9 @@ class FusionConfig:
         Models on several sets of clips are configured alike, by the mean of their numbers.
         """
         size = float(np.mean(n_clips))
-        decay = DECAY * min(1, 400 / size) if self.weight_decay is None else self.weight_decay
+        decay = DECAY * min(1, FEW / size) if self.weight_decay is None else self.weight_decay
         epochs = self.epochs or int(np.clip(round(SHOWN / size), *EPOCHS))
-        path_decay = decay if self.path_decay is None else self.path_decay
+        path_decay = decay * max(1, size / FEW) if self.path_decay is None else self.path_decay
         return replace(self, weight_decay=decay, path_decay=path_decay, epochs=epochs)
 
     def plain(self) -> dict[str, Any]:

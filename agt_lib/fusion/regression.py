@@ -65,7 +65,8 @@ def _fit(
     model = LogisticRegression(max_iter=MAX_STEPS, tol=TOLERANCE, warm_start=True)
     for strength in strengths:
         model.set_params(C=strength).fit(matrix, data.labels[rows])
-        weights, bias = np.zeros((matrix.shape[1], n_classes)), np.full(n_classes, -np.inf)
+        weights = np.zeros((matrix.shape[1], n_classes), matrix.dtype)
+        bias = np.full(n_classes, -np.inf, matrix.dtype)
         own, at = model.coef_, model.intercept_
         if len(model.classes_) == 2:  # scikit-learn has the second one's alone
             own, at = np.stack([0 * own[0], own[0]]), np.array([0, at[0]])

@@ -19,7 +19,7 @@ from torch.nn.functional import dropout
 from agt_lib.evaluation.scores import waf
 from agt_lib.fusion.agt import AGT
 from agt_lib.fusion.baselines import Attention
-from agt_lib.fusion.config import FusionConfig
+from agt_lib.fusion.config import WIDE, FusionConfig
 from agt_lib.fusion.steps import Clips, Step, epoch_steps, hide, mix, n_steps
 
 WARMUP = 0.1
@@ -125,7 +125,8 @@ def fit(
     """
     stack, device = Stack(networks), clips.present.device
     steps = n_steps(config, len(rows[0]))
-    optimizer = _optimizer(stack, config)
+    n_features = sum(x.shape[-1] for x in clips.inputs.values())
+    optimizer = _optimizer(stack, config, n_features)
     schedule = _schedule(optimizer, config, steps * config.epochs)
     draws = [np.random.default_rng(seed) for _ in rows]
     history, best, states = [], [-math.inf] * len(rows), [({}, 0)] * len(rows)
@@ -200,7 +201,7 @@ def _wafs(stack: Stack, clips: Clips, rows: Sequence[np.ndarray]) -> list[float]
     ]
 
 
-def _optimizer(stack: Stack, config: FusionConfig) -> torch.optim.Optimizer:
+def _optimizer(stack: Stack, config: FusionConfig, n_features: int) -> torch.optim.Optimizer:
     params = stack.parameters
     fused = next(iter(params.values())).device.type in ("cpu", "cuda")
     if config.optimizer == "adam":
@@ -208,9 +209,10 @@ def _optimizer(stack: Stack, config: FusionConfig) -> torch.optim.Optimizer:
         return torch.optim.Adam(
             params.values(), lr=config.learning_rate, weight_decay=decay, fused=fused
         )
-    decayed = {config.weight_decay: [], config.path_decay: [], 0.0: []}
+    path_decay = config.path_decay * max(1, n_features / WIDE)
+    decayed = {config.weight_decay: [], path_decay: [], 0.0: []}
     for name, p in params.items():
-        decay = config.path_decay if name.startswith("path.") else config.weight_decay
+        decay = path_decay if name.startswith("path.") else config.weight_decay
         decayed[decay if p.dim() > 2 else 0.0].append(p)  # (M, out, in): matrices alone
     groups = [{"params": own, "weight_decay": decay} for decay, own in decayed.items() if own]
     return torch.optim.AdamW(groups, lr=config.learning_rate, fused=fused)

@@ -27,7 +27,7 @@ PROFILES = {
         Profile(
             "smoke", "smoke", "opensmile", "clip", "smollm2", n_seeds=1, n_folds=3, max_epochs=8
         ),
-        Profile("mini", "mini", "opensmile", "clip", "smollm2", n_seeds=2),
+        Profile("mini", "mini", "opensmile", "clip", "smollm2", n_seeds=5, n_ablation_seeds=3),
         Profile("local", "", "opensmile", "fer", "smollm2"),  # your clips, and no hub
         Profile(
             "base",

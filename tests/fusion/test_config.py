@@ -43,7 +43,7 @@ def test_the_toolkits_training_is_within_its_grid():
 )
 def test_epochs_and_decay_follow_from_the_number_of_clips(clips, epochs, decay):
     settled = FusionConfig.default("agt").settled(clips)
-    assert (settled.epochs, settled.weight_decay, settled.path_decay) == (epochs, decay, decay)
+    assert (settled.epochs, settled.weight_decay, settled.path_decay) == (epochs, decay, 5.0)
     kept = FusionConfig.default("agt", epochs=3, weight_decay=1.0, path_decay=2.0)
     assert kept.settled(clips) == kept
 

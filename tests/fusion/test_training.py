@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import f1_score
 
 from agt_lib.corpora.folds import inner_split
-from agt_lib.fusion import train
+from agt_lib.fusion import stack, train
 from agt_lib.fusion.steps import hide, mix
 from agt_lib.fusion.train import FitTask, fit_each
 
@@ -117,6 +117,20 @@ def test_a_linear_path_has_a_decay_of_its_own(data_of, small):
     a, b = fit_here(data_of(), FitTask(free, np.arange(60)), FitTask(bound, np.arange(60)))
     sizes = [m.state["path.maps.audio.weight"].abs().mean().item() for m in (a, b)]
     assert sizes[0] > 1.5 * sizes[1]
+
+
+def test_a_path_from_many_features_decays_the_more(data_of, small, monkeypatch):
+    options = {"network": {"width": 16, "linear_path": True}, "learning_rate": 1e-2}
+    task = FitTask(replace(small(path_decay=5.0), **options), np.arange(60))
+    (few,) = fit_here(data_of(), task)
+    monkeypatch.setattr(stack, "WIDE", sum(few.dims.values()) / 10)
+    (many,) = fit_here(data_of(), task)
+    bound = replace(task, config=replace(task.config, path_decay=50.0))
+    monkeypatch.undo()
+    (expected,) = fit_here(data_of(), bound)
+    path = "path.maps.audio.weight"
+    assert not torch.equal(few.state[path], many.state[path])
+    assert torch.equal(many.state[path], expected.state[path])
 
 
 def test_hidden_modalities_are_as_many_as_asked_for_and_never_all_of_a_clip():
