@@ -30,5 +30,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "runs": ["needed", "of_run", "parts"],
         "speaker_clips": ["few_clips"],
         "stresses": ["stress"],
+        "toolkit": ["toolkit_protocol"],
     },
 )  # fmt: skip

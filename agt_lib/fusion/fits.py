@@ -91,6 +91,7 @@ def _made_from(
             "data": own[modalities],
             "speakers": speakers[modalities] if task.config.scale == "speaker" else None,
             "rows": _bytes_digest([np.asarray(task.train_index)]),
+            "choosing": None if task.choosing is None else _bytes_digest([task.choosing]),
             "config": task.config.plain(),
             "seed": task.seed,
             "joined": joined,

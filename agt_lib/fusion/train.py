@@ -47,13 +47,15 @@ class Joined:
 class FitTask:
     """One model to fit: its configuration, the rows of its training fold and its seed.
 
-    `joined` clips train with them. Raises ValueError for a seed that is not a whole number from 0.
+    `joined` clips train with them. `choosing` are rows that choose the epoch instead of an inner
+    fifth of the training fold. Raises ValueError for a seed that is not a whole number from 0.
     """
 
     config: FusionConfig
     train_index: np.ndarray
     seed: int = 0
     joined: Joined | None = None
+    choosing: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.seed, int) or self.seed < 0:
@@ -272,6 +274,8 @@ def _divide(data: FusionData, task: FitTask) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"no clip of a training fold has any of {data.modalities}: leave them out")
     if not task.config.choose_epoch:
         return rows, rows[:0]
+    if task.choosing is not None:
+        return rows, task.choosing
     groups = None if data.groups is None else data.groups[rows]
     inner = inner_split(data.labels[rows], groups, INNER_SEED)
     return rows[~inner], rows[inner]
