@@ -11,6 +11,7 @@ import argparse
 import os
 import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,7 @@ def main() -> None:
         configs = {"row": fusion.FusionConfig.default(options.model, data.modalities, scale=scale)}
         chosen = fusion.search(data, folds, configs, draws=options.draws)
         seconds = time.perf_counter() - started
-        fits = len(os.listdir(f"{folder}/derived"))
+        fits = len([*Path(folder, "derived").iterdir()])
     print(f"{options.model}, {options.draws} draws, {sum(data.dims.values())} columns: ", end="")
     print(f"{fits} models in {seconds / 60:.1f} minutes, {fits / seconds:.2f} a second")
     print(fusion.choices(configs, chosen).to_string())
