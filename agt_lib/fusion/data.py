@@ -132,10 +132,10 @@ class FusionData:
         """The same clips with all their features read."""
         return replace(self, features={m: np.asarray(x) for m, x in self.features.items()})
 
-    def parts(self, size: int = AT_ONCE) -> Iterator["FusionData"]:
-        """The clips in memory, `size` at once, in order."""
-        for start in range(0, max(len(self.names), 1), size):
-            yield self.rows(np.arange(start, min(start + size, len(self.names))))
+    def parts(self) -> Iterator["FusionData"]:
+        """The clips in memory, `AT_ONCE` at a time, in order."""
+        for start in range(0, max(len(self.names), 1), AT_ONCE):
+            yield self.rows(np.arange(start, min(start + AT_ONCE, len(self.names))))
 
     def without(self, *modalities: str) -> "FusionData":
         """The same clips with `modalities` absent from all of them."""

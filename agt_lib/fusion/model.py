@@ -5,6 +5,7 @@ Letters: N clips, D feature, M modalities, C classes.
 """
 
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import torch
@@ -21,7 +23,7 @@ from torch import Tensor, nn
 from agt_lib.fusion.agt import AGT
 from agt_lib.fusion.amf import Gate
 from agt_lib.fusion.config import FusionConfig
-from agt_lib.fusion.data import FusionData
+from agt_lib.fusion.data import AT_ONCE, FusionData
 from agt_lib.fusion.networks import skeleton
 from agt_lib.fusion.scaling import Scaler
 from agt_lib.workspace.kept import MANIFEST, file_digest, read_manifest
@@ -173,31 +175,35 @@ class FittedModel:
 
 
 @one_thread()
-@torch.no_grad()
 def predict_each(models: Sequence[FittedModel], data: FusionData) -> np.ndarray:
     """Each model's class probabilities (R, N, C) of R models; every clip's features are read once.
 
-    So clips that lie on disk need not fit into memory. Raises ValueError if a modality is missing
-    or an answer is not finite, and FingerprintError if features were made in another way than those
-    of the fit.
+    So clips that lie on disk need not fit into memory. A thread predicts one part of them. Raises
+    ValueError if a modality is missing or an answer is not finite, and FingerprintError if features
+    were made in another way than those of the fit.
     """
     needed = {m for model in models for m in model.dims}
     data = data.only(tuple(needed))
     for model in models:
         check_fingerprints(model.fingerprints, data.fingerprints)
-    found = []
-    for part in data.parts():
-        scaled = {scale: part.scaled(scale) for scale in {m.config.scale for m in models}}
-        logits = [model.network(*model._inputs(scaled[model.config.scale])) for model in models]
-        for model, own in zip(models, logits, strict=True):
-            if not (finite := own.isfinite().all(1)).all():
-                raise ValueError(
-                    f"{model.config.model} has no finite answer for "
-                    f"{part.names[int(finite.int().argmin())]!r}: its features are far from all "
-                    "that the model was trained on; extract them again, or leave the clip out"
-                )
-        found.append(torch.stack(logits).softmax(-1).numpy())
+    n_threads = os.cpu_count() if len(data.names) > AT_ONCE else 1
+    parallel = joblib.Parallel(n_jobs=n_threads, prefer="threads")
+    found = parallel(joblib.delayed(_predict_part)(models, part) for part in data.parts())
     return np.concatenate(found, axis=1)
+
+
+@torch.no_grad()
+def _predict_part(models: Sequence[FittedModel], part: FusionData) -> np.ndarray:
+    scaled = {scale: part.scaled(scale) for scale in {m.config.scale for m in models}}
+    logits = [model.network(*model._inputs(scaled[model.config.scale])) for model in models]
+    for model, own in zip(models, logits, strict=True):
+        if not (finite := own.isfinite().all(1)).all():
+            name = part.names[int(finite.int().argmin())]
+            raise ValueError(
+                f"{model.config.model} has no finite answer for {name!r}: its features are far "
+                "from all that the model was trained on; extract them again, or leave the clip out"
+            )
+    return torch.stack(logits).softmax(-1).numpy()
 
 
 def check_fingerprints(expected: Mapping[str, str], found: Mapping[str, str]) -> None:
