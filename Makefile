@@ -57,6 +57,6 @@ test: lint $(MODEL)
 lab: $(READY) $(MODEL)
 	$(BIN)/jupyter lab notebooks
 
-bench: $(READY) $(MODEL)
-	@for script in benchmarks/this_machine.py benchmarks/*_speed.py; do \
-		echo "== $$script =="; $(BIN)/python $$script || exit 1; done
+bench: $(READY)
+	@for script in this_machine fusion_speed pool_speed import_speed; do \
+		echo "== $$script =="; $(BIN)/python benchmarks/$$script.py || exit 1; done
