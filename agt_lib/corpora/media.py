@@ -4,31 +4,30 @@ A file is opened as bytes, not by its name, and FFmpeg may open nothing else. So
 poses as a clip can open neither another file nor an address.
 
 A file that was cut off is read as far as it goes if its container allows that (mp3, wav, avi,
-mkv, flv); an mp4 without its index can't be opened. Packets that don't decode are skipped; a
-stream is refused if most don't.
+mkv, flv); an mp4 without its index can't be opened. Packets that don't decode are skipped. What is
+broken or missing goes to `remarks`; a stream is refused if it is most (see `media_checks`).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from fractions import Fraction
-from itertools import chain, groupby
+from itertools import chain
 from pathlib import Path
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
+from agt_lib.corpora.media_arrays import SAMPLE_RATE, mono, on_show
 from agt_lib.corpora.media_checks import (
     MAX_SECONDS,
     MIN_SECONDS,
     MediaError,
+    check_broken,
     check_kind,
     check_length,
     check_size,
+    check_there,
+    still,
 )
-
-SAMPLE_RATE = 16_000
-"""Hz. What every speech encoder here was trained on."""
 
 Window = tuple[float, float]
 """Where a part of a file begins and ends, in seconds from the file's beginning."""
@@ -38,26 +37,33 @@ COVER = av.stream.Disposition.attached_pic
 
 
 def decode_audio(
-    path: str | Path, max_seconds: float = MAX_SECONDS, window: Window | None = None
+    path: str | Path,
+    max_seconds: float = MAX_SECONDS,
+    window: Window | None = None,
+    remarks: list[str] | None = None,
 ) -> np.ndarray:
     """The file's sound as float32 (samples,) at 16 kHz in [-1, 1], its channels averaged.
 
-    With a `window`, that part of a file of any length, to a packet's length. Raises MediaError for
+    With a `window`, that part of a file of any length, to a packet's length. What is damaged of
+    sound that can be used is added to `remarks`, in a sentence each. Raises MediaError for
     a file that can't be opened, has no audio stream, lasts longer than `max_seconds` (refused
-    before decoding if the container says so) or shorter than 0.1 s, or holds samples that are not
-    finite. Silence is sound.
+    before decoding if the container says so) or shorter than 0.1 s, holds samples that are not
+    finite, or is broken or missing for the most part. Silence is sound.
     """
+    remarks = [] if remarks is None else remarks
     with _open(path, "audio", max_seconds, window) as (container, stream):
         chunks: list[np.ndarray] = []
         samples = 0
-        frames = _decode(stream, _packets(container, stream, window))
-        for chunk in _mono(_inside(container, frames, window)):
+        frames = _decode(stream, _packets(container, stream, window), remarks)
+        for chunk in mono(_inside(container, frames, window)):
             chunks.append(chunk)
             samples += len(chunk)
             check_length(samples / SAMPLE_RATE, max_seconds)
         if samples < MIN_SECONDS * SAMPLE_RATE:
             reason = f"{samples / SAMPLE_RATE:.3f} s of sound; at least {MIN_SECONDS} s is needed"
             raise MediaError("length", reason)
+        if window is None:
+            check_there(container, stream, samples / SAMPLE_RATE, 0.0, remarks)
         waveform = np.concatenate(chunks)
         if not np.isfinite(waveform).all():
             raise MediaError("decode", "the sound holds samples that are NaN or infinite")
@@ -69,19 +75,21 @@ def decode_frames(
     n_frames: int = 8,
     max_seconds: float = MAX_SECONDS,
     window: Window | None = None,
+    remarks: list[str] | None = None,
 ) -> np.ndarray:
     """The frames on show at the centres of `n_frames` equal segments: uint8 (n_frames, H, W, 3).
 
     RGB, turned upright and with square pixels if the file says how. Times come from the packets,
     not from what the container says of their number or rate; a video of fewer frames repeats some.
     Holds the compressed stream and the frames wanted, never all frames. With a `window`, of that
-    part of a file of any length. Raises MediaError as `decode_audio` does; a cover picture is no
-    video stream.
+    part of a file of any length. Adds to `remarks` and raises MediaError as `decode_audio` does; a
+    cover picture is no video stream.
     """
+    remarks = [] if remarks is None else remarks
     if n_frames < 1:
         raise ValueError(f"n_frames must be at least 1; got {n_frames}")
     with _open(path, "video", max_seconds, window) as (container, stream):
-        packets: list[av.Packet] = []
+        packets, times = [], []
         start, end = np.inf, -np.inf
         for packet in _packets(container, stream, window):
             begins = _seconds(stream, packet, len(packets))
@@ -89,7 +97,10 @@ def decode_frames(
             start, end = min(start, begins), max(end, begins + lasts)
             check_length(end - start, max_seconds if window is None else np.inf)
             packets.append(packet)
-        if window is not None:
+            times.append(begins)
+        if window is None:
+            check_there(container, stream, end - start, still(times), remarks)
+        else:
             first = _first(container)
             start, end = max(start, first + window[0]), min(end, first + window[1])
             if start >= end:
@@ -97,9 +108,9 @@ def decode_frames(
         centres = start + (np.arange(n_frames) + 0.5) / n_frames * (end - start)
         frames = (
             (_seconds(stream, frame, number), frame)
-            for number, frame in enumerate(_decode(stream, packets))
+            for number, frame in enumerate(_decode(stream, packets, remarks))
         )
-        return np.stack(list(_on_show(frames, centres.tolist(), stream.sample_aspect_ratio)))
+        return np.stack(list(on_show(frames, centres.tolist(), stream.sample_aspect_ratio)))
 
 
 def duration(path: str | Path) -> float:
@@ -199,10 +210,10 @@ def _first(container: av.container.InputContainer) -> float:
 
 
 def _decode(
-    stream: av.stream.Stream, packets: Iterable[av.Packet]
+    stream: av.stream.Stream, packets: Iterable[av.Packet], remarks: list[str]
 ) -> Iterator[av.AudioFrame | av.VideoFrame]:
-    """The frames of `packets`; raises MediaError when there are none or most don't decode."""
-    decoded, damaged = 0, 0
+    """The frames of `packets`; raises MediaError when there are none or most are broken."""
+    decoded, damaged, marked = 0, 0, 0
     for packet in chain(packets, [None]):  # None asks the decoder for what it still holds
         try:
             frames = stream.codec_context.decode(packet)
@@ -210,25 +221,9 @@ def _decode(
             damaged += 1
             continue
         decoded += len(frames)
+        marked += sum(frame.is_corrupt for frame in frames)
         yield from frames
-    if damaged >= decoded:
-        reason = f"{stream.type}: {damaged} packets don't decode, {decoded} do"
-        raise MediaError("decode", reason if damaged else f"the {stream.type} is empty")
-
-
-def _mono(frames: Iterable[av.AudioFrame]) -> Iterator[np.ndarray]:
-    """The frames' samples at 16 kHz, arrays (samples,), channels averaged with equal weight."""
-    # A stream may change its layout on the way. Channels are averaged here because FFmpeg's own
-    # downmix raises the level of float sound. They stand in one plane ("flt") because PyAV reads
-    # beyond the end of eight planes or more.
-    for _, alike in groupby(frames, lambda f: (f.format.name, f.layout.name, f.sample_rate)):
-        resampler = av.AudioResampler(format="flt", rate=SAMPLE_RATE)
-        for frame in chain(alike, [None]):  # None asks the resampler for what it still holds
-            if frame is not None:
-                frame.pts = None
-            for resampled in resampler.resample(frame):
-                samples = resampled.to_ndarray().reshape(-1, resampled.layout.nb_channels)
-                yield samples.mean(axis=1, dtype=np.float32)  # (samples, channels) -> (samples,)
+    check_broken(stream.type, damaged + marked, decoded - marked, remarks)
 
 
 def _inside(
@@ -247,31 +242,6 @@ def _inside(
             if begins >= window[1] or ends <= window[0]:
                 continue
         yield frame
-
-
-def _on_show(
-    frames: Iterable[tuple[float, av.VideoFrame | None]],
-    times: Sequence[float],
-    pixel: Fraction | None,
-) -> Iterator[np.ndarray]:
-    """For each of the rising `times` the last frame that began by then, as RGB of one size.
-
-    `pixel` is the width of a pixel over its height, None or 0 if unknown.
-    """
-    convert = VideoReformatter().reformat
-    size: dict[str, int] = {}
-    waiting = list(times)
-    shown = None
-    for begins, frame in chain(frames, [(np.inf, None)]):
-        due = sum(time < begins for time in waiting)
-        if due and shown is not None:
-            image = convert(shown, format="rgb24", threads=1, **size).to_ndarray()
-            yield from [np.rot90(image, round(shown.rotation / 90))] * due
-            waiting = waiting[due:]
-        if frame is not None:
-            shown = frame
-            width = round(frame.width * (pixel or 1)) or frame.width
-            size = size or {"width": width, "height": frame.height}
 
 
 def _seconds(stream: av.stream.Stream, timed: av.Packet | av.VideoFrame, number: int) -> float:

@@ -102,14 +102,19 @@ def fingerprint_of(encoder: Encoder) -> str:
     return digest(made_from)
 
 
-def load_waveform(clip: pd.Series, max_seconds: float) -> np.ndarray:
+def load_waveform(clip: pd.Series, max_seconds: float, remarks: dict[str, str]) -> np.ndarray:
     """The clip's sound, float32 (samples,) at 16 kHz: its audio file, else its video's sound track.
 
-    Raises MediaError if there is neither, or if it is unreadable or longer than `max_seconds`.
+    What is damaged of it goes to `remarks` under the clip's name. Raises MediaError if there is
+    neither, or if it is unreadable or longer than `max_seconds`.
     """
     for column in ("audio", "video"):
         if not pd.isna(clip[column]):
-            return decode_audio(clip[column], max_seconds, window_of(clip))
+            damage: list[str] = []
+            waveform = decode_audio(clip[column], max_seconds, window_of(clip), damage)
+            if damage:
+                remarks[clip.name] = "; ".join(damage)
+            return waveform
     raise MediaError("absent", "the clip has no audio and no video file")
 
 

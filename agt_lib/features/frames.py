@@ -51,13 +51,16 @@ def clip_frames(
         if window_of(clip) is not None:
             raise MediaError("decode", "aligned faces have no times, so no part can be read")
         return _aligned(aligned_faces(clip["video"], clip.name), n_frames), ""
-    frames = decode_frames(clip["video"], n_frames, max_seconds, window_of(clip))
-    if face == NONE:
-        return list(frames), ""
-    faces, track = crop_faces(frames, margin)
-    if track is None:
-        return faces, "no face found: whole frames"
-    return faces, "the face changes (a cut)" if track.cuts else ""
+    remarks: list[str] = []
+    frames = decode_frames(clip["video"], n_frames, max_seconds, window_of(clip), remarks)
+    faces = list(frames)
+    if face == CROP:
+        faces, track = crop_faces(frames, margin)
+        if track is None:
+            remarks.append("no face found: whole frames")
+        elif track.cuts:
+            remarks.append("the face changes (a cut)")
+    return faces, "; ".join(remarks)
 
 
 def reads(face: str, name: str, video: str) -> str:

@@ -50,6 +50,7 @@ class HubertEncoder:
     ):
         self._device = pick_device(device)
         self._max_seconds = max_seconds
+        self.remarks: dict[str, str] = {}
         self._dtype = pick_precision(precision, self._device)
         self._checkpoint = Checkpoint.find(model)
         self._config = self._checkpoint.config(
@@ -80,7 +81,7 @@ class HubertEncoder:
 
     def load(self, clip: pd.Series) -> np.ndarray:
         """The clip's waveform at 16 kHz, normalised over its own length as the checkpoint asks."""
-        waveform = load_waveform(clip, self._max_seconds)
+        waveform = load_waveform(clip, self._max_seconds, self.remarks)
         return self._extractor(waveform, sampling_rate=SAMPLE_RATE)["input_values"][0]
 
     def encode(self, items: list[np.ndarray]) -> np.ndarray:

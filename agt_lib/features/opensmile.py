@@ -33,6 +33,7 @@ class OpenSmileEncoder:
             opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals
         )
         self._max_seconds = max_seconds
+        self.remarks: dict[str, str] = {}
         self.dim = self._smile.num_features
         self.fingerprint = {
             "encoder": "opensmile",
@@ -44,7 +45,7 @@ class OpenSmileEncoder:
 
     def load(self, clip: pd.Series) -> np.ndarray:
         """The clip's waveform, float32 (samples,) at 16 kHz."""
-        return load_waveform(clip, self._max_seconds)
+        return load_waveform(clip, self._max_seconds, self.remarks)
 
     def encode(self, items: list[np.ndarray]) -> np.ndarray:
         """Functionals of each waveform, float32 (B, 88)."""

@@ -33,9 +33,8 @@ def of_run(run: Run, corpus: Corpus) -> dict[str, Features]:
             made = encoder.fingerprint
             precisions[modality] = {k: made[k] for k in ("precision",) if k in made}
             found[modality] = extract(corpus, encoder, max_failures=run.max_failures)
-            said = found[modality].remarks["reason"].value_counts().items()
-            for remark, n in said:
-                print(f"{modality}: {n} of {found[modality].present.sum()} clips: {remark}")
+            for line in said(found[modality]):
+                print(line)
         else:
             counted = corpus.split("train", "dev", "test").index
             found[modality] = mertools.read_features(
@@ -48,6 +47,13 @@ def of_run(run: Run, corpus: Corpus) -> dict[str, Features]:
     }
     run.tell("features", about)
     return found
+
+
+def said(features: Features) -> list[str]:
+    """How many clips each remark is about; those that differ by numbers alone are one."""
+    alike = features.remarks["reason"].str.replace(r"\d+(\.\d+)?", "#", regex=True)
+    head, n = f"{features.modality}:", features.present.sum()
+    return [f"{head} {count} of {n} clips: {r}" for r, count in alike.value_counts().items()]
 
 
 def summary(features: Mapping[str, Features], encoders: Mapping[str, str]) -> pd.DataFrame:

@@ -52,6 +52,7 @@ class WhisperEncoder:
     ):
         self._device = pick_device(device)
         self._max_seconds = max_seconds
+        self.remarks: dict[str, str] = {}
         self._dtype = pick_precision(precision, self._device)
         self._checkpoint = Checkpoint.find(model)
         self._config = self._checkpoint.config(
@@ -79,7 +80,7 @@ class WhisperEncoder:
 
     def load(self, clip: pd.Series) -> list[Window]:
         """The windows of the clip's waveform at 16 kHz."""
-        waveform = load_waveform(clip, self._max_seconds)
+        waveform = load_waveform(clip, self._max_seconds, self.remarks)
         size = self._extractor.n_samples
         cut = [waveform[start : start + size] for start in range(0, len(waveform), size)]
         mels = self._extractor(cut, sampling_rate=SAMPLE_RATE)["input_features"]  # (W, M, T)
