@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ import pandas as pd
 
 from agt_lib.corpora.corpus import Corpus
 from agt_lib.prompts import VERSION, wording
-from agt_lib.prompts.endpoint import ANSWER_TOKENS, KEY, Endpoint, RankingError, Unranked
+from agt_lib.prompts.endpoint import ANSWER_TOKENS, KEY, SHORT, Endpoint, RankingError, Unranked
 from agt_lib.prompts.rankings import NO_WORDS, Rankings
 from agt_lib.workspace import paths
 from agt_lib.workspace.kept import digest
@@ -204,7 +205,10 @@ def base_url() -> str:
     with suppress(ValueError):  # which would show the URL
         parts = urlsplit(url)
     more = "@" in parts.netloc or parts.query or parts.fragment
-    if parts.scheme not in ("http", "https") or not parts.hostname or more:
+    key = os.environ.get(KEY, "").strip()
+    more = more or (len(key) >= SHORT and key in url)
+    signs = re.fullmatch(r"https?://[\w.:\[\]-]+(/[\w.~%:/-]*)?", url)
+    if not signs or not parts.hostname or more:
         raise ValueError(
             f"{URL} is no URL of scheme, host and path alone, such as {DEFAULT_URL}: "
             f"logs would show a user name or a query; the key belongs into {KEY}"
