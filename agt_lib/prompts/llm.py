@@ -22,6 +22,7 @@ from agt_lib.prompts.endpoint import ANSWER_TOKENS, KEY, SHORT, Endpoint, Rankin
 from agt_lib.prompts.rankings import NO_WORDS, Rankings
 from agt_lib.workspace import paths
 from agt_lib.workspace.kept import digest
+from agt_lib.workspace.numbers import PARAMETERS, check_numbers
 from agt_lib.workspace.progress import bar
 from agt_lib.workspace.shards import ABSENT, Shards
 
@@ -65,11 +66,8 @@ class LLMRanker:
         model = self.model or os.environ.get(MODEL, "").strip() or DEFAULT_MODEL
         object.__setattr__(self, "model", model)
         object.__setattr__(self, "prices", self.prices or PRICES.get(model))
-        amounts = [self.budget if self.budget is not None else 0, *(self.prices or ())]
-        if not all(math.isfinite(amount) and amount >= 0 for amount in amounts):
-            raise ValueError(
-                f"a budget and prices are dollars, 0 or more; got {self.budget} and {self.prices}"
-            )
+        dollars = dict(zip(("price_in", "price_out"), self.prices or (), strict=bool(self.prices)))
+        check_numbers({"budget": self.budget, **dollars}, PARAMETERS)
         if self.budget is not None and self.prices is None:
             raise ValueError(
                 f"a budget of ${self.budget:g} needs the prices of {model}: give prices=(IN, OUT) "
