@@ -4,7 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from agt_lib.workspace import paths
+from agt_lib.workspace.numbers import SHARE, SOME, check_numbers
 
+RANGES = {
+    **dict.fromkeys(("epochs", "batch_size", "accumulate", "n_frames", "frames_per_segment"), SOME),
+    **dict.fromkeys(("learning_rate", "text_rate", "weight_decay"), "[0, inf)"),
+    "colour": SHARE,
+}
 LOSSES = ("prompts", "in_batch", "in_batch_multi")
 
 
@@ -39,11 +45,7 @@ class TuneConfig:
             )
         if self.loss not in LOSSES:
             raise ValueError(f"loss is one of {', '.join(LOSSES)}; got {self.loss!r}")
-        for name in ("epochs", "batch_size", "accumulate", "n_frames", "frames_per_segment"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
-        if not 0 <= self.colour <= 1:
-            raise ValueError(f"colour lies between 0 and 1; got {self.colour}")
+        check_numbers(vars(self), RANGES)
 
     @classmethod
     def small(cls, **changes) -> "TuneConfig":

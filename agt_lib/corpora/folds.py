@@ -67,7 +67,8 @@ def make_folds(corpus: Corpus, n_folds: int = 5, fold_seed: int = 0) -> pd.Serie
 def fold_numbers(names: Sequence[str], folds: pd.Series) -> np.ndarray:
     """The fold of each of the clips `names`, (N,).
 
-    Raises ValueError if `folds` misses one, and if no clip is held out or a number is left out.
+    Raises ValueError if `folds` misses one, if no clip is held out or all are at once, and if a
+    number is left out.
     """
     found = folds.reindex(list(names))
     if found.isna().any():
@@ -78,10 +79,11 @@ def fold_numbers(names: Sequence[str], folds: pd.Series) -> np.ndarray:
         )
     numbers = found.to_numpy(dtype=np.int64)
     there = np.unique(numbers[numbers >= 0])
-    if not len(there) or (there != np.arange(len(there))).any() or numbers.min(initial=0) < -1:
+    right = len(there) and (there == np.arange(len(there))).all() and numbers.min() >= -1
+    if not right or (numbers != found).any() or (numbers == 0).all():
         raise ValueError(
-            f"folds are numbered 0, 1, 2 and so on, -1 for a clip that is never held out; got "
-            f"{', '.join(map(str, np.unique(numbers)[:8]))}"
+            f"folds are numbered 0, 1, 2 and so on, -1 for a clip that is never held out, and no "
+            f"fold holds out all; got {', '.join(map(str, pd.unique(found)[:8]))}"
         )
     return numbers
 

@@ -18,6 +18,8 @@ from agt_lib import corpora
 from agt_lib.corpora.media import MediaError, Window, decode_audio
 from agt_lib.features import VERSION
 from agt_lib.workspace.kept import digest
+from agt_lib.workspace.numbers import PARAMETERS, SOME, check_numbers
+from agt_lib.workspace.words import visible
 
 ENCODERS = {
     "opensmile": "agt_lib.features.opensmile:OpenSmileEncoder",
@@ -75,10 +77,12 @@ def build(spec: str, **options: Any) -> Encoder:
       remote code;
     - "smollm2": the language model that `make model` puts under `data/models`.
 
-    Raises ValueError for an unknown kind or a model missing from or wrong in `spec`, and
+    Raises ValueError for an unknown kind, a model missing from or wrong in `spec`, and numbers that
+    make no sense, and
     CheckpointError if the model is not available.
     """
     kind, _, model = spec.partition(":")
+    check_numbers(options, {"n_frames": SOME, "max_seconds": PARAMETERS["max_seconds"]})
     if kind not in ENCODERS:
         raise ValueError(f"unknown encoder {spec!r}; expected one of {', '.join(ENCODERS)}[:MODEL]")
     module, _, name = ENCODERS[kind].partition(":")
@@ -157,7 +161,7 @@ def in_batches(
 
 def reason(error: Exception) -> str:
     """The first two lines of what an error says, as one, for the message of another."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in visible(str(error)).splitlines() if line.strip()]
     return " ".join(lines[:2])[:300].rstrip(".:") or type(error).__name__
 
 

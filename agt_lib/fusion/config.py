@@ -9,8 +9,9 @@ import numpy as np
 
 from agt_lib.corpora.labels import MODALITIES
 from agt_lib.fusion.layers import check_dims
-from agt_lib.fusion.networks import NETWORKS, check_options
+from agt_lib.fusion.networks import NETWORKS, SOURCES, check_options
 from agt_lib.fusion.scaling import SCALES
+from agt_lib.workspace.numbers import COUNT, SOME, check_numbers
 
 OPTIMIZERS = ("adamw", "adam")
 SCHEDULES = ("cosine", "constant")
@@ -23,11 +24,13 @@ WIDE = 1200
 """Up to so many features a linear path's decay is `DECAY`, whatever the clips. With more features
 it rises in proportion: from 6912 a path would learn the training clips by heart."""
 RANGES = {
-    "learning_rate": (0, np.inf), "weight_decay": (0, np.inf), "path_decay": (0, np.inf),
-    "batch_size": (1, np.inf), "epochs": (1, np.inf), "opinion_loss": (0, np.inf),
-    "mixup": (0, np.inf), "label_smoothing": (0, 1), "modality_dropout": (0, 1), "dropout": (0, 1),
+    "learning_rate": "[0, inf)", "weight_decay": "[0, inf)", "path_decay": "[0, inf)",
+    "batch_size": SOME, "epochs": SOME, "opinion_loss": "[0, inf)", "mixup": "[0, inf)",
+    "label_smoothing": "[0, 1)", "modality_dropout": "[0, 1)", "dropout": "[0, 1)",
+    "gamma": "(-inf, inf)", "least_agreement": "[-1, 1]",
+    **dict.fromkeys(("width", "hidden", "depth", "heads", "head_width"), "whole [1, 65536]"),
 }  # fmt: skip
-"""The least value of each number of a configuration, and what it must be below."""
+"""The range of each number of a configuration, and of the library's own networks."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +89,7 @@ class FusionConfig:
                 hint = "; one of your own: fusion.add_network(FILE) first" * (name == "model")
                 raise ValueError(f"{name} is one of {', '.join(allowed)}; got {value!r}{hint}")
         check_options(self.model, self.network)
-        for name, (low, high) in RANGES.items():
-            value = self.network.get(name) if name == "dropout" else getattr(self, name)
-            if value is not None and not low <= value < high:
-                raise ValueError(f"{name} is from {low:g} to below {high:g}; got {value!r}")
+        check_numbers({**({} if self.model in SOURCES else self.network), **vars(self)}, RANGES)
         ordered = tuple(check_dims(dict.fromkeys(self.modalities, 1)))
         object.__setattr__(self, "modalities", ordered)
         object.__setattr__(self, "network", dict(self.network))
@@ -183,8 +183,9 @@ def drawn(
     """`config`, and `draws` different settings of `space` for it, or all if there are fewer.
 
     `space` has values by the name of a field or of an option of the network. Raises ValueError for
-    a name that the network does not know.
+    a name that the network does not know, and for `draws` below 0.
     """
+    check_numbers({"draws": draws}, {"draws": COUNT})
     grid = list(product(*space.values()))
     found = [config]
     for number in np.random.default_rng(seed).permutation(len(grid))[:draws]:

@@ -2,13 +2,15 @@
 
 import json
 import os
+import re
+import socket
+import threading
 import time
-from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import quote
 
 import openai
 
@@ -25,6 +27,8 @@ REPLACED = {"temperature": {}, "max_tokens": {"max_completion_tokens": ANSWER_TO
 """Options that some models refuse, and what is sent instead."""
 SHORT = 8
 """A key of fewer characters is a placeholder ("none"): an answer may hold it by chance."""
+BETWEEN = r"\s{0,3}"
+"""What may stand between the key's letters where it is echoed."""
 ENDLESS = b'{"choices": [{"message": {}, "finish_reason": "length"}]}'
 BROKEN = b'{"error": {"message": "what came in time is no chat completion"}}'
 """What an answer of more than `ANSWER_BYTES`, and one that broke off, are read as."""
@@ -59,7 +63,12 @@ class Endpoint:
             )
         self._options = {"model": model, "temperature": 0, "max_tokens": ANSWER_TOKENS}
         # The key goes to this endpoint and to no other that it may name.
-        wire = _Wire(timeout=TIMEOUT, follow_redirects=False)
+        self._said = _forms(self._key)
+        # Nothing is unpacked: a few bytes could become more than there is memory.
+        plain = {"accept-encoding": "identity"}
+        # A connection for each request, which ends with the request's time.
+        limits = openai.DEFAULT_CONNECTION_LIMITS.__class__(max_keepalive_connections=0)
+        wire = _Wire(timeout=TIMEOUT, follow_redirects=False, headers=plain, limits=limits)
         wire.pay = pay
         options = {"base_url": url, "max_retries": RETRIES, "http_client": wire}
         client = openai.OpenAI(api_key=self._key, **options)
@@ -105,8 +114,7 @@ class Endpoint:
         """
         text = str(said)
         if len(self._key) >= shortest:
-            for form in _forms(self._key):
-                text = text.replace(form, "***")
+            text = self._said.sub("***", text)
         return visible(text.encode(errors="replace").decode())
 
 
@@ -119,12 +127,13 @@ class _Wire(openai.DefaultHttpxClient):
         settle, tokens = self.pay(request.content.decode()), None
         ends, body = time.monotonic() + TIMEOUT, b""
         try:
-            response = super().send(request, **(options | {"stream": True}))
-            with closing(response), suppress(Exception):  # of whichever library: it broke off
-                for chunk in response.iter_bytes():
-                    body += chunk
-                    if len(body) > ANSWER_BYTES or time.monotonic() > ends:
-                        break
+            with _deadline(request, TIMEOUT):
+                response = super().send(request, **(options | {"stream": True}))
+                with closing(response), suppress(Exception):  # of whichever library: it broke off
+                    for chunk in response.iter_raw():
+                        body += chunk
+                        if len(body) > ANSWER_BYTES:
+                            break
             status, body = response.status_code, body[: ANSWER_BYTES + 1]
             if not response.is_success:
                 tokens = 0, 0
@@ -136,7 +145,8 @@ class _Wire(openai.DefaultHttpxClient):
                 except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
                     status, body = 504, BROKEN
         except Exception as error:  # no connection; an answer that is late may be billed
-            tokens = None if "Timeout" in type(error).__name__ else (0, 0)
+            late = "Timeout" in type(error).__name__ or time.monotonic() >= ends
+            tokens = None if late else (0, 0)
             raise
         finally:
             settle(tokens)
@@ -146,14 +156,53 @@ class _Wire(openai.DefaultHttpxClient):
         return type(response)(status, headers=headers, content=body, request=request)
 
 
-def _forms(key: str) -> list[str]:
-    """The key as it is, percent-encoded, escaped for JSON, and inside base64; the longest first."""
-    forms = {key, quote(key, safe=""), json.dumps(key)[1:-1], key.replace("/", "\\/")}
-    for before in range(3):  # where it begins in base64's groups of three bytes
-        inside = b64encode(b"x" * before + key.encode()).decode()
-        first, last = (0, 2, 3)[before], len(inside) - (4 if (before + len(key)) % 3 else 0)
-        forms.add(inside[first:last])
-    return sorted((form for form in forms if len(form) >= min(SHORT, len(key))), key=len)[::-1]
+@contextmanager
+def _deadline(request: Any, seconds: float) -> Iterator[None]:
+    """Ends the connection of `request` after so many seconds, whatever has come until then.
+
+    The client's own time-outs are of each read: one byte at a time outlives them.
+    """
+    sockets: list[socket.socket] = []
+
+    def opened(_: str, info: Mapping[str, Any]) -> None:
+        if hasattr(stream := info.get("return_value"), "get_extra_info"):
+            sockets.append(stream.get_extra_info("socket"))
+
+    def end() -> None:
+        for one in sockets:
+            with suppress(OSError):  # it is closed, or another's over it is
+                socket.socket.shutdown(one, socket.SHUT_RDWR)
+
+    request.extensions = {**request.extensions, "trace": opened}
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _forms(key: str) -> re.Pattern:
+    """The key as it may be echoed.
+
+    Plain, in other case, in hexadecimal, and escaped for a URL, JSON, HTML or a program, also in
+    part and with space between; turned round; and inside base64.
+    """
+    if len(key) < SHORT:
+        return re.compile(re.escape(key))
+    signs = [
+        rf"(?:\\{{0,4}}{re.escape(c)}|&\#0{{0,4}}{ord(c)};?"
+        rf"|(?:%(?:25){{0,3}}|\\{{1,4}}(?:x|u00)|&\#x0{{0,4}})?{ord(c):02x};?)"
+        for c in key
+    ]
+    forms = [BETWEEN.join(signs), BETWEEN.join(signs[::-1])]
+    for encode in (b64encode, urlsafe_b64encode):
+        for before in range(3):  # where it begins in base64's groups of three bytes
+            inside = encode(b"x" * before + key.encode()).decode()
+            first, last = (0, 2, 3)[before], len(inside) - (4 if (before + len(key)) % 3 else 0)
+            forms.append(BETWEEN.join(map(re.escape, inside[first:last])))
+    return re.compile("|".join(forms), re.IGNORECASE)
 
 
 def _pause(header: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -17,10 +18,11 @@ import pandas as pd
 
 from agt_lib.corpora.corpus import Corpus
 from agt_lib.prompts import VERSION, wording
-from agt_lib.prompts.endpoint import ANSWER_TOKENS, KEY, Endpoint, RankingError, Unranked
+from agt_lib.prompts.endpoint import ANSWER_TOKENS, KEY, SHORT, Endpoint, RankingError, Unranked
 from agt_lib.prompts.rankings import NO_WORDS, Rankings
 from agt_lib.workspace import paths
 from agt_lib.workspace.kept import digest
+from agt_lib.workspace.numbers import PARAMETERS, check_numbers
 from agt_lib.workspace.progress import bar
 from agt_lib.workspace.shards import ABSENT, Shards
 
@@ -64,11 +66,8 @@ class LLMRanker:
         model = self.model or os.environ.get(MODEL, "").strip() or DEFAULT_MODEL
         object.__setattr__(self, "model", model)
         object.__setattr__(self, "prices", self.prices or PRICES.get(model))
-        amounts = [self.budget if self.budget is not None else 0, *(self.prices or ())]
-        if not all(math.isfinite(amount) and amount >= 0 for amount in amounts):
-            raise ValueError(
-                f"a budget and prices are dollars, 0 or more; got {self.budget} and {self.prices}"
-            )
+        dollars = dict(zip(("price_in", "price_out"), self.prices or (), strict=bool(self.prices)))
+        check_numbers({"budget": self.budget, **dollars}, PARAMETERS)
         if self.budget is not None and self.prices is None:
             raise ValueError(
                 f"a budget of ${self.budget:g} needs the prices of {model}: give prices=(IN, OUT) "
@@ -204,7 +203,10 @@ def base_url() -> str:
     with suppress(ValueError):  # which would show the URL
         parts = urlsplit(url)
     more = "@" in parts.netloc or parts.query or parts.fragment
-    if parts.scheme not in ("http", "https") or not parts.hostname or more:
+    key = os.environ.get(KEY, "").strip()
+    more = more or (len(key) >= SHORT and key in url)
+    signs = re.fullmatch(r"https?://[\w.:\[\]-]+(/[\w.~%:/-]*)?", url)
+    if not signs or not parts.hostname or more:
         raise ValueError(
             f"{URL} is no URL of scheme, host and path alone, such as {DEFAULT_URL}: "
             f"logs would show a user name or a query; the key belongs into {KEY}"

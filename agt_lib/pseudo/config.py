@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from agt_lib.corpora.labels import MODALITIES
 from agt_lib.fusion.config import FusionConfig, capped
+from agt_lib.workspace.numbers import PARAMETERS, SOME, check_numbers
 
 MODELS = ("voice", "baseline", "AGT")
 """The paper's three: HuBERT-only, MER2024's baseline and AGT."""
@@ -43,14 +44,11 @@ class PseudoConfig:
         ):
             if value not in allowed:
                 raise ValueError(f"{name} is one of {', '.join(allowed)}; got {value!r}")
-        if not 0 <= self.threshold <= 1:
-            raise ValueError(f"threshold is a softmax confidence from 0 to 1; got {self.threshold}")
-        if self.precision is not None and not 0 < self.precision <= 1:
-            raise ValueError(f"precision is None or a share above 0; got {self.precision}")
-        if self.rounds < 1:
-            raise ValueError(f"rounds is 1 or more; got {self.rounds}")
-        if self.quota is not None and self.quota < 1:
-            raise ValueError(f"quota is None or 1 or more clips per class; got {self.quota}")
+        check_numbers(
+            vars(self),
+            {name: PARAMETERS[name] for name in ("threshold", "precision", "rounds")}
+            | {"quota": SOME},
+        )
 
     @property
     def rule(self) -> str:

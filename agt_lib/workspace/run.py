@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 import agt_lib
 from agt_lib.workspace import kept, machine, paths
 from agt_lib.workspace.figure_files import save_figure
+from agt_lib.workspace.numbers import PARAMETERS, check_numbers
 from agt_lib.workspace.profiles import PROFILES, Profile
 from agt_lib.workspace.words import neutral
 
@@ -177,8 +178,8 @@ def start(notebook: str, parameters: Mapping[str, Any]) -> Run:
     the notebook is not one of `notebooks/`). They are on record and name the run's folder, as do
     the contents of files that they name.
 
-    Raises ValueError if there is no such profile, if neither profile nor parameters name a corpus,
-    or if no modality is left.
+    Raises ValueError for numbers that make no sense, if there is no such profile, if neither
+    profile nor parameters name a corpus, or if no modality is left.
     """
     literals = (str, int, float, bool, type(None))
     names = _parameter_names(notebook) or [name for name in parameters if name[0] != "_"]
@@ -190,6 +191,9 @@ def start(notebook: str, parameters: Mapping[str, Any]) -> Run:
     options = _options(told["options"])
     for name in [name for name in READING if name in options]:
         told[name] = type(SHARED[name])(options.pop(name))
+    check_numbers(told, PARAMETERS)
+    if told["n_folds"] == 1:
+        raise ValueError("n_folds is 2 or more, or 0 for the profile's; got 1")
     if told["profile"] not in PROFILES:
         raise ValueError(f"no profile {told['profile']!r}; there are {', '.join(PROFILES)}")
     preset = PROFILES[told["profile"]]

@@ -11,7 +11,16 @@ def test_a_template_without_its_one_place_for_the_label_is_refused(template):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"loss": "triplet"}, {"epochs": 0}, {"colour": 1.5}, {"n_frames": 0}, {"accumulate": 0}],
+    [
+        {"loss": "triplet"},
+        {"epochs": 0},
+        {"colour": 1.5},
+        {"n_frames": 0},
+        {"accumulate": 0},
+        {"learning_rate": float("nan")},
+        {"weight_decay": -1},
+        {"text_rate": "x"},
+    ],
     ids=str,
 )
 def test_what_can_not_be_is_refused_by_name(wrong):

@@ -145,7 +145,7 @@ def test_a_corpus_without_labelled_dev_clips_has_folds_by_number_and_seed():
     pd.testing.assert_series_equal(folds_of(plain, 3, 1), make_folds(plain, 3, 1))
 
 
-@pytest.mark.parametrize("numbers", [[-1, -1, -1], [0, 2, 0], [0, 1, -2]])
+@pytest.mark.parametrize("numbers", [[-1, -1, -1], [0, 2, 0], [0, 1, -2], [0, 0, 0], [0, 0.5, 1]])
 def test_folds_that_hold_nothing_out_or_leave_a_number_out_are_refused(numbers):
     with pytest.raises(ValueError, match="folds are numbered 0, 1, 2 and so on"):
         fold_numbers(["a", "b", "c"], pd.Series(numbers, index=["a", "b", "c"]))

@@ -1,5 +1,6 @@
 """The ranker of a language model, against a server on loopback that behaves in every bad way."""
 
+import gzip
 import json
 import logging
 import math
@@ -10,7 +11,7 @@ import sys
 import threading
 import time
 import traceback
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64encode
 from collections import Counter
 from dataclasses import replace
 from email.utils import formatdate
@@ -340,6 +341,21 @@ def drip(handler, status=200):
         time.sleep(0.05)
 
 
+def drip_headers(handler):
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    for _ in range(100):
+        handler.wfile.write(b"a")
+        handler.wfile.flush()
+        time.sleep(0.05)
+
+
+def drip_interim(handler):
+    for _ in range(100):
+        handler.wfile.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+        handler.wfile.flush()
+        time.sleep(0.05)
+
+
 def drop_error(handler):
     handler.send_response(500)
     handler.send_header("Content-Length", "1000")
@@ -364,14 +380,19 @@ class TestTroubleThatPasses:
             (200, hang, {}),
             (200, drip, {}),
             (200, drop, {}),
+            (200, drip_headers, {}),
+            (200, drip_interim, {}),
             (429, error("slow down"), {}),
             (500, drop_error, {}),
             (500, drip_error, {}),
             (500, b"no gzip", {"Content-Encoding": "gzip"}),
+            (200, gzip.compress(b'{"choices": []}'), {"Content-Encoding": "gzip"}),
         ],
         ids=[
-            "500", "503", "no JSON", "no choices", "time-out", "drip", "dropped", "429",
+            "500", "503", "no JSON", "no choices", "time-out", "drip", "dropped",
+            "dripping headers", "interim answers without end", "429",
             "dropped 500", "dripping 500", "damaged 500",
+            "packed though plain was asked for",
         ],
     )  # fmt: skip
     def test_is_tried_again(self, server, said, ranker, trouble):
@@ -410,7 +431,13 @@ class TestTroubleThatPasses:
         assert ranked(ranker(), said("so")).ranked.all()
         assert 1.0 <= server.times[1] - server.times[0] < 10.0
 
-    @pytest.mark.parametrize("pause", ["Mon, 01 Jan 99999999999999999999 00:00:00 GMT", "caf\xe9"])
+    @pytest.mark.parametrize(
+        "pause",
+        [
+            "Mon, 01 Jan 99999999999999999999 00:00:00 GMT", "caf\xe9", "-5", "inf", "\xb2",
+            "Mon, 01 Jan 2024 25:61:61 GMT",
+        ],
+    )  # fmt: skip
     def test_a_pause_that_is_none_is_not_looked_at(self, server, said, ranker, pause):
         busy = (503, error("busy"), {"Retry-After": pause})
         server.script = lambda asked, n: busy if n == 0 else (200, completion(ranking()), {})
@@ -632,11 +659,41 @@ class TestTheKey:
             assert found < 0, everything[found - 300 : found + 100].replace(form, "THE KEY")
 
     @pytest.mark.parametrize(
+        "form",
+        [
+            KEY.upper(), KEY[::-1], KEY.encode().hex(), KEY.encode().hex(" "), " ".join(KEY),
+            "".join(f"%{ord(c):02X}" for c in KEY), "".join(f"%25{ord(c):02x}" for c in KEY),
+            "".join(f"\\u{ord(c):04x}" for c in KEY), "".join(f"\\x{ord(c):02x}" for c in KEY),
+            "".join(f"&#{ord(c)};" for c in KEY), "".join(f"&#x{ord(c):x};" for c in KEY),
+            KEY.replace("-", "&#45;"), urlsafe_b64encode(f"??>{KEY}".encode()).decode(),
+            "\n".join(b64encode(f"a{KEY}".encode()).decode()),
+        ],
+    )  # fmt: skip
+    def test_is_found_in_whatever_writing_it_is_echoed(self, server, said, ranker, form):
+        server.script = lambda asked, n: (400, error(f"<<{form}>>"), {})
+        reason = reasons(ranked(ranker(), said("so")))["clip0"][1]
+        assert "***" in reason
+        left = "".join(reason.partition("<<")[2].partition(">>")[0].split())
+        assert len(left) <= len("***") + 8  # base64's edges, which other bytes share
+
+    def test_a_text_made_to_be_slow_to_search_is_searched(self):
+        assert endpoint._forms(KEY).sub("***", "\\" * 65_536 + "s" * 65_536 + KEY).endswith("***")
+
+    def test_in_the_path_of_its_own_url_is_refused(self, said, ranker, monkeypatch):
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1/{KEY}/v1")
+        with pytest.raises(ValueError, match="OPENAI_BASE_URL") as failure:
+            ranked(ranker(), said("a"))
+        assert KEY not in str(failure.value)
+
+    @pytest.mark.parametrize(
         "url",
         [
             f"http://me:{KEY}@127.0.0.1/v1",
             f"http://127.0.0.1/v1?key={KEY}",
             f"http://127.0.0.1/v1#{KEY}",
+            f"http://127.0.0.1/v1;key={KEY}",
+            f"http://127.0.0.1/v1/\x1b[2J{KEY}",
             f"{KEY}",
             f"http://[{KEY}/v1",
         ],

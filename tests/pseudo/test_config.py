@@ -11,10 +11,12 @@ from agt_lib.fusion.config import FusionConfig
     [
         ({"pool": "all"}, "pool is one of candidates, unlabelled, test; got 'all'"),
         ({"target": "firm"}, "target is one of hard, soft"),
-        ({"threshold": 90}, "confidence from 0 to 1; got 90"),
-        ({"rounds": 0}, "rounds is 1 or more"),
-        ({"quota": 0}, "quota is None or 1 or more"),
-        ({"precision": 0}, "precision is None or a share above 0"),
+        ({"threshold": 90}, r"threshold is a number in \[0, 1\]; got 90"),
+        ({"threshold": float("nan")}, "threshold is .*; got nan"),
+        ({"rounds": 0}, r"rounds is a whole number in \[1, inf\); got 0"),
+        ({"rounds": 1.5}, "rounds is a whole number"),
+        ({"quota": 0}, "quota is a whole number"),
+        ({"precision": 0}, r"precision is a number in \(0, 1\]; got 0"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_refused(changes, message):
