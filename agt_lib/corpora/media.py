@@ -25,6 +25,7 @@ from agt_lib.corpora.media_checks import (
     check_kind,
     check_length,
     check_size,
+    in_language,
 )
 
 SAMPLE_RATE = 16_000
@@ -38,16 +39,20 @@ COVER = av.stream.Disposition.attached_pic
 
 
 def decode_audio(
-    path: str | Path, max_seconds: float = MAX_SECONDS, window: Window | None = None
+    path: str | Path,
+    max_seconds: float = MAX_SECONDS,
+    window: Window | None = None,
+    track: str = "",
 ) -> np.ndarray:
     """The file's sound as float32 (samples,) at 16 kHz in [-1, 1], its channels averaged.
 
-    With a `window`, that part of a file of any length, to a packet's length. Raises MediaError for
-    a file that can't be opened, has no audio stream, lasts longer than `max_seconds` (refused
-    before decoding if the container says so) or shorter than 0.1 s, or holds samples that are not
-    finite. Silence is sound.
+    With a `window`, that part of a file of any length, to a packet's length. Of several sound
+    tracks it is the default one, or that in the language `track` (see `in_language`). Raises
+    MediaError for a file that can't be opened, has no such track, lasts longer than `max_seconds`
+    (refused before decoding if the container says so) or shorter than 0.1 s, or holds samples that
+    are not finite. Silence is sound.
     """
-    with _open(path, "audio", max_seconds, window) as (container, stream):
+    with _open(path, "audio", max_seconds, window, track) as (container, stream):
         chunks: list[np.ndarray] = []
         samples = 0
         frames = _decode(stream, _packets(container, stream, window))
@@ -121,9 +126,9 @@ def duration(path: str | Path) -> float:
 
 @contextmanager
 def _open(
-    path: str | Path, kind: str, max_seconds: float, window: Window | None
+    path: str | Path, kind: str, max_seconds: float, window: Window | None, track: str = ""
 ) -> Iterator[tuple[av.container.InputContainer, av.stream.Stream]]:
-    """The file and its first stream of a `kind`; errors inside the block get the path."""
+    """The file and its stream of a `kind`: the default or first one; errors get the path."""
     path = Path(path)
     stage = "open"
     try:
@@ -142,6 +147,7 @@ def _open(
                 raise MediaError("open", "the file is text")
             streams = [s for s in container.streams if not s.disposition & COVER]
             ours = [s for s in streams if s.type == kind]
+            ours = in_language(ours, track) if track else ours
             default = [s for s in ours if s.disposition & av.stream.Disposition.default]
             stream = next(iter(default + ours), None)
             if stream is None or stream.codec_context is None:

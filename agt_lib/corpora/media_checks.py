@@ -1,5 +1,6 @@
 """What makes a media file unreadable, looked at before it is decoded."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -55,3 +56,16 @@ def check_length(seconds: float, max_seconds: float) -> None:
     """Raise MediaError for a clip of more than `max_seconds`."""
     if seconds > max_seconds:
         raise MediaError("length", f"longer than {max_seconds:g} s (max_seconds)")
+
+
+def in_language(tracks: Sequence[av.stream.Stream], language: str) -> list[av.stream.Stream]:
+    """Those sound `tracks` whose tag names the `language`, such as "deu"; or a lone one without.
+
+    Raises MediaError if there are tracks and none is of the language.
+    """
+    tags = [track.metadata.get("language", "und").lower() for track in tracks]
+    found = [t for t, tag in zip(tracks, tags, strict=True) if tag == language.lower()]
+    if not found and tags not in ([], ["und"]):
+        reason = f"no sound track in the language {language!r}; the file's are {', '.join(tags)}"
+        raise MediaError("open", reason)
+    return found or list(tracks)
