@@ -93,6 +93,11 @@ def predict(given: argparse.Namespace) -> int:
     else:
         kept.write_atomic(given.out, table.reset_index().to_json(orient="records", indent=1))
     print(f"models: {bundle.corpus}", file=sys.stderr)
+    if given.text is not None and "text" not in bundle.encoders:
+        print("the models read no words: --text was not used", file=sys.stderr)
+    if known := sorted({pair[2] for pair in pairs} & set(bundle.speakers)):
+        who = f"{', '.join(known)}: of the run's own speakers"
+        print(f"{who}, whose statistics scale the clips called so", file=sys.stderr)
     failed = table.index[table["emotion"].isna()]
     if len(failed):
         print(f"{len(failed)} of {len(table)} clips have no emotion; see `absent`", file=sys.stderr)

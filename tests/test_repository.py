@@ -37,7 +37,7 @@ def test_every_dependency_is_pinned_once():
     lines = (paths.ROOT / "constraints.txt").read_text().splitlines()
     pins = [line.split("==")[0].lower().replace("_", "-") for line in lines if "==" in line]
     assert len(pins) == len(set(pins))
-    wanted = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
+    wanted = sum(PROJECT["optional-dependencies"].values(), PROJECT["dependencies"])
     names = {Requirement(text).name.lower().replace("_", "-") for text in wanted}
     assert names - set(pins) == set()
 

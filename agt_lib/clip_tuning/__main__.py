@@ -18,6 +18,8 @@ from agt_lib import corpora
 from agt_lib.clip_tuning.config import TuneConfig, clip_to_tune
 from agt_lib.clip_tuning.models import ALL, jobs, tuned_models
 from agt_lib.corpora.folds import folds_of, tuning_folds
+from agt_lib.corpora.media import MAX_SECONDS
+from agt_lib.features.frames import NONE
 from agt_lib.workspace import paths
 
 
@@ -35,6 +37,8 @@ def main() -> None:
     parser.add_argument("--n-folds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--face", default=NONE, help="as notebook 02's; default: whole frames")
+    parser.add_argument("--max-seconds", type=float, default=MAX_SECONDS)
     chosen = parser.add_argument_group("configuration (default: that of the model)")
     for field in fields(TuneConfig):
         flag = {"action": argparse.BooleanOptionalAction}
@@ -52,7 +56,8 @@ def main() -> None:
         which = given.which or [*range(int(folds.max()) + 1), "all"]
         planned = jobs(
             corpus, folds, model, config, which=[ALL if w == "all" else int(w) for w in which],
-            seed=given.seed, device=given.device, progress=state.is_main_process,
+            seed=given.seed, face=given.face,
+            max_seconds=given.max_seconds, device=given.device, progress=state.is_main_process,
         )  # fmt: skip
     folders = tuned_models(planned, workers=1, progress=state.is_main_process)
     if state.is_main_process:

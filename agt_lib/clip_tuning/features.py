@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,7 @@ class TogetherEncoder:
     def __init__(self, encoders: Sequence[ClipEncoder]):
         self.encoders = list(encoders)
         self.dim = sum(encoder.dim for encoder in self.encoders)
+        self.reads = self.encoders[0].reads
         self.fingerprint = {"together": [encoder.fingerprint for encoder in self.encoders]}
 
     def load(self, clip: pd.Series) -> Item:
@@ -186,20 +188,22 @@ def tuned_spaces(
     with_all: bool = False,
     seed: int = 0,
     max_failures: float = 0.05,
+    **reading: Any,
 ) -> TunedSpaces:
     """Tune a CLIP for each fold (`with_all`: and one on all) and extract all clips with each.
 
     A feature is `ClipEncoder`'s: the mean over frames at segment centres, projected, not scaled.
+    `reading` are its `face` and `max_seconds`, and the frames that are tuned on are read so too.
     `cross_fitted` makes the tuned features V* of the paper of them. `on_all` are the paper's own
     way: their out-of-fold scores are optimistic, their test scores are not. What was made before is
     read. Raises as `models.jobs` and `extraction.extract` do.
     """
     how = {"max_failures": max_failures}
     which = [*range(int(folds.max()) + 1), *([ALL] if with_all else [])]
-    planned = jobs(corpus, folds, model, config, which=which, seed=seed, **how)
+    planned = jobs(corpus, folds, model, config, which=which, seed=seed, **how, **reading)
     models = tuned_models(planned)
-    raw = extract(corpus, ClipEncoder(model), **how).in_memory()
-    encoders = [ClipEncoder(f"{LOCAL}{folder}") for folder in models]
+    raw = extract(corpus, ClipEncoder(model, **reading), **how).in_memory()
+    encoders = [ClipEncoder(f"{LOCAL}{folder}", **reading) for folder in models]
     on_all = extract(corpus, encoders.pop(), **how).in_memory() if with_all else None
     together = extract(corpus, TogetherEncoder(encoders), **how).in_memory()
     values = np.split(together.values, len(encoders), axis=1)

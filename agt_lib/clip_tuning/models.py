@@ -28,9 +28,10 @@ from agt_lib.clip_tuning.network import side
 from agt_lib.clip_tuning.tune import Job, tune
 from agt_lib.corpora.corpus import Corpus
 from agt_lib.corpora.labels import to_numbers
-from agt_lib.corpora.media import ACCESS, MediaError, decode_frames
-from agt_lib.features.clip import Source
-from agt_lib.features.extraction import key_of
+from agt_lib.corpora.media import MAX_SECONDS, MediaError
+from agt_lib.features.clip import MARGIN, Source
+from agt_lib.features.extraction import RETRIED, key_of
+from agt_lib.features.frames import NONE, clip_frames, face_fingerprint, reads
 from agt_lib.workspace.kept import digest, file_digest, folder_of, is_whole, kept, read_manifest
 from agt_lib.workspace.machine import pick_device, pick_precision
 from agt_lib.workspace.progress import bar
@@ -51,6 +52,8 @@ def jobs(
     *,
     which: Sequence[int | None],
     seed: int = 0,
+    face: str = NONE,
+    max_seconds: float = MAX_SECONDS,
     device: str = "auto",
     max_failures: float = 0.05,
     progress: bool = True,
@@ -58,8 +61,8 @@ def jobs(
     """What is to be tuned for each of `which`; decodes the labelled clips' frames first.
 
     `folds` numbers the fold that holds out each labelled clip, -1 if none does. `which` are folds
-    that a model shall not see, or `ALL`. `model` is `ClipEncoder`'s. Clips that can't be read are
-    left out.
+    that a model shall not see, or `ALL`. `model`, `face` and `max_seconds` are `ClipEncoder`'s.
+    Clips that can't be read are left out.
 
     Raises ValueError for a fold that holds out no clip, if no labelled clip has a video or if a
     training fold has one class alone.
@@ -71,7 +74,9 @@ def jobs(
         raise ValueError(f"there is no fold {unknown[0]}; there are {', '.join(map(str, there))}")
     source, target = Source.find(model), pick_device(device)
     clips = corpus.clips.loc[folds.index].dropna(subset="emotion")
-    frames, keys = keep_frames(clips, source.preprocessing, config, max_failures, progress)
+    frames, keys = keep_frames(
+        clips, source.preprocessing, config, max_failures, progress, face, max_seconds
+    )
     if keys.empty:
         raise ValueError(
             f"corpus {corpus.name!r} has no labelled clip with a video that can be read: nothing "
@@ -87,7 +92,7 @@ def jobs(
         "precision": str(pick_precision(config.precision, target)),
         "labels": list(corpus.labels),
         "seed": seed,
-    }
+    } | face_fingerprint(face, MARGIN)
     planned = []
     for fold in which:
         seen = keys if fold is ALL else keys[held_out != fold]
@@ -162,6 +167,8 @@ def keep_frames(
     config: TuneConfig,
     max_failures: float,
     progress: bool,
+    face: str = NONE,
+    max_seconds: float = MAX_SECONDS,
 ) -> tuple[Shards, pd.Series]:
     """The frames of `clips` (rows of `Corpus.clips`), each decoded once, and the clips' keys.
 
@@ -177,22 +184,24 @@ def keep_frames(
         "version": [VERSION, corpora.VERSION],
         "n_frames": n_frames,
         "preprocessing": {key: str(value) for key, value in vars(larger).items()},
-    }
+    } | face_fingerprint(face, MARGIN)
     frames = Shards(folder_of("frames", made_from))
     videos = clips["video"].dropna()
-    keys = {name: key_of(name, video, "video") for name, video in videos.items()}
+    keys = {name: key_of(name, reads(face, name, v), "video") for name, v in videos.items()}
     keys = pd.Series(keys, dtype="str")
     # Without its last two steps, to a tensor and to mean 0: pictures stay bytes.
     steps = image_transform_v2(larger, is_train=False).transforms[:-2]
     with frames.locked(), ThreadPoolExecutor(os.cpu_count()) as pool:
         ledger = frames.failures()
-        known = frames.keys() | set(ledger["key"][ledger["stage"] != ACCESS])
+        known = frames.keys() | set(ledger["key"][~ledger["stage"].isin(RETRIED)])
         todo = keys[~keys.isin(known)]
-        load = partial(_pictures, n_frames=n_frames, steps=steps)
+        how = {"n_frames": n_frames, "max_seconds": max_seconds, "face": face, "margin": MARGIN}
+        load = partial(_pictures, steps=steps, **how)
         with bar(len(todo), "frames for tuning", "clip", shown=progress and len(todo)) as shown:
             for start in range(0, len(todo), SHARD):
                 part = todo[start : start + SHARD]
-                made = dict(zip(part.index, pool.map(load, videos[part.index]), strict=True))
+                rows = [row for _, row in clips.loc[part.index].iterrows()]
+                made = dict(zip(part.index, pool.map(load, rows), strict=True))
                 bad = {name: x for name, x in made.items() if isinstance(x, MediaError)}
                 frames.append({part[n]: x for n, x in made.items() if n not in bad})
                 frames.record([(part[n], n, e.stage, e.reason) for n, e in bad.items()])
@@ -202,10 +211,10 @@ def keep_frames(
     return frames, keys.drop(missing.index)
 
 
-def _pictures(video: str, n_frames: int, steps: Sequence) -> np.ndarray | MediaError:
-    """A video's frames after `steps`, uint8 (F, P, P, 3), or why it can't be read."""
+def _pictures(clip: pd.Series, steps: Sequence, **how: Any) -> np.ndarray | MediaError:
+    """A clip's frames after `steps`, uint8 (F, P, P, 3), or why it can't be read."""
     try:
-        pictures = [Image.fromarray(frame) for frame in decode_frames(video, n_frames)]
+        pictures = [Image.fromarray(frame) for frame in clip_frames(clip, **how)[0]]
     except MediaError as error:
         return error
     for step in steps:

@@ -4,6 +4,7 @@ N clips, K models, C classes, D features.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -66,17 +67,23 @@ def zero_shot_predictions(
 
 
 def prompts_over_time(
-    corpus: Corpus, names: Sequence[str], spaces: TunedSpaces, model: str, config: TuneConfig
+    corpus: Corpus,
+    names: Sequence[str],
+    spaces: TunedSpaces,
+    model: str,
+    config: TuneConfig,
+    **reading: Any,
 ) -> pd.DataFrame:
     """Each frame's cosine with each prompt: columns name, model, time, label, cosine.
 
     `model` is "raw", or "tuned": the tuned one that never saw the clip. `time` runs from 0 to 1
-    over the clip. Raises ValueError for a clip that no fold holds out.
+    over the clip. `reading` is that of `tuned_spaces`. Raises ValueError for a clip that no fold
+    holds out.
     """
     parts = []
     for name in names:
         for series, tuned in {"raw": model, "tuned": spaces.model_of(name)}.items():
-            encoder = ClipEncoder(tuned, n_frames=N_FRAMES)
+            encoder = ClipEncoder(tuned, n_frames=N_FRAMES, **reading)
             [frames] = encoder.encode_frames([encoder.load(corpus.clips.loc[name])])  # (T, D)
             text, _ = prompt_embeddings(tuned, corpus.labels, config)
             cosines = pd.DataFrame(similarities(frames, text), columns=list(corpus.labels))

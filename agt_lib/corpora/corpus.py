@@ -6,7 +6,8 @@ Columns of `Corpus.clips`, indexed by clip name:
 - `emotion`: a label of the label set, or missing (always missing in test and unlabelled);
 - `speaker`: or missing;
 - `video`, `audio`: absolute paths, or missing (a missing audio is taken from the video);
-- `text`: the transcript, or missing.
+- `text`: the transcript, or missing;
+- `valence`: as the corpus' table of labels gives it, if it does. Nothing here reads it.
 """
 
 import os
@@ -161,7 +162,8 @@ def build(
     if table.empty:
         nothing = Problem(source, "name", "no clips at all; expected one row per clip")
         raise CorpusError(source, found or [nothing])
-    table = table.reindex(columns=["name", *COLUMNS]).astype(object)
+    extra = ["valence"] if table.get("valence", pd.Series()).notna().any() else []
+    table = table.reindex(columns=["name", *COLUMNS, *extra]).astype(object)
     table = table.where(table.notna(), None)
     notes = list(notes)
     table["split"] = pd.Series(map(normalise, table["split"]), dtype=object)
@@ -175,7 +177,7 @@ def build(
     found += name_problems(table["name"], where) + _row_problems(table, where, labels)
     if found:
         raise CorpusError(source, found)
-    if check_files and (missing := _missing_files(table)):
+    if check_files and (missing := missing_files(table)):
         notes.append(f"{len(missing)} media files are missing: {listed(missing, 5)}")
     table["text"] = [None if normalise(text) is None else str(text) for text in table["text"]]
     present = table.set_index(table["name"].astype("str")).drop(columns="name")
@@ -198,9 +200,9 @@ def _translate(table: pd.DataFrame, column: str, mean: Callable[[str], str]) -> 
     return [f"{column} understood: {', '.join(said)}"] if said else []
 
 
-def _missing_files(table: pd.DataFrame) -> list[str]:
-    """The media files that are not there."""
-    given = [path for column in ("video", "audio") for path in table[column] if path is not None]
+def missing_files(clips: pd.DataFrame) -> list[str]:
+    """The media files of `clips` that are not there."""
+    given = [path for column in ("video", "audio") for path in clips[column].dropna()]
     # Path.is_file raises for a name that is too long
     return [str(path) for path in given if not os.path.isfile(path)]  # noqa: PTH113
 

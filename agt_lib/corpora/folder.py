@@ -51,7 +51,8 @@ def load(root: str | Path, labels: Sequence[str] = EMOTIONS, speaker: str = "") 
             unnamed += match is None
             row["speaker"] = match and match.group(1 if pattern.groups else 0)
     notes = [f"{unnamed} of {len(rows)} clips have no speaker by {speaker!r}"] if unnamed else []
-    notes += [f"{n} clips in a folder {f!r}, which is no label" for f, n in strange.items()]
+    no_label = "which is no label: they are unlabelled (labels own takes all folders)"
+    notes += [f"{n} clips in a folder {f!r}, {no_label}" for f, n in strange.items()]
     where = [row["below"] for row in rows]
     return build(
         root.name, pd.DataFrame(rows), source=source, where=where, labels=labels, notes=notes
@@ -59,8 +60,9 @@ def load(root: str | Path, labels: Sequence[str] = EMOTIONS, speaker: str = "") 
 
 
 def recognises(root: Path) -> bool:
-    """Whether `root` has two or more folders and each is named after one of the six emotions."""
+    """Whether `root` has folders of two of the six emotions, and most are named after one."""
     if not root.is_dir():
         return False
     folders = [path.name for path in root.iterdir() if path.is_dir() and path.name[0] != "."]
-    return len(folders) > 1 and all(understood(name, EMOTIONS) for name in folders)
+    named = sum(understood(name, EMOTIONS) is not None for name in folders)
+    return named > max(1, len(folders) / 2)

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from agt_lib.corpora.corpus import Corpus
+from agt_lib.corpora.corpus import Corpus, missing_files
 from agt_lib.corpora.media import MediaError, decode_audio, decode_frames, duration
 
 NO_LABEL = "no label"
 FRAMES = 6
+NAMED = 12
+"""Speakers that a summary names each; of more it gives the range of their clips."""
 
 
 def summary(corpus: Corpus, sampled: int = 100) -> str:
@@ -23,8 +25,13 @@ def summary(corpus: Corpus, sampled: int = 100) -> str:
     clips, labels = corpus.clips, corpus.clips["emotion"].value_counts()
     splits = ", ".join(f"{n} {split}" for split, n in clips["split"].value_counts().items())
     classes = ", ".join(f"{label} {labels.get(label, 0)}" for label in corpus.labels)
-    speakers = clips["speaker"].nunique()
-    who = f"{speakers} speakers" if speakers else "no speakers known"
+    speakers = clips["speaker"].value_counts(sort=False)
+    who = ", ".join(f"{name} {n}" for name, n in speakers.items())
+    if len(speakers) > NAMED:
+        who = f"{len(speakers)} with {speakers.min()} to {speakers.max()} clips"
+    if unknown := int(clips["speaker"].isna().sum()) if len(speakers) else 0:
+        who += f", unknown {unknown}"
+    who = f"speakers: {who}" if len(speakers) else "no speakers known"
     first = f"corpus {corpus.name}: {len(clips)} clips ({splits}); {classes}; {who}"
     if corpus.features_at is not None:
         return f"{first}; features without media"
@@ -40,6 +47,7 @@ def summary(corpus: Corpus, sampled: int = 100) -> str:
             found.append(duration(path))
     minutes = np.mean(found) * len(files) / 60 if found else 0
     about = "about " * (len(files) > len(found))
+    lacks += f", {len(missing_files(clips))} files missing"
     return f"{first}\n{lacks}; {about}{minutes:.0f} min of media"
 
 

@@ -26,6 +26,7 @@ from agt_lib.corpora.media_checks import (
     check_length,
     check_size,
     check_there,
+    in_language,
     still,
 )
 
@@ -41,17 +42,19 @@ def decode_audio(
     max_seconds: float = MAX_SECONDS,
     window: Window | None = None,
     remarks: list[str] | None = None,
+    track: str = "",
 ) -> np.ndarray:
     """The file's sound as float32 (samples,) at 16 kHz in [-1, 1], its channels averaged.
 
-    With a `window`, that part of a file of any length, to a packet's length. What is damaged of
-    sound that can be used is added to `remarks`, in a sentence each. Raises MediaError for
-    a file that can't be opened, has no audio stream, lasts longer than `max_seconds` (refused
+    With a `window`, that part of a file of any length, to a packet's length. Of several sound
+    tracks it is the default one, or that in the language `track` (see `in_language`). What is
+    damaged of sound that can be used is added to `remarks`, in a sentence each. Raises MediaError
+    for a file that can't be opened, has no such track, lasts longer than `max_seconds` (refused
     before decoding if the container says so) or shorter than 0.1 s, holds samples that are not
     finite, or is broken or missing for the most part. Silence is sound.
     """
     remarks = [] if remarks is None else remarks
-    with _open(path, "audio", max_seconds, window) as (container, stream):
+    with _open(path, "audio", max_seconds, window, track) as (container, stream):
         chunks: list[np.ndarray] = []
         samples = 0
         frames = _decode(stream, _packets(container, stream, window), remarks)
@@ -132,9 +135,9 @@ def duration(path: str | Path) -> float:
 
 @contextmanager
 def _open(
-    path: str | Path, kind: str, max_seconds: float, window: Window | None
+    path: str | Path, kind: str, max_seconds: float, window: Window | None, track: str = ""
 ) -> Iterator[tuple[av.container.InputContainer, av.stream.Stream]]:
-    """The file and its first stream of a `kind`; errors inside the block get the path."""
+    """The file and its stream of a `kind`: the default or first one; errors get the path."""
     path = Path(path)
     stage = "open"
     try:
@@ -153,6 +156,7 @@ def _open(
                 raise MediaError("open", "the file is text")
             streams = [s for s in container.streams if not s.disposition & COVER]
             ours = [s for s in streams if s.type == kind]
+            ours = in_language(ours, track) if track else ours
             default = [s for s in ours if s.disposition & av.stream.Disposition.default]
             stream = next(iter(default + ours), None)
             if stream is None or stream.codec_context is None:

@@ -113,3 +113,16 @@ def still(times: Sequence[float]) -> float:
     """Seconds without a new picture where that is unusual: over 1 s, and over 5 usual steps."""
     steps = np.diff(np.sort(times))
     return float(steps[(steps > 1) & (steps > 5 * np.median(steps))].sum()) if len(steps) else 0.0
+
+
+def in_language(tracks: Sequence[av.stream.Stream], language: str) -> list[av.stream.Stream]:
+    """Those sound `tracks` whose tag names the `language`, such as "deu"; or a lone one without.
+
+    Raises MediaError if there are tracks and none is of the language.
+    """
+    tags = [track.metadata.get("language", "und").lower() for track in tracks]
+    found = [t for t, tag in zip(tracks, tags, strict=True) if tag == language.lower()]
+    if not found and tags not in ([], ["und"]):
+        reason = f"no sound track in the language {language!r}; the file's are {', '.join(tags)}"
+        raise MediaError("open", reason)
+    return found or list(tracks)

@@ -65,7 +65,9 @@ def load(root: str | Path, language: str = "chinese") -> Corpus:
     test = tables[REFERENCE if answered else CANDIDATES].reindex(columns=["discrete", "where"])
     others = others.assign(split="unlabelled").join(test)
     others.loc[others["where"].notna(), "split"] = "test"
-    labelled = labelled.assign(split="train").join(tables[LABELS][["discrete", "where"]])
+    labelled = labelled.assign(split="train").join(
+        tables[LABELS].reindex(columns=["discrete", "where", "valence"])
+    )
     for video in labelled.loc[labelled["discrete"].isna(), "video"]:
         problems.append(Problem(video, "emotion", f"no label for it in {LABELS}"))
     table = pd.concat([labelled, others]).rename(columns={"discrete": "emotion"})

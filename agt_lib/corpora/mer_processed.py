@@ -43,11 +43,11 @@ def load(
     missing = []
     if not videos and not sounds:
         missing.append(Problem("video", "folder", f"no media files in {root / 'video'} or audio"))
-    table, speakers, problems, notes = read_labels(root, source, missing)
+    table, beside, problems, notes = read_labels(root, source, missing)
     others = sorted((videos.keys() | sounds.keys()) - set(table.index))
     others = pd.DataFrame(index=pd.Index(others, dtype="str"))
     others = others.assign(split="unlabelled", where="clip " + others.index)
-    table = pd.concat([table, others]).rename_axis("name").join(speakers)
+    table = pd.concat([table, others]).rename_axis("name").join(beside)
     double = [f for found in (videos, sounds) for files in found.values() for f in files[1:]]
     problems += [Problem(f, "name", "another file has this name too") for f in double]
     gone = [clip for clip in table.index if clip not in videos and clip not in sounds]

@@ -21,7 +21,7 @@ from agt_lib.corpora.corpus import Corpus, Problem, build
 from agt_lib.corpora.labels import EMOTIONS
 from agt_lib.corpora.npz_labels import read_npz_labels
 from agt_lib.corpora.tables import read_parts
-from agt_lib.workspace.kept import digest
+from agt_lib.workspace.kept import stamp
 
 LABELS, LABELS_2025 = "label-disdim.csv", "track1_train_disdim.csv"
 REFERENCE, REFERENCE_2025 = "reference-semi.csv", "track1_test_dis.csv"
@@ -47,7 +47,7 @@ def load(root: str | Path, labels: Sequence[str] = EMOTIONS) -> Corpus:
     folders = feature_folders(root)
     message = f"none in {root / 'features'} or {root}: expected one ending in {', '.join(ENDINGS)}"
     missing = [] if folders else [Problem("features", "folder", message)]
-    labelled, speakers, problems, notes = read_labels(root, source, missing)
+    labelled, beside, problems, notes = read_labels(root, source, missing)
     known = {path.stem for folder in folders.values() for path in feature_files(folder)}
     if unread := len(set(labelled.index) - known):
         notes.append(f"{unread} of {len(labelled)} clips with labels have no feature file at all")
@@ -56,7 +56,7 @@ def load(root: str | Path, labels: Sequence[str] = EMOTIONS) -> Corpus:
     table = pd.concat([labelled, others]).rename_axis("name")
     return build(
         root.name,
-        table.join(speakers).reset_index(),
+        table.join(beside).reset_index(),
         source=source,
         where=table["where"],
         labels=labels,
@@ -71,8 +71,9 @@ def read_labels(
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[Problem], list[str]]:
     """The labels that lie in `root`: a table by clip name with emotion, split and where.
 
-    Beside it the speakers by name, what is wrong with the files, and notes. Raises CorpusError,
-    with what is `missing` already, if there are none or they can't be read.
+    Beside it speakers and valences by name, as far as they are known, what is wrong with the files,
+    and notes. Raises CorpusError, with what is `missing` already, if there are none or they can't
+    be read.
     """
     there = [name for name in (LABELS, LABELS_2025, *ARCHIVES) if (root / name).exists()]
     first = there[0] if there else LABELS
@@ -85,7 +86,7 @@ def read_labels(
     columns |= {name: [] if name == CANDIDATES else ["discrete"] for name in test}
     tables, problems = read_parts(source, root, columns, missing)
     notes += [note for table in tables.values() for note in table.attrs.get("notes", ())]
-    speakers = pd.DataFrame({"speaker": []})
+    beside = pd.DataFrame({"speaker": []})
     if first in ARCHIVES:
         table, more = read_npz_labels(root / first)
         notes += more
@@ -94,7 +95,7 @@ def read_labels(
     else:
         table = tables[first][["discrete", "where"]].dropna().assign(split="train")
         table = table.rename(columns={"discrete": "emotion"})
-        speakers = tables[first].reindex(columns=["speaker"])
+        beside = tables[first].reindex(columns=["speaker", "valence"])
     for name in test:
         named = tables[name].reindex(columns=["discrete", "where"]).assign(split="test")
         if first in ARCHIVES:
@@ -102,7 +103,7 @@ def read_labels(
             table = table.drop(others)
             table.loc[table["split"] == "test", ["split", "emotion"]] = "unlabelled", None
         table = pd.concat([table, named.rename(columns={"discrete": "emotion"})])
-    return table, speakers, problems, notes
+    return table, beside, problems, notes
 
 
 def feature_folders(root: str | Path) -> dict[str, Path]:
@@ -115,14 +116,8 @@ def feature_folders(root: str | Path) -> dict[str, Path]:
     return folders
 
 
-def stamp(folder: Path) -> str:
-    """A hash of the feature files in `folder`: names, sizes, times of change."""
-    status = [(path.name, path.stat()) for path in feature_files(folder)]
-    return digest([folder.name, [(n, s.st_size, s.st_mtime_ns) for n, s in status]])
-
-
 def stamps(root: str | Path, folders: Mapping[str, str]) -> dict[str, str]:
-    """The `stamp` of each modality's folder.
+    """The stamp of each modality's feature files: see `kept.stamp`.
 
     Raises ValueError, with the folders there are, if one of `folders` is missing.
     """
@@ -132,7 +127,7 @@ def stamps(root: str | Path, folders: Mapping[str, str]) -> dict[str, str]:
             "MERTools' features are given by a folder's name for each modality, or an empty one; "
             f"not there: {', '.join(missing)}. Folders: {', '.join(there)}"
         )
-    return {modality: stamp(there[name]) for modality, name in folders.items()}
+    return {modality: stamp(feature_files(there[name])) for modality, name in folders.items()}
 
 
 def feature_files(folder: Path) -> list[Path]:

@@ -98,7 +98,7 @@ def detect(root: Path) -> str:
 
 
 def corrected(corpus: Corpus, path: str | Path) -> Corpus:
-    """`corpus` with the labels in the CSV `path`: columns `name` and `label`.
+    """`corpus` with the labels in the CSV `path`: columns `name` and `label`, `speaker` if wanted.
 
     Raises CorpusError with all names that are no labelled clip's or stand twice, and labels that
     are none.
@@ -110,9 +110,14 @@ def corrected(corpus: Corpus, path: str | Path) -> Corpus:
     table["name"] = table["name"].astype("str").str.strip()
     problems += name_problems(table["name"], [f"row {row}" for row in table.index])
     emotions, answers = corpus.clips["emotion"].copy(), corpus.answers.copy()
-    for row, name, label in table[["name", "label"]].itertuples():
+    speakers: dict[str, str] = {}
+    for row, name, label, who in table.reindex(columns=["name", "label", "speaker"]).itertuples():
         place, meant = f"row {row}", understood(label, corpus.labels)
         split = corpus.clips["split"].get(name)
+        if split is not None and not pd.isna(who):
+            speakers[name] = who.strip()
+            if label is None:
+                continue
         if split is None or split == "unlabelled":
             what = "no clip has the name" if split is None else "an unlabelled clip is"
             problems.append(Problem(place, "name", f"{what} {name!r}"))
@@ -127,7 +132,9 @@ def corrected(corpus: Corpus, path: str | Path) -> Corpus:
     after = pd.concat([emotions.dropna(), answers])
     n_changed = int((after != before.reindex(after.index)).sum())
     note = f"{n_changed} labels were changed by {path.name}, which has {len(table)}"
+    note += f" and names the speakers of {len(speakers)} clips" * (len(speakers) > 0)
     clips = corpus.clips.assign(emotion=emotions)
+    clips.loc[list(speakers), "speaker"] = list(speakers.values())
     return replace(corpus, clips=clips, answers=answers, notes=(*corpus.notes, note))
 
 

@@ -106,20 +106,28 @@ def fingerprint_of(encoder: Encoder) -> str:
     return digest(made_from)
 
 
-def load_waveform(clip: pd.Series, max_seconds: float, remarks: dict[str, str]) -> np.ndarray:
+def load_waveform(
+    clip: pd.Series, max_seconds: float, remarks: dict[str, str], track: str = ""
+) -> np.ndarray:
     """The clip's sound, float32 (samples,) at 16 kHz: its audio file, else its video's sound track.
 
-    What is damaged of it goes to `remarks` under the clip's name. Raises MediaError if there is
-    neither, or if it is unreadable or longer than `max_seconds`.
+    `track` is the language of the track to take of several (see `media.decode_audio`). What is
+    damaged goes to `remarks` under the clip's name. Raises MediaError if there is no sound, or if
+    it is unreadable or longer than `max_seconds`.
     """
     for column in ("audio", "video"):
         if not pd.isna(clip[column]):
             damage: list[str] = []
-            waveform = decode_audio(clip[column], max_seconds, window_of(clip), damage)
+            waveform = decode_audio(clip[column], max_seconds, window_of(clip), damage, track)
             if damage:
                 remarks[clip.name] = "; ".join(damage)
             return waveform
     raise MediaError("absent", "the clip has no audio and no video file")
+
+
+def track_fingerprint(track: str) -> dict[str, Any]:
+    """What of the choice of a sound track changes an encoder's numbers."""
+    return {"track": track.lower()} if track else {}
 
 
 def window_of(clip: pd.Series) -> Window | None:

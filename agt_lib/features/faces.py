@@ -4,6 +4,7 @@ The weights are those of the package facenet-pytorch (MIT), converted by
 `benchmarks/convert_face_networks.py`. T frames, H height, W width, N boxes, B crops.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -48,13 +49,18 @@ class Track:
     cuts: int
 
 
-def crop_faces(frames: np.ndarray, margin: float = 0.0) -> tuple[list[np.ndarray], Track | None]:
+def crop_faces(
+    frames: np.ndarray,
+    margin: float = 0.0,
+    find: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> tuple[list[np.ndarray], Track | None]:
     """The face's square in each of the frames (T, H, W, 3), and its track.
 
-    The squares are those of `follow`, enlarged by the share `margin` on each side; beyond the frame
-    they are black. Without a face these are the whole frames, and the track is None.
+    `find` gives the faces in a frame; by default it is `detect`. The squares are those of `follow`,
+    enlarged by the share `margin` on each side; beyond the frame they are black. Without a face
+    these are the whole frames, and the track is None.
     """
-    track = follow([detect(frame) for frame in frames])
+    track = follow([(find or detect)(frame) for frame in frames])
     if track is None:
         return list(frames), None
     return [_square(f, box, margin) for f, box in zip(frames, track.boxes, strict=True)], track

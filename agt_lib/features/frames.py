@@ -11,6 +11,7 @@ import pandas as pd
 
 from agt_lib.corpora.media import ACCESS, MediaError, decode_frames
 from agt_lib.features.encoder import window_of
+from agt_lib.features.face_detectors import detector
 from agt_lib.features.faces import FILE, crop_faces
 from agt_lib.workspace.kept import file_digest
 
@@ -20,17 +21,18 @@ OPENFACE = "openface_face"
 """The folder of aligned faces that MERTools leaves beside `video`."""
 
 
-def check_face(face: str) -> None:
-    """Raise ValueError for what is no way to the face."""
-    if face not in FACES:
-        raise ValueError(f"face is one of {', '.join(FACES)}; got {face!r}")
-
-
 def face_fingerprint(face: str, margin: float) -> dict[str, Any]:
-    """What of the way to the face changes an encoder's numbers; raises ValueError for no such."""
-    check_face(face)
-    if face == CROP:
-        return {"face": face, "margin": margin, "detector": file_digest(FILE)}
+    """What of the way to the face changes an encoder's numbers.
+
+    Raises ValueError for what is no way to the face, and what `detector` raises.
+    """
+    own = _detector_of(face)
+    if own is None and face not in FACES:
+        ways = f"{', '.join(FACES)}, or {CROP}:FILE.onnx with a detector of your own"
+        raise ValueError(f"face is one of {ways}; got {face!r}")
+    if own or face == CROP:
+        found = detector(own).fingerprint if own else {"detector": file_digest(FILE)}
+        return {"face": CROP, "margin": margin} | found
     return {} if face == NONE else {"face": face}
 
 
@@ -41,9 +43,9 @@ def clip_frames(
 
     They are at the centres of equal segments. `face`: "none" takes them whole; "crop" the largest
     face, tracked over the clip, its square enlarged by `margin` on each side, and whole frames if
-    there is none; "npy" the aligned faces that MERTools left in `openface_face/NAME/NAME.npy` (T,
-    H, W, 3) BGR, beside the folder of the video. Raises MediaError for a clip without video or
-    faces.
+    there is none; "crop:FILE" the same with the detector in an ONNX file (see `face_detectors`);
+    "npy" the aligned faces that MERTools left in `openface_face/NAME/NAME.npy` (T, H, W, 3) BGR,
+    beside the folder of the video. Raises MediaError for a clip without video or faces.
     """
     if pd.isna(clip["video"]):
         raise MediaError("absent", "the clip has no video file")
@@ -54,13 +56,20 @@ def clip_frames(
     remarks: list[str] = []
     frames = decode_frames(clip["video"], n_frames, max_seconds, window_of(clip), remarks)
     faces = list(frames)
-    if face == CROP:
-        faces, track = crop_faces(frames, margin)
+    if face != NONE:
+        own = _detector_of(face)
+        faces, track = crop_faces(frames, margin, detector(own) if own else None)
         if track is None:
             remarks.append("no face found: whole frames")
         elif track.cuts:
             remarks.append("the face changes (a cut)")
     return faces, "; ".join(remarks)
+
+
+def _detector_of(face: str) -> str | None:
+    """The FILE of "crop:FILE", or None."""
+    way, _, file = face.partition(":")
+    return file or None if way == CROP else None
 
 
 def reads(face: str, name: str, video: str) -> str:

@@ -14,7 +14,13 @@ from transformers import PreTrainedConfig, PreTrainedModel, Wav2Vec2FeatureExtra
 
 from agt_lib.corpora.media import MAX_SECONDS, SAMPLE_RATE
 from agt_lib.features.checkpoint import Checkpoint, check_layers, mean_layers, padded
-from agt_lib.features.encoder import LAST_FOUR, CheckpointError, in_batches, load_waveform
+from agt_lib.features.encoder import (
+    LAST_FOUR,
+    CheckpointError,
+    in_batches,
+    load_waveform,
+    track_fingerprint,
+)
 from agt_lib.workspace.machine import pick_device, pick_precision
 
 TYPES = ("hubert", "wav2vec2", "wavlm", "data2vec-audio")
@@ -47,9 +53,10 @@ class HubertEncoder:
         device: str = "auto",
         precision: str = "auto",
         max_seconds: float = MAX_SECONDS,
+        track: str = "",
     ):
         self._device = pick_device(device)
-        self._max_seconds = max_seconds
+        self._max_seconds, self._track = max_seconds, track
         self.remarks: dict[str, str] = {}
         self._dtype = pick_precision(precision, self._device)
         self._checkpoint = Checkpoint.find(model)
@@ -77,11 +84,11 @@ class HubertEncoder:
             "pooling": "mean",
             "normalised": bool(self._extractor.do_normalize),
             "precision": str(self._dtype).removeprefix("torch."),
-        }
+        } | track_fingerprint(track)
 
     def load(self, clip: pd.Series) -> np.ndarray:
         """The clip's waveform at 16 kHz, normalised over its own length as the checkpoint asks."""
-        waveform = load_waveform(clip, self._max_seconds, self.remarks)
+        waveform = load_waveform(clip, self._max_seconds, self.remarks, self._track)
         return self._extractor(waveform, sampling_rate=SAMPLE_RATE)["input_values"][0]
 
     def encode(self, items: list[np.ndarray]) -> np.ndarray:

@@ -17,7 +17,6 @@ from agt_lib.corpora.mertools import (
     REFERENCE,
     feature_files,
     feature_folders,
-    stamp,
 )
 from agt_lib.features import VERSION
 from agt_lib.features.features import FAILURE_COLUMNS, Features
@@ -63,7 +62,7 @@ def read_features(
         raise CorpusError(source, unfit)
 
     place = folders[folder]
-    made_from = {"mertools": folder, "files": stamp(place), "version": VERSION}
+    made_from = {"mertools": folder, "files": kept.stamp(feature_files(place)), "version": VERSION}
     store = kept.kept("import", made_from, lambda into: _import(place, into))
     about = kept.read_manifest(store)
     row = {name: str(number) for number, name in about["names"].items()}
@@ -172,7 +171,7 @@ def write_tree(
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     clips, answers = corpus.clips, corpus.answers
-    train = clips.loc[clips["emotion"].notna(), ["emotion", "speaker"]]
+    train = clips[clips["emotion"].notna()].reindex(columns=["emotion", "speaker", "valence"])
     train = train.rename(columns={"emotion": "discrete"}).dropna(axis=1, how="all")
     train.rename_axis("name").to_csv(unfinished / LABELS)
     test = corpus.split("test").index

@@ -12,7 +12,7 @@ import opensmile
 import pandas as pd
 
 from agt_lib.corpora.media import MAX_SECONDS, SAMPLE_RATE
-from agt_lib.features.encoder import load_waveform
+from agt_lib.features.encoder import load_waveform, track_fingerprint
 
 FULL_SCALE = 32767 / 32768
 """opensmile multiplies by 32768 and casts to int16 without clipping: 1.0 would become -1.0."""
@@ -28,11 +28,11 @@ class OpenSmileEncoder:
 
     modality = "audio"
 
-    def __init__(self, max_seconds: float = MAX_SECONDS):
+    def __init__(self, max_seconds: float = MAX_SECONDS, track: str = ""):
         self._smile = opensmile.Smile(
             opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals
         )
-        self._max_seconds = max_seconds
+        self._max_seconds, self._track = max_seconds, track
         self.remarks: dict[str, str] = {}
         self.dim = self._smile.num_features
         self.fingerprint = {
@@ -41,11 +41,11 @@ class OpenSmileEncoder:
             "opensmile": opensmile.__version__,
             "pooling": "functionals",
             "sample_rate": SAMPLE_RATE,
-        }
+        } | track_fingerprint(track)
 
     def load(self, clip: pd.Series) -> np.ndarray:
         """The clip's waveform, float32 (samples,) at 16 kHz."""
-        return load_waveform(clip, self._max_seconds, self.remarks)
+        return load_waveform(clip, self._max_seconds, self.remarks, self._track)
 
     def encode(self, items: list[np.ndarray]) -> np.ndarray:
         """Functionals of each waveform, float32 (B, 88)."""

@@ -15,7 +15,12 @@ from transformers import WhisperFeatureExtractor
 
 from agt_lib.corpora.media import MAX_SECONDS, SAMPLE_RATE
 from agt_lib.features.checkpoint import Checkpoint
-from agt_lib.features.encoder import CheckpointError, in_batches, load_waveform
+from agt_lib.features.encoder import (
+    CheckpointError,
+    in_batches,
+    load_waveform,
+    track_fingerprint,
+)
 from agt_lib.workspace.machine import pick_device, pick_precision
 
 STATE_SAMPLES = SAMPLE_RATE // 50
@@ -49,9 +54,10 @@ class WhisperEncoder:
         device: str = "auto",
         precision: str = "auto",
         max_seconds: float = MAX_SECONDS,
+        track: str = "",
     ):
         self._device = pick_device(device)
-        self._max_seconds = max_seconds
+        self._max_seconds, self._track = max_seconds, track
         self.remarks: dict[str, str] = {}
         self._dtype = pick_precision(precision, self._device)
         self._checkpoint = Checkpoint.find(model)
@@ -76,11 +82,11 @@ class WhisperEncoder:
             "revision": self._checkpoint.revision(self._config),
             "pooling": "mean and standard deviation",
             "precision": str(self._dtype).removeprefix("torch."),
-        }
+        } | track_fingerprint(track)
 
     def load(self, clip: pd.Series) -> list[Window]:
         """The windows of the clip's waveform at 16 kHz."""
-        waveform = load_waveform(clip, self._max_seconds, self.remarks)
+        waveform = load_waveform(clip, self._max_seconds, self.remarks, self._track)
         size = self._extractor.n_samples
         cut = [waveform[start : start + size] for start in range(0, len(waveform), size)]
         mels = self._extractor(cut, sampling_rate=SAMPLE_RATE)["input_features"]  # (W, M, T)

@@ -57,10 +57,11 @@ class ArrayModels:
         """Probabilities (N, C) of other clips, the mean of all models; a row a clip.
 
         `features` and `speakers` are as in `cross_validate`, of the same modalities and widths. If
-        features are scaled by speaker, a speaker's clips here and in training make up the
-        statistics together; without `speakers` those of all training clips stand in. A clip that
-        has none of the modalities gets the same probabilities as every other such clip. Raises
-        ValueError saying what was given and what the models were trained on.
+        features are scaled by speaker, a speaker of the training clips keeps the statistics from
+        there, and a new one's come from the clips here, drawn towards those of all training clips
+        (`SpeakerScaler.joined`), which stand in without `speakers`. A clip that has none of the
+        modalities gets the same probabilities as every other such clip. Raises ValueError saying
+        what was given and what the models were trained on.
         """
         values, index = _checked(features)
         given, expected = (
@@ -76,11 +77,11 @@ class ArrayModels:
         groups = None if speakers is None else _column("speakers", speakers, index, named)
         groups = None if groups is None else groups.astype(str)
         data = _data(values, np.full(len(index), MISSING), self.data.label_set, groups)
-        if self.scale == "speaker" and groups is None:
-            data = replace(data, by_speaker=self.data.by_speaker)
-        elif self.scale == "speaker":
-            new = replace(data, names=tuple(f"new{name}" for name in data.names))
-            data = with_speakers(self.data, new)[1]
+        if self.scale == "speaker":
+            who = np.full(len(index), None) if groups is None else groups
+            there = {m: data.is_present(m) for m in data.modalities}
+            clips = {m: (x[there[m]], who[there[m]]) for m, x in data.features.items()}
+            data = replace(data, by_speaker=self.data.by_speaker.joined(clips))
         (by_seed,) = self.result.models.values()
         models = [model for of_seed in by_seed for model in of_seed]
         return pd.DataFrame(predict_mean(models, data), index, list(self.labels))

@@ -123,25 +123,23 @@ def parts(
 def tuned_features(run: Run, corpus: Corpus, folds: pd.Series) -> dict[str, Features]:
     """Cross-fitted tuned features of the modalities of `run` that can be tuned.
 
-    The face if its encoder is a CLIP; the words, with emotions ranked by GPT-4 in the profile paper
-    (section 2.1) and by a classifier in the others. Each labelled clip's come from a model that was
-    not trained on its label. A modality that no labelled clip has is not tuned. What was made
-    before (by notebooks 02 and 03, for one) is read.
+    The face if its encoder is a CLIP, tuned on frames as the run reads them; the words, with
+    emotions ranked by GPT-4 in the profile paper (section 2.1) and by a classifier in the others.
+    Each labelled clip's come from a model that was not trained on its label. A modality that no
+    labelled clip has is not tuned. What was made before (by notebooks 02 and 03, for one) is read.
     """
     # Imported here: they bring heavy libraries that a notebook on raw features does without.
     from agt_lib import clip_tuning, prompts
 
     found, specs = {}, run.encoders
     there = corpus.clips.loc[folds.index, ["video", "text"]].notna().any()
-    cropped = run.face not in ("auto", "none")
-    if cropped and clip_tuning.is_clip(specs.get("video", "")):
-        print("CLIP is tuned on whole frames: with face crops there are no tuned features of it")
-    elif there["video"] and clip_tuning.is_clip(specs.get("video", "")):
+    if there["video"] and clip_tuning.is_clip(specs.get("video", "")):
         model, config = clip_tuning.clip_to_tune(specs["video"], run.profile.max_epochs)
         inner = tuning_folds(corpus, folds)
         spaces = clip_tuning.tuned_spaces(
-            corpus, inner, model, config, seed=run.seed, max_failures=run.max_failures
-        )
+            corpus, inner, model, config, seed=run.seed, max_failures=run.max_failures,
+            **run.encoder_options("video"),
+        )  # fmt: skip
         found["video"] = spaces.cross_fitted()
     if there["text"] and "text" in specs:
         ranker = prompts.build(

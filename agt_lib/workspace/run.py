@@ -26,14 +26,14 @@ AUTO = "auto"
 ENCODERS = ("audio", "video", "text")
 SHARED = {
     "profile": "mini", "corpus": AUTO, "root": "", **dict.fromkeys(ENCODERS, ""), "labels": "",
-    "corrections": "", "options": "", "face": AUTO, "max_seconds": 120.0, "n_folds": 0,
-    "n_seeds": 0, "max_failures": 0.05, "seed": 0,
+    "corrections": "", "options": "", "face": AUTO, "track": "", "max_seconds": 120.0,
+    "n_folds": 0, "n_seeds": 0, "max_failures": 0.05, "seed": 0,
 }  # fmt: skip
 """The parameters that several notebooks have, and their values in a notebook that lacks them.
 
 All other parameters are a notebook's own.
 """
-READING = ("corrections", "face", "max_seconds")
+READING = ("corrections", "face", "track", "max_seconds")
 """Those that a notebook may have among its `options`, in place of a parameter each."""
 FILLED_IN = "probe/"
 """The part of a run's folder whose files a user fills in: they may change."""
@@ -60,6 +60,7 @@ class Run:
     options: Mapping[str, str]
     max_seconds: float
     face: str
+    track: str
     seed: int
     max_failures: float
     own: Mapping[str, Any]
@@ -92,6 +93,7 @@ class Run:
             "options": ",".join(f"{name}={value}" for name, value in self.options.items()),
             "max_seconds": self.max_seconds,
             "face": self.face,
+            "track": self.track,
             "n_folds": self.profile.n_folds,
             "n_seeds": self.profile.n_seeds,
             "max_failures": self.max_failures,
@@ -102,8 +104,9 @@ class Run:
         """What the encoder of a `modality` is built with beside its name."""
         if modality == "text":
             return {}
-        face = {"face": self.face} if modality == "video" and self.face != AUTO else {}
-        return {"max_seconds": self.max_seconds} | face
+        name, default = ("face", AUTO) if modality == "video" else ("track", "")
+        told = {name: getattr(self, name)} if getattr(self, name) != default else {}
+        return {"max_seconds": self.max_seconds} | told
 
     def made_from(self, notebook: str) -> dict[str, Any]:
         """What the results of `notebook` come from on the inputs of this run.
@@ -172,11 +175,11 @@ def start(notebook: str, parameters: Mapping[str, Any]) -> Run:
     encoders "auto" is the profile's value. An empty encoder leaves its modality out. 0 folds or
     seeds are the profile's. `labels` names another label set than the six emotions, separated by
     commas; `corrections` a CSV of other labels; `options` are those of the corpus' own reader.
-    `face` is how a video encoder comes to the face ("auto": as it is made for). Clips longer than
-    `max_seconds` are unreadable; `max_failures` is the share of these that stops
-    an extraction. All other names of the parameters cell are the notebook's own (all literals, if
-    the notebook is not one of `notebooks/`). They are on record and name the run's folder, as do
-    the contents of files that they name.
+    `face` is how a video encoder comes to the face ("auto": as it is made for), `track` the
+    language of the sound track to take of several. Clips longer than `max_seconds` are unreadable;
+    `max_failures` is the share of these that stops an extraction. All other names of the parameters
+    cell are the notebook's own (all literals, if the notebook is not one of `notebooks/`). They are
+    on record and name the run's folder, as do the contents of files that they name.
 
     Raises ValueError for numbers that make no sense, if there is no such profile, if neither
     profile nor parameters name a corpus, or if no modality is left.
@@ -219,6 +222,7 @@ def start(notebook: str, parameters: Mapping[str, Any]) -> Run:
         raise ValueError("every modality was left out; give at least one of audio, video, text")
     paths.check_data()
     machine.seed_everything(told["seed"])
+    way, sign, file = told["face"].partition(":")
     labels = [label.strip().lower() for label in (told["labels"] or "").split(",")]
     run = Run(
         notebook=notebook,
@@ -234,7 +238,8 @@ def start(notebook: str, parameters: Mapping[str, Any]) -> Run:
         corrections=_absolute(told["corrections"]),
         options=options,
         max_seconds=float(told["max_seconds"]),
-        face=told["face"],
+        face=way + sign + (_absolute(file) if _is_file(file) else file),
+        track=told["track"],
         seed=told["seed"],
         max_failures=told["max_failures"],
         own=own,

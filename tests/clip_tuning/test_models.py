@@ -7,6 +7,7 @@ import pytest
 from agt_lib.clip_tuning import ALL, TuneConfig, jobs, models
 from agt_lib.clip_tuning.models import keep_frames, run
 from agt_lib.corpora.media import decode_frames
+from agt_lib.features import frames as clip_frames_of
 from agt_lib.features.clip import ClipEncoder
 from agt_lib.workspace import kept
 from agt_lib.workspace.shards import ExtractionError
@@ -28,7 +29,7 @@ def decoded(monkeypatch):
         calls.append(path)
         return decode_frames(path, *arguments)
 
-    monkeypatch.setattr(models, "decode_frames", counted)
+    monkeypatch.setattr(clip_frames_of, "decode_frames", counted)
     return calls
 
 
@@ -43,6 +44,34 @@ def test_each_clip_is_decoded_once_also_when_the_corpus_grows(clips, source, dec
     assert len(decoded) == 24
     assert keys.index.equals(clips.index)
     assert keys.equals(again)
+
+
+def test_the_frames_tuned_on_are_read_as_the_features_are(clips, source, decoded, monkeypatch):
+    def corners(frames, margin, find):
+        assert (margin, find) == (0.2, None)
+        return [frame[:6, :6] for frame in frames], None
+
+    monkeypatch.setattr(clip_frames_of, "crop_faces", corners)
+    how = clips[:2], source.preprocessing, CONFIG
+    with pytest.raises(ExtractionError, match="longer than 0.1 s"):
+        keep_frames(*how, 0.05, False, "crop", 0.1)
+    cropped, keys = keep_frames(*how, 0.05, False, "crop", 60)
+    assert len(keys) == 2  # what was too long before was tried again
+    whole, _ = keep_frames(*how, 0.05, False)
+    faces, pictures = (frames.read(list(keys)) for frames in (cropped, whole))
+    assert cropped.folder != whole.folder
+    for key in keys:
+        assert not np.array_equal(faces[key], pictures[key])
+
+
+def test_a_model_tuned_on_faces_is_another(corpus, folds, model):
+    kinds = {"face": "crop"}, {"face": "none"}, {}
+    crop, none, plain = (
+        jobs(corpus, folds, model, CONFIG, which=[0], device="cpu", progress=False, **how)[0]
+        for how in kinds
+    )
+    assert crop.made_from != none.made_from
+    assert none.made_from == plain.made_from
 
 
 def test_pictures_are_larger_than_the_network_takes_by_the_room_to_crop(clips, source):
@@ -60,7 +89,7 @@ def test_the_middle_frame_of_a_segment_is_the_one_at_its_centre(clips, source, m
 
 def test_a_stopped_decoding_goes_on_at_the_next_shard(clips, source, decoded, monkeypatch):
     monkeypatch.setattr(models, "SHARD", 10)
-    whole = models.decode_frames
+    whole = clip_frames_of.decode_frames
 
     def killed(path, *arguments):
         if path == clips["video"].iloc[15]:
@@ -68,7 +97,7 @@ def test_a_stopped_decoding_goes_on_at_the_next_shard(clips, source, decoded, mo
         return whole(path, *arguments)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(models, "decode_frames", killed)
+        patch.setattr(clip_frames_of, "decode_frames", killed)
         keep(clips, source)
     decoded.clear()
     frames, keys = keep(clips, source)

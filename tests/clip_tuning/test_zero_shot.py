@@ -16,7 +16,7 @@ from agt_lib.clip_tuning import (
     zero_shot_predictions,
 )
 from agt_lib.clip_tuning.zero_shot import prompt_embeddings, similarities
-from agt_lib.corpora.media import decode_frames
+from agt_lib.corpora.media import MediaError, decode_frames
 from agt_lib.features.features import Features
 
 
@@ -83,6 +83,8 @@ def test_similarities_over_time_are_each_frames_cosines(corpus, model, resnet, c
         part = found[found["model"] == series]
         wide = part.pivot(index="time", columns="label", values="cosine")[list(corpus.labels)]
         np.testing.assert_allclose(wide, expected, atol=1e-5)
+        with pytest.raises(MediaError, match="longer than 0.1 s"):
+            prompts_over_time(corpus, ["clip2"], spaces, model, config, max_seconds=0.1)
         assert wide.index.tolist() == pytest.approx([0.125, 0.375, 0.625, 0.875])
 
 

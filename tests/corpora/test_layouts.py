@@ -1,6 +1,7 @@
 """Corpora as they lie on a user's disk: a writer for each layout, and what is read from it."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -269,7 +270,7 @@ def test_files_of_one_name_are_one_clip_and_names_hold_as_many_folders_as_it_tak
     assert sorted(corpus.clips.index) == ["002", "anna-happy-001", "ben-happy-001"]
     assert corpus.clips.loc["ben-happy-001", ["video", "audio"]].notna().all()
     assert corpus.clips.loc["ben-happy-001", "speaker"] == "ben"
-    assert "1 clips in a folder 'bored', which is no label" in corpus.notes
+    assert corpus.notes[-1].startswith("1 clips in a folder 'bored', which is no label")
 
 
 def test_sound_beside_melds_clips_takes_nothing_from_them_and_wav_goes_before_mp3(tmp_path):
@@ -331,6 +332,62 @@ def test_corrections_replace_labels_of_every_source(tmp_path):
     assert "'a' is in row 3 too" in str(caught.value)
     with pytest.raises(CorpusError, match="label: missing column"):
         load("mer2024", root, touch(path, "name,emotion\na,sad\n"))
+
+
+def test_corrections_may_name_speakers_also_of_clips_without_a_label(tmp_path):
+    root = mer2024(tmp_path / "m")
+    path = touch(
+        tmp_path / "who.csv", "name,label,speaker\na,,anna\nu,,ben\nb,happy,\nt,sad,anna\n"
+    )
+    corpus = load("mer2024", root, path)
+    assert corpus.clips["speaker"].dropna().to_dict() == {"a": "anna", "t": "anna", "u": "ben"}
+    assert corpus.labelled["emotion"].to_dict() == {"a": "happy", "b": "happy"}
+    assert corpus.answers.to_dict() == {"t": "sad"}
+    assert corpus.notes[-1].endswith("which has 4 and names the speakers of 3 clips")
+    with pytest.raises(CorpusError, match="no clip has the name 'gone'"):
+        load("mer2024", root, touch(path, "name,label,speaker\ngone,,anna\n"))
+
+
+def test_a_folder_of_a_seventh_emotion_beside_the_six_is_recognised_and_said(tmp_path):
+    for name in ("happy", "sad", "disgust"):
+        touch(tmp_path / name / "x.wav")
+    corpus = load("auto", tmp_path)
+    assert corpus.clips["split"].tolist() == ["unlabelled", "train", "train"]
+    assert corpus.notes[0].startswith("1 clips in a folder 'disgust', which is no label")
+    assert load("auto", tmp_path, labels=("own",)).labels == ("disgust", "happy", "sad")
+    for name in ("code", "papers"):
+        touch(tmp_path / name / "x.txt")
+    with pytest.raises(ValueError, match="is not recognised: name the corpus"):
+        load("auto", tmp_path)  # two of five folders
+
+
+@pytest.mark.parametrize(
+    ("name", "table"), [("mer2024", "label-disdim.csv"), ("mer2025", "track1_train_disdim.csv")]
+)
+def test_a_valence_in_the_table_of_labels_is_kept(name, table, tmp_path):
+    root = WRITERS[name](tmp_path)
+    labels = root / table
+    touch(labels, "name,discrete,valence\na,happy,1.5\nb,sad,-2\n")
+    corpus = load("auto", root)
+    assert corpus.clips["valence"].dropna().to_dict() == {"a": "1.5", "b": "-2"}
+    touch(labels, "name,discrete\na,happy\nb,sad\n")
+    assert "valence" not in load("auto", root).clips
+
+
+def test_real_ravdess_wavs_have_the_emotions_and_speakers_that_their_names_say():
+    if not (SHARED / "ravdess_wav").is_dir():
+        pytest.skip(f"{SHARED / 'ravdess_wav'} is missing: no real clips here")
+    corpus = load("auto", SHARED / "ravdess_wav")
+    assert corpus.name == "ravdess"
+    files = sorted(path.stem for path in (SHARED / "ravdess_wav").glob("*.wav"))
+    codes = {"01": "neutral", "03": "happy", "04": "sad", "05": "angry", "06": "worried"}
+    codes["08"] = "surprise"
+    kept = [name for name in files if name[6:8] in codes]
+    assert corpus.clips.index.tolist() == kept
+    assert len(kept) < len(files)
+    assert corpus.clips["emotion"].tolist() == [codes[name[6:8]] for name in kept]
+    assert corpus.clips["speaker"].tolist() == [f"actor {name[-2:]}" for name in kept]
+    assert corpus.clips["audio"].map(lambda path: Path(path).is_file()).all()
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,29 @@ def test_a_clip_without_media_is_shown_by_its_words(tmp_path):
     assert (shown["frames"], shown["waveform"], shown["text"]) == (None, None, "Again")
 
 
+def test_a_summary_counts_splits_classes_speakers_and_what_is_missing(tmp_path, write_clip, tone):
+    made = build(tmp_path)
+    made.clips.loc["b", "audio"] = str(write_clip(tmp_path / "b.wav", waveform=tone(seconds=80)))
+    made.clips.loc["c", "video"] = str(tmp_path / "gone.mp4")
+    made.clips.loc["d", "speaker"] = None
+    assert looks.summary(made).splitlines() == [
+        "corpus test: 4 clips (3 train, 1 test); neutral 0, angry 0, happy 2, sad 1, worried 0, "
+        "surprise 0; speakers: s1 2, s2 1, unknown 1",
+        "1 without words, 1 without sound, 2 without picture, 1 files missing; about 4 min of "
+        "media",
+    ]
+
+
+def test_of_many_speakers_a_summary_gives_the_range_of_their_clips():
+    names = [f"c{k}" for k in range(30)]
+    table = pd.DataFrame({"name": names, "split": "train", "text": "so"})
+    table["speaker"] = ["a", "a"] + [f"s{k}" for k in range(28)]
+    made = corpus.build("many", table, source="many")
+    assert "speakers: 29 with 1 to 2 clips\n" in looks.summary(made)
+    made.clips["speaker"] = None
+    assert "no speakers known\n" in looks.summary(made)
+
+
 def test_counts_do_not_show_the_labels_of_test_clips(tmp_path):
     table = looks.counts(build(tmp_path))
     assert table.loc["test", "no label"] == 1

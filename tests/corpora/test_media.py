@@ -443,18 +443,47 @@ def test_pixels_that_are_not_square_are_made_so(tmp_path, ramp):
     assert greys(frames) == sorted(greys(frames))
 
 
-def test_of_several_sound_tracks_the_default_one_is_taken(tmp_path, tone):
-    path = tmp_path / "tracks.mkv"
+def write_tracks(path, languages, tone):
+    """A file whose tracks sound at 300, 600, ... Hz; the last one is the default."""
     with av.open(str(path), "w") as container:
-        streams = [container.add_stream("pcm_s16le", rate=16_000, layout="mono") for _ in range(2)]
-        streams[0].disposition = 0
-        streams[1].disposition = av.stream.Disposition.default
-        for stream, hertz in zip(streams, (300, 600), strict=True):
-            frame = av.AudioFrame.from_ndarray(tone(hertz)[None], format="flt", layout="mono")
+        streams = []
+        for language in languages:
+            stream = container.add_stream("pcm_s16le", rate=16_000, layout="mono")
+            stream.disposition = 0
+            if language:
+                stream.metadata["language"] = language
+            streams.append(stream)
+        streams[-1].disposition = av.stream.Disposition.default
+        for number, stream in enumerate(streams):
+            waveform = tone(300 * (number + 1))
+            frame = av.AudioFrame.from_ndarray(waveform[None], format="flt", layout="mono")
             frame.sample_rate = 16_000
             container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
+    return path
+
+
+def test_of_several_sound_tracks_the_default_one_is_taken(tmp_path, tone):
+    path = write_tracks(tmp_path / "tracks.mkv", ["", ""], tone)
     assert pitch(decode_audio(path)) == pytest.approx(600, abs=5)
+
+
+def test_of_several_sound_tracks_that_in_the_language_asked_for_is_taken(tmp_path, tone):
+    path = write_tracks(tmp_path / "tracks.mkv", ["deu", "eng"], tone)
+    assert pitch(decode_audio(path)) == pytest.approx(600, abs=5)
+    assert pitch(decode_audio(path, track="DEU")) == pytest.approx(300, abs=5)
+    assert pitch(decode_audio(path, track="eng")) == pytest.approx(600, abs=5)
+    assert pitch(decode_audio(path, window=(0.0, 0.5), track="deu")) == pytest.approx(300, abs=5)
+    with pytest.raises(MediaError, match="in the language 'fra'; the file's are deu, eng"):
+        decode_audio(path, track="fra")
+
+
+def test_a_lone_sound_track_without_a_language_is_taken_whatever_is_asked_for(tmp_path, tone):
+    plain = write_tracks(tmp_path / "one.mkv", [""], tone)
+    assert pitch(decode_audio(plain, track="deu")) == pytest.approx(300, abs=5)
+    other = write_tracks(tmp_path / "english.mkv", ["eng"], tone)
+    with pytest.raises(MediaError, match="in the language 'deu'; the file's are eng"):
+        decode_audio(other, track="deu")
 
 
 def test_a_picture_that_unpacks_to_gigabytes_and_a_rate_that_none_has_are_refused(tmp_path):

@@ -97,11 +97,11 @@ def test_the_speaker_of_a_clip_without_label_is_known_too(root):
     assert load("mertools", root).clips.loc["pool", ["split", "speaker"]].tolist() == ["test", "s9"]
 
 
-def test_other_columns_of_the_peers_table_are_ignored(root):
+def test_other_columns_of_the_peers_table_but_valence_are_ignored(root):
     text = "name,discrete,valence,split,video,row,text\na,happy,1,dev,a.mp4,7,hi\n"
     (root / "label-disdim.csv").write_text(text)
     clip = load("mertools", root).clips.loc["a"]
-    assert clip.dropna().to_dict() == {"split": "train", "emotion": "happy"}
+    assert clip.dropna().to_dict() == {"split": "train", "emotion": "happy", "valence": "1"}
 
 
 def test_a_label_without_any_feature_stays_and_is_counted(root):

@@ -56,6 +56,14 @@ def test_features_and_labels_come_back_as_they_were(corpus, features, tmp_path):
         np.testing.assert_array_equal(read.present, part.present)
 
 
+def test_a_valence_that_the_corpus_knows_is_written_and_comes_back(corpus, features, tmp_path):
+    known = replace(corpus, clips=corpus.clips.assign(valence=["1.5", "-2", None, None, None]))
+    root = write_tree(known, features, {"audio": "a-UTT", "text": "t-UTT"}, tmp_path / "o")
+    table = pd.read_csv(root / "label-disdim.csv", index_col="name")
+    assert table["valence"].to_dict() == {"a": 1.5, "b": -2.0}
+    assert load("mertools", root).clips.loc[["a", "b"], "valence"].tolist() == ["1.5", "-2"]
+
+
 def test_the_npz_alone_says_the_same(corpus, features, tmp_path):
     root = write_tree(
         corpus, features, dict.fromkeys(features, "x-UTT") | {"text": "y-UTT"}, tmp_path / "o"

@@ -70,3 +70,16 @@ def test_the_fingerprint_names_the_set_and_the_version():
     encoder = build("opensmile")
     assert encoder.fingerprint["model"] == "eGeMAPSv02"
     assert encoder.fingerprint["opensmile"] == opensmile.__version__
+
+
+def test_the_sound_track_asked_for_is_read_and_is_in_the_fingerprint(encoder, sung, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "agt_lib.features.encoder.decode_audio",
+        lambda path, max_seconds, window, track: asked.append(track) or np.zeros(1600, np.float32),
+    )
+    german = build("opensmile", track="DEU")
+    german.load(sung(vowel(0.2)))
+    assert asked == ["DEU"]
+    assert german.fingerprint == encoder.fingerprint | {"track": "deu"}
+    assert "track" not in encoder.fingerprint

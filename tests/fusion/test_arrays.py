@@ -60,6 +60,15 @@ def test_new_clips_of_a_speaker_are_scaled_by_their_own_statistics(fitted):
     assert (lost.idxmax(axis=1) == LABELS[:30]).mean() < 0.5
 
 
+def test_a_speaker_of_the_training_clips_keeps_the_statistics_from_there(fitted):
+    new = arrays(12, 5)
+    together = fitted.predict(new, speakers=[WHO[0]] * 12)
+    alone = fitted.predict({m: x[:1] for m, x in new.items()}, speakers=[WHO[0]])
+    np.testing.assert_allclose(alone, together.iloc[:1], rtol=1e-4)
+    other = fitted.predict(new, speakers=["stranger"] * 12)
+    assert np.abs(other.to_numpy() - together.to_numpy()).max() > 1e-3
+
+
 def test_no_speaker_is_in_two_folds(fitted):
     assert pd.Series(fitted.result.folds.to_numpy()).groupby(WHO).nunique().eq(1).all()
 

@@ -24,8 +24,9 @@ def run_of(encoders, profile="mini"):
     """What `tuned_features` reads of a run."""
     profile = SimpleNamespace(name=profile, max_epochs=None)
     return SimpleNamespace(
-        encoders=encoders, profile=profile, seed=0, max_failures=0.05, face="auto"
-    )
+        encoders=encoders, profile=profile, seed=0, max_failures=0.05,
+        encoder_options=lambda modality: {"max_seconds": 60.0, "face": "crop"},
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("model", ["", "a-model-of-ones-own"])
@@ -59,6 +60,7 @@ def test_with_a_dev_split_clip_is_tuned_on_folds_of_the_training_clips(corpus, m
     asked = []
 
     def spaces(_, folds, *arguments, **options):
+        assert (options["face"], options["max_seconds"]) == ("crop", 60.0)
         asked.append(folds)
         return SimpleNamespace(cross_fitted=lambda: None)
 

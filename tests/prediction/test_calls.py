@@ -95,6 +95,23 @@ def test_the_command_says_what_is_wrong(run, wavs, capsys, arguments, message):
     assert message in capsys.readouterr().err
 
 
+def test_the_command_says_what_it_did_not_read_and_who_is_known(
+    run, hearing, wavs, capsys, monkeypatch
+):
+    deaf_to_words = replace(hearing.bundle, encoders={"audio": "opensmile"})
+    monkeypatch.setattr(Bundle, "load", lambda _: deaf_to_words)
+    clip = str(wavs / "clip_0.wav")
+    given = ["predict", clip, "--model", run.name]
+    assert main([*given, "--text", "Hi", "--speaker", "s1"]) == 0
+    said = capsys.readouterr().err
+    assert "the models read no words: --text was not used" in said
+    assert "s1: of the run's own speakers" in said
+    assert main([*given, "--speaker", "anna"]) == 0
+    said = capsys.readouterr().err
+    assert "--text" not in said
+    assert "own speakers" not in said
+
+
 def test_an_encoder_that_is_not_there_or_is_another_is_named(hearing, wavs, monkeypatch):
     gone = {"audio": "hubert:/no/such/folder"}
     with pytest.raises(CheckpointError, match="the bundle's audio encoder is not here"):

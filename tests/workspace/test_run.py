@@ -38,7 +38,7 @@ def test_a_modality_that_a_notebook_has_no_parameter_for_is_left_out():
     assert dict(told.encoders) == {"text": "smollm2"}
 
 
-def test_a_root_alone_asks_what_it_looks_like_and_options_reach_the_reader(tmp_path):
+def test_a_root_alone_asks_what_it_looks_like_and_options_reach_the_reader(tmp_path, monkeypatch):
     (tmp_path / "clips.csv").write_text("name,text,emotion\na,hello,anger\n")
     (tmp_path / "fixes.csv").write_text("name,label\na,happy\n")
     given = {"root": str(tmp_path / "clips.csv"), "corrections": str(tmp_path / "fixes.csv")}
@@ -51,6 +51,13 @@ def test_a_root_alone_asks_what_it_looks_like_and_options_reach_the_reader(tmp_p
     assert again.parameters == told.parameters
     mixed = start(options="face=crop, max_seconds=600, x=1", root=given["root"])
     assert (mixed.face, mixed.max_seconds, mixed.options) == ("crop", 600.0, {"x": "1"})
+    (tmp_path / "own.onnx").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    told_of_reading = start(options="track=deu, face=crop:own.onnx", root=given["root"])
+    assert told_of_reading.encoder_options("audio") == {"max_seconds": 120.0, "track": "deu"}
+    face = f"crop:{tmp_path / 'own.onnx'}"
+    assert told_of_reading.encoder_options("video") == {"max_seconds": 120.0, "face": face}
+    assert told_of_reading.encoder_options("text") == {}
     with pytest.raises(ValueError, match="takes no language"):
         corpora.of_run(told)
     with pytest.raises(ValueError, match="options are name=value"):

@@ -125,9 +125,15 @@ def test_what_a_notebook_has_no_parameter_for_is_among_its_options(write, tmp_pa
     monkeypatch.setattr(story, "finished", lambda *_: tmp_path if asked else None)
     asked = []
     monkeypatch.setattr(story, "execute", lambda *given: asked.append(given[2]))
-    told = {"options": "x=1", "face": "crop", "max_seconds": 600.0, "corrections": ""}
+    told = {
+        "options": "x=1",
+        "face": "crop",
+        "max_seconds": 600.0,
+        "corrections": "",
+        "track": "deu",
+    }
     story.results(SimpleNamespace(folder=tmp_path, parameters=told), "01_test")
-    assert asked == [{"options": "x=1,max_seconds=600.0", "face": "crop"}]
+    assert asked == [{"options": "x=1,track=deu,max_seconds=600.0", "face": "crop"}]
 
 
 def test_parameters_that_a_notebook_was_given_are_said_and_its_own_are_not(
