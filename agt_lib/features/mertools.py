@@ -4,6 +4,7 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -63,9 +64,10 @@ def read_features(
 
     place = folders[folder]
     made_from = {"mertools": folder, "files": stamp(place), "version": VERSION}
-    store = kept.kept("mertools", made_from, lambda into: _import(place, into))
-    about = kept.read_manifest(store)
-    values, row = load_file(store / VALUES)["values"], {n: k for k, n in enumerate(about["names"])}
+    about, values = kept.read_kept(
+        "mertools", made_from, lambda into: _import(place, into), _read_store
+    )
+    row = {name: number for number, name in enumerate(about["names"])}
     present = np.array([name in row for name in names], dtype=bool)
     why = {name: about["faults"].get(name, f"no such file: {place / name}.npy") for name in names}
     failures = [
@@ -129,6 +131,16 @@ def _import(place: Path, into: Path) -> dict[str, object]:
     values, names = values[good], [name for name, fine in zip(names, good, strict=True) if fine]
     save_file({"values": values}, into / VALUES)
     return {"names": names, "faults": faults, "content": kept.file_digest(into / VALUES, 32)}
+
+
+def _read_store(store: Path) -> tuple[dict[str, Any], np.ndarray]:
+    """What `_import` returned and wrote. Raises `kept.DAMAGE` if it is something else."""
+    about, values = kept.read_manifest(store), load_file(store / VALUES)["values"]
+    if kept.file_digest(store / VALUES, 32) != about["content"]:
+        raise ValueError(f"{VALUES} was changed")
+    if len(about["names"]) != len(values) or not isinstance(about["faults"], dict):
+        raise ValueError(f"{kept.MANIFEST} was changed")
+    return about, values
 
 
 def _read(path: Path, n_dims: int) -> np.ndarray:

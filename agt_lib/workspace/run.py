@@ -130,6 +130,7 @@ class Run:
         folder = paths.runs() / f"{self.notebook}-{self.profile.name}-{content}"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / kept.MANIFEST).unlink(missing_ok=True)  # not whole until this run is
+        kept.clear(folder)
         return folder
 
     @property
