@@ -25,7 +25,7 @@ from agt_lib import corpora
 from agt_lib.clip_tuning import VERSION
 from agt_lib.clip_tuning.config import TuneConfig
 from agt_lib.clip_tuning.network import side
-from agt_lib.clip_tuning.tune import Job, tune
+from agt_lib.clip_tuning.tune import STATE, Job, tune
 from agt_lib.corpora.corpus import Corpus
 from agt_lib.corpora.labels import to_numbers
 from agt_lib.corpora.media import MAX_SECONDS, MediaError
@@ -152,6 +152,7 @@ def run(job: Job, *, progress: bool = True) -> Path:
     try:
         if accelerator.is_main_process:
             kept(KIND, job.made_from, make)
+            (folder / STATE).unlink(missing_ok=True)
             if not made[0]:
                 broadcast_object_list(made)
         elif broadcast_object_list(made)[0]:  # all do what the first process does

@@ -5,6 +5,7 @@ N clips, B clips of a step, b of them in a part, T frames.
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -29,12 +30,13 @@ from agt_lib.clip_tuning.network import (
     tuned_parameters,
 )
 from agt_lib.features.clip import CONFIG, WEIGHTS, Source
+from agt_lib.workspace.kept import write_atomic
 from agt_lib.workspace.machine import pick_precision
 from agt_lib.workspace.progress import bar
 from agt_lib.workspace.shards import Shards
 
 HISTORY = "history.csv"
-STATE = "state.pt"
+STATE = ".state.pt"  # hidden: no file of the model, and gone once that is kept
 BETAS = (0.9, 0.98)  # AdamW's, as ViFi-CLIP's
 WARMUP = 0.1  # share of the steps; cosine to zero afterwards
 MAX_SCALE = 100.0  # of 1 / temperature, as CLIP itself was trained
@@ -114,7 +116,6 @@ def tune(
             load_state(folder, parameters, optimiser)
         export(network.clip, job.source, folder)
         pd.DataFrame(history).to_csv(folder / HISTORY, index=False)
-        (folder / STATE).unlink()
     return {
         "clips": len(job.keys),
         "epochs": len(history),
@@ -222,19 +223,25 @@ def save_state(
     """Write all that the epochs so far have changed, whole or not at all."""
     weights = {name: parameter.detach() for name, parameter in parameters.items()}
     state = {"weights": weights, "optimiser": optimiser.state_dict(), "history": history}
-    partial = folder / f"{STATE}.partial"
-    torch.save(state, partial)
-    partial.replace(folder / STATE)
+    write_atomic(folder / STATE, lambda file: torch.save(state, file))
 
 
 def load_state(
     folder: Path, parameters: Mapping[str, nn.Parameter], optimiser: torch.optim.Optimizer
 ) -> list[dict[str, float]]:
-    """Put back what `save_state` wrote; returns its history, empty if there is no state."""
+    """Put back what `save_state` wrote; returns its history, empty if there is no state.
+
+    A damaged state is deleted with a message: the tuning begins again.
+    """
     path = folder / STATE
     if not path.is_file():
         return []
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises of all kinds
+        print(f"{path} is damaged ({error}): the tuning begins again", file=sys.stderr)
+        path.unlink(missing_ok=True)
+        return []
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(state["weights"][name])

@@ -4,6 +4,7 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -63,9 +64,10 @@ def read_features(
 
     place = folders[folder]
     made_from = {"mertools": folder, "files": kept.stamp(feature_files(place)), "version": VERSION}
-    store = kept.kept("import", made_from, lambda into: _import(place, into))
-    about = kept.read_manifest(store)
-    row = {name: str(number) for number, name in about["names"].items()}
+    about, stored = kept.read_kept(
+        "import", made_from, lambda into: _import(place, into), _read_store
+    )
+    row = {name: number for number, name in about["names"].items()}
     present = np.array([name in row for name in names], dtype=bool)
     why = {name: about["faults"].get(name, f"no such file: {place / name}.npy") for name in names}
     failures = [
@@ -84,7 +86,7 @@ def read_features(
             f"{source}: {len(failed)} of {len(asked)} clips are absent (max_failures "
             f"{max_failures:g})", problems or [Problem(str(place), modality, "nothing but zeros")],
         )  # fmt: skip
-    values = Shards(store).rows([row.get(name) for name in names], about["dim"])
+    values = stored.rows([row.get(name) for name in names], about["dim"])
     return Features(
         modality=modality,
         names=tuple(names),
@@ -99,7 +101,7 @@ def _import(place: Path, into: Path) -> dict[str, object]:
     """Read all files of the folder `place` into shards, and say what is wrong with others."""
     n_dims = 1 if place.name.endswith("UTT") else 2
     files, shards = feature_files(place), Shards(into)
-    for left in into.glob("*shard-*"):  # of an import that was stopped
+    for left in into.glob("shard-*"):  # of an import that was stopped
         left.unlink()
     widths: dict[str, int] = {}
     faults: dict[str, str] = {}
@@ -123,6 +125,16 @@ def _import(place: Path, into: Path) -> dict[str, object]:
             faults[names.pop(key)] = f"width {width}; {others}"
     contents = [kept.file_digest(path) for path in sorted(into.glob("shard-*"))]
     return {"names": names, "faults": faults, "dim": dim, "content": kept.digest(contents, 32)}
+
+
+def _read_store(store: Path) -> tuple[dict[str, Any], Shards]:
+    """What `_import` returned and wrote. Raises `kept.DAMAGE` if it is something else."""
+    about, shards = kept.read_manifest(store), Shards(store)
+    if shards.whole(list(about["names"])) != set(about["names"]):
+        raise ValueError("a shard was changed")
+    if not isinstance(about["faults"], dict) or not isinstance(about["dim"], int):
+        raise ValueError(f"{kept.MANIFEST} was changed")
+    return about, shards
 
 
 def _read(path: Path, n_dims: int) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Fitted models kept on disk: no fit is done twice, and a killed run goes on where it stopped."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ def fit_kept(
 
     A fit is kept under the hash of all that it reads (clips, labels, its task, those of its stack,
     versions), so the notebooks share their fits, and a killed run loses at most the stacks under
-    way. A stack with a damaged fit is fitted again, and that is said.
+    way. A stack with a damaged fit is fitted again, and that is said. Two processes at once fit
+    nothing twice. Raises StoreError if the disk takes no more.
     """
     division = stacks(data, tasks)
     made_from = [*_made_from(data, tasks, pool, pick_device(device).type)]
@@ -38,21 +40,36 @@ def fit_kept(
         beside = kept.digest([made_from[number] for number in numbers])
         for place, number in enumerate(numbers):
             made_from[number] = made_from[number] | {"stack": beside, "place": place}
-    found = [_read(kept.folder_of(KIND, content)) for content in made_from]
+    places = [kept.folder_of(KIND, content) for content in made_from]
+    found = [_read(place) for place in places]
     missing = [part for part in division if any(found[number] is None for number in part)]
-    fitted = fit_stacks(data, tasks, missing, pool=pool, device=device, **options)
+    keep = [partial(_keep, [(places[n], made_from[n]) for n in part]) for part in missing]
+    fitted = fit_stacks(data, tasks, missing, pool=pool, device=device, keep=keep, **options)
 
     def models() -> Iterator[list[FittedModel | FloatingPointError]]:
         for numbers in division:
             own = [found[number] for number in numbers]
             if any(model is None for model in own):
                 own = next(fitted)
-                for number, model in zip(numbers, own, strict=True):
-                    if isinstance(model, FittedModel):
-                        kept.kept(KIND, made_from[number], model.write)
             yield own
 
     yield from in_order(division, models())
+
+
+def _keep(
+    named: Sequence[tuple[Path, dict[str, Any]]],
+    fit: Callable[[], list[FittedModel | FloatingPointError]],
+) -> list[FittedModel | FloatingPointError]:
+    """The models of a stack, which `fit` finds, kept in their folders; `named` says of what."""
+    with kept.locked(named[0][0]):
+        models = [_read(place) for place, _ in named]
+        if all(model is not None for model in models):  # by the process that was waited for
+            return models
+        models = fit()
+        for (place, content), model in zip(named, models, strict=True):
+            if isinstance(model, FittedModel):
+                kept.kept_at(place, KIND, content, model.write)
+    return models
 
 
 def _read(folder: Path) -> FittedModel | None:
@@ -63,7 +80,7 @@ def _read(folder: Path) -> FittedModel | None:
         return FittedModel.load(folder)
     except FileNotFoundError:  # another process makes it again at this moment
         return None
-    except ValueError as error:
+    except kept.DAMAGE as error:
         kept.discard(folder, f"is damaged ({error})")
         return None
 

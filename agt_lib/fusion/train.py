@@ -4,9 +4,11 @@ Letters: N clips, n clips that join them, C classes.
 """
 
 import math
+import operator
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import joblib
 import numpy as np
@@ -121,11 +123,13 @@ def fit_stacks(
     device: str = "auto",
     workers: int | None = None,
     progress: bool = True,
+    keep: Sequence[Callable] | None = None,
 ) -> Iterator[list[FittedModel | FloatingPointError]]:
     """The models of each stack of `division`, or what is amiss with one of them.
 
     `workers` processes share the stacks: by default one per core on the CPU; this process alone on
-    a GPU, and if the fits are quick (`QUICK`). Each works on one thread.
+    a GPU, and if the fits are quick (`QUICK`). Each works on one thread. `keep` are functions, one
+    a stack, that are called in its process with what fits it, and return its models.
     """
     target = pick_device(device)
     if pool is not None:
@@ -136,8 +140,10 @@ def fit_stacks(
         work = sum(n * config.settled(n).epochs for n, config in sizes)
         workers = (os.cpu_count() or 1) if target.type == "cpu" and work > QUICK else 1
     calls = (
-        joblib.delayed(_fit_stack)(data, part, target, pool, SOURCES.get(part[0].config.model))
-        for part in own
+        joblib.delayed(around)(
+            partial(_fit_stack, data, part, target, pool, SOURCES.get(part[0].config.model))
+        )
+        for part, around in zip(own, keep or [operator.call] * len(own), strict=True)
     )
     parallel = joblib.Parallel(n_jobs=max(1, min(workers, len(own))), return_as="generator")
     with bar(sum(map(len, own)), "fit", "model", shown=progress) as shown:

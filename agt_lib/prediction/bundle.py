@@ -89,7 +89,10 @@ class Bundle:
             unfinished = (folder / MODELS).is_dir() and not (folder / kept.MANIFEST).exists()
             if not unfinished and "format" not in _about(folder):
                 raise FileExistsError(f"{folder} holds something else than a bundle")
-            shutil.rmtree(folder)
+            for path in sorted(
+                folder.iterdir(), key=lambda p: (p.name != kept.MANIFEST, p.is_dir())
+            ):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()  # `MODELS` goes last
         folder.mkdir(parents=True, exist_ok=True)
         places: list[str] = []
         for name, by_seed in self.models.items():

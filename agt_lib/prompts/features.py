@@ -15,7 +15,7 @@ from agt_lib.prompts.classifier import ClassifierRanker
 from agt_lib.prompts.llm import LLMRanker
 from agt_lib.prompts.rankings import Rankings
 from agt_lib.prompts.wording import TEXT_LIMIT, check_template, compose, language_of
-from agt_lib.workspace.kept import digest, kept
+from agt_lib.workspace.kept import digest, read_kept
 
 RANKERS = ("classifier", "llm")
 
@@ -106,8 +106,10 @@ def rank(corpus: Corpus, folds: pd.Series, ranker: ClassifierRanker | LLMRanker)
         "folds": digest([[name, int(fold)] for name, fold in folds.items()]),
         "ranker": ranker.fingerprint,  # with the room's version
     }
-    folder = kept("rankings", made_from, lambda made: ranker.rank(corpus, folds).save(made))
-    return Rankings.load(folder, corpus.labels)
+    return read_kept(
+        "rankings", made_from, lambda made: ranker.rank(corpus, folds).save(made),
+        lambda folder: Rankings.load(folder, corpus.labels),
+    )  # fmt: skip
 
 
 def build(kind: str, **llm_options: Any) -> ClassifierRanker | LLMRanker:

@@ -4,6 +4,7 @@
 resumes it or makes it again. A folder whose files are not those of its manifest is made again.
 """
 
+import errno
 import hashlib
 import importlib
 import importlib.metadata
@@ -13,13 +14,15 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, TypeVar
 
 import psutil
-from filelock import FileLock
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError
 
 from agt_lib.workspace import paths
 
@@ -27,6 +30,23 @@ SCHEMA = 1
 MANIFEST = "manifest.json"
 LOCK = ".lock"
 PACKAGES = ("numpy", "torch", "transformers", "open_clip_torch", "scikit-learn", "av", "opensmile")
+FULL = tuple(map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)))
+"""What the system says where a disk takes no more; libraries raise errors of their own with it."""
+DAMAGE = (ValueError, LookupError, TypeError, AttributeError, SafetensorError)
+"""What readers raise of files that are not as they were written."""
+Make = Callable[[Path], Mapping[str, Any]]
+Read = TypeVar("Read")
+
+
+class StoreError(RuntimeError):
+    """A file that the disk does not take."""
+
+    def __init__(self, path: Path, why: object, safe: str):
+        super().__init__(
+            f"{path} could not be written: {why}. What was made before{safe} is safe. Free some "
+            "space, or point AGT_DATA to a disk that takes it, and run the same again: it goes on "
+            "from there."
+        )
 
 
 def digest(value: Any, length: int = 16) -> str:
@@ -41,14 +61,17 @@ def file_digest(path: str | Path, length: int = 16) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:length]
 
 
-def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write `content` so that `path` holds all of it or what it held before."""
+def write_atomic(path: Path, content: str | bytes | Callable[[IO[bytes]], object]) -> None:
+    """Write `content`, or what it writes, so that `path` holds all of it or what it held before."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            if callable(content):
+                content(file)
+            else:
+                file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
@@ -67,7 +90,8 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     try:
         manifest = json.loads(path.read_bytes())
         found = f"of schema {manifest['schema']}, not {SCHEMA}"
-    except (ValueError, TypeError, KeyError):
+        dict(manifest.get("files", {}))
+    except DAMAGE:
         manifest, found = {"schema": None}, "damaged"
     if manifest["schema"] != SCHEMA:
         raise ValueError(f"{path} is {found}; delete its folder to make it again")
@@ -115,31 +139,84 @@ def fault(folder: Path) -> str | None:
     return f"is damaged ({', '.join(changed[:5])}: gone or changed)" if changed else None
 
 
-def kept(
-    kind: str, made_from: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]]
-) -> Path:
+def kept(kind: str, made_from: Mapping[str, Any], make: Make) -> Path:
     """The folder of what `made_from` names; made first if it is not there or not whole.
 
     `made_from` is JSON-able: inputs' hashes, configuration, and the room's `VERSION`. `make` gets
     the folder, writes its files there and returns what else the manifest should say. After a stop
     it is called again on the same folder, so it can go on with what lies there. What is damaged, or
     of another schema, is put aside, said on stderr, and made anew. A second process waits for the
-    first.
+    first. Raises StoreError if the disk takes no more.
     """
-    folder = folder_of(kind, made_from)
+    return kept_at(folder_of(kind, made_from), kind, made_from, make)
+
+
+def kept_at(folder: Path, kind: str, made_from: Mapping[str, Any], make: Make) -> Path:
+    """As `kept`, in the `folder` that `folder_of` named, maybe in another process."""
     if is_whole(folder):
         return folder
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / LOCK):
+    with locked(folder):
         if is_whole(folder):  # made by the process that was waited for
             return folder
         if (folder / MANIFEST).is_file():
             discard(folder, fault(folder))
         started = time.monotonic()
-        content = dict(make(folder))
-        about = {"kind": kind, "made_from": made_from, "files": files_of(folder)}
-        write_manifest(folder, about | content, started)
+        try:
+            content = dict(make(folder))
+            about = {"kind": kind, "made_from": made_from, "files": files_of(folder)}
+            write_manifest(folder, about | content, started)
+        except Exception as error:
+            if why := next((why for why in FULL if why in str(error)), None):
+                raise StoreError(folder, why, "") from error
+            raise
     return folder
+
+
+def read_kept(
+    kind: str, made_from: Mapping[str, Any], make: Make, read: Callable[[Path], Read]
+) -> Read:
+    """What `read` finds in the `kept` folder; if it raises `DAMAGE`, all is made anew once."""
+    folder = kept(kind, made_from, make)
+    try:
+        return read(folder)
+    except DAMAGE as error:
+        with locked(folder):
+            discard(folder, f"is damaged ({error})")
+    return read(kept(kind, made_from, make))
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the right to write into `folder`. Waits, and says so, while another process has it.
+
+    The lock belongs to the operating system: it ends with its process, however that ends. What a
+    killed process had half written is deleted. A thread may hold it several times over. Raises
+    StoreError if no lock can be had there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK, is_singleton=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            where = paths.relative(folder)
+            print(f"another process is writing to {where}: waiting for it", file=sys.stderr)
+            lock.acquire()
+    except OSError as error:
+        raise StoreError(folder, error.strerror or error, "") from error
+    try:
+        for partial in folder.rglob(".*.partial"):
+            partial.unlink()
+        yield
+    finally:
+        lock.release()
+
+
+def clear(folder: Path) -> None:
+    """Delete what processes of this machine that are gone had half written in `folder`."""
+    for partial in folder.rglob(".*.partial"):
+        if not psutil.pid_exists(int(partial.name.split(".")[-2])):
+            partial.unlink(missing_ok=True)
 
 
 def discard(folder: Path, why: str) -> None:
@@ -155,8 +232,9 @@ def discard(folder: Path, why: str) -> None:
 
 
 def files_of(folder: Path) -> dict[str, int]:
-    """The bytes of each file in `folder`, by its path there; manifest and lock do not count."""
-    found = [p for p in folder.rglob("*") if p.is_file() and p.name not in (LOCK, MANIFEST)]
+    """The bytes of each file in `folder`, by its path there, but the manifest and hidden files."""
+    found = [p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST]
+    found = [path for path in found if not path.name.startswith(".")]
     return _sizes(folder, [p.relative_to(folder).as_posix() for p in found])
 
 

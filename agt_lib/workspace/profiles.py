@@ -1,6 +1,9 @@
 """The profiles: what a notebook runs on if it is told nothing else."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from agt_lib.workspace import machine
 
 
 @dataclass(frozen=True)
@@ -47,3 +50,17 @@ PROFILES = {
         ),
     )
 }
+
+
+def within_reach(profile: Profile, modalities: Sequence[str]) -> Profile:
+    """`profile`; if it is "base", with local's encoders for those of `modalities` out of reach.
+
+    They are out of reach if they are not here and the model hub does not answer. That is said.
+    """
+    away = [m for m in modalities if not machine.is_here(getattr(profile, m))]
+    if profile.name != "base" or not away or machine.hub_answers():
+        return profile
+    others = {m: getattr(PROFILES["local"], m) for m in away}
+    said = ", ".join(f"{spec} for {getattr(profile, m)}" for m, spec in others.items())
+    print(f"the model hub does not answer: {said}")
+    return replace(profile, **others)

@@ -19,7 +19,7 @@ import agt_lib
 from agt_lib.workspace import kept, machine, paths
 from agt_lib.workspace.figure_files import save_figure
 from agt_lib.workspace.numbers import PARAMETERS, check_numbers
-from agt_lib.workspace.profiles import PROFILES, Profile
+from agt_lib.workspace.profiles import PROFILES, Profile, within_reach
 from agt_lib.workspace.words import neutral
 
 AUTO = "auto"
@@ -134,6 +134,7 @@ class Run:
         folder = paths.runs() / f"{self.notebook}-{self.profile.name}-{content}"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / kept.MANIFEST).unlink(missing_ok=True)  # not whole until this run is
+        kept.clear(folder)
         return folder
 
     @property
@@ -199,13 +200,7 @@ def start(notebook: str, parameters: Mapping[str, Any]) -> Run:
         raise ValueError("n_folds is 2 or more, or 0 for the profile's; got 1")
     if told["profile"] not in PROFILES:
         raise ValueError(f"no profile {told['profile']!r}; there are {', '.join(PROFILES)}")
-    preset = PROFILES[told["profile"]]
-    away = [m for m in ENCODERS if told[m] == AUTO and not machine.is_here(getattr(preset, m))]
-    if preset.name == "base" and away and not machine.hub_answers():
-        others = {m: getattr(PROFILES["local"], m) for m in away}
-        said = ", ".join(f"{spec} for {getattr(preset, m)}" for m, spec in others.items())
-        print(f"the model hub does not answer: {said}")
-        preset = replace(preset, **others)
+    preset = within_reach(PROFILES[told["profile"]], [m for m in ENCODERS if told[m] == AUTO])
     inputs = {
         name: getattr(preset, name) if told[name] == AUTO else told[name]
         for name in ("corpus", *ENCODERS)

@@ -17,12 +17,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock, Timeout
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save
 
 from agt_lib.workspace import paths
-from agt_lib.workspace.kept import LOCK, write_atomic
+from agt_lib.workspace.kept import DAMAGE, StoreError, locked, write_atomic
 
 LEDGER = "failures.csv"
 LEDGER_COLUMNS = ("key", "name", "stage", "reason")
@@ -32,10 +31,6 @@ ABSENT = "absent"
 
 
 AGAIN = "run the same again, it makes what is missing"
-
-
-class StoreError(RuntimeError):
-    """A file that the disk does not take, or that is not there any more."""
 
 
 class ExtractionError(RuntimeError):
@@ -58,24 +53,9 @@ class Shards:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the right to write. Waits, and says so, while another process has it.
-
-        The lock belongs to the operating system: it ends with its process, however that ends.
-        """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / LOCK)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            where = paths.relative(self.folder)
-            print(f"another process is writing to {where}: waiting for it", file=sys.stderr)
-            lock.acquire()
-        try:
-            for partial in self.folder.glob(".*.partial"):
-                partial.unlink()
+        """Hold the right to write, as `kept.locked`."""
+        with locked(self.folder):
             yield
-        finally:
-            lock.release()
 
     def append(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Write `arrays` by key as one shard, under the lock: all of it or nothing.
@@ -89,7 +69,8 @@ class Shards:
         self.folder.mkdir(parents=True, exist_ok=True)
         with os.scandir(self.folder) as entries:  # a glob is slow where thousands of shards lie
             names = [entry.name for entry in entries if entry.name.startswith("shard-")]
-        number = 1 + max((int(name[6:].split(".")[0]) for name in names), default=-1)
+        numbers = (name[6:].split(".")[0] for name in names)  # a copy may be "shard-00001 (1)"
+        number = 1 + max((int(text) for text in numbers if text.isdecimal()), default=-1)
         name = f"shard-{number:05d}.safetensors"
         self._write(name, save({key: np.ascontiguousarray(x) for key, x in arrays.items()}))
 
@@ -119,23 +100,31 @@ class Shards:
     def rows(self, keys: Sequence[str | None], dim: int) -> "StoredRows":
         """The arrays (D,) under `keys` as the rows of a matrix that stays on disk; None: zeros.
 
-        Raises StoreError if a key is not there.
+        Raises ValueError if a key is not there.
         """
         self.keys()
         paths, places = list(self._keys), {None: -1}
         for number, path in enumerate(paths):
             places |= dict.fromkeys(self._keys[path], number)
         if missing := [key for key in keys if key not in places]:
-            raise StoreError(f"{self.folder} lacks {len(missing)} of its items: {AGAIN}")
+            raise ValueError(f"{self.folder} lacks {len(missing)} of its items: {AGAIN}")
         found = np.fromiter((places[key] for key in keys), int, len(keys))
         return StoredRows(paths, found, np.array(keys, dtype=object), dim)
 
     def failures(self) -> pd.DataFrame:
-        """The ledger: key, name, stage and reason of each item that could not be made."""
-        path = self.folder / LEDGER
+        """The ledger: key, name, stage and reason of each item that could not be made.
+
+        A damaged one is put aside with a message: its items are tried again.
+        """
+        path, empty = self.folder / LEDGER, pd.DataFrame(columns=list(LEDGER_COLUMNS), dtype="str")
         if not path.is_file():
-            return pd.DataFrame(columns=list(LEDGER_COLUMNS), dtype="str")
-        return pd.read_csv(path, dtype="str", keep_default_na=False)
+            return empty
+        try:
+            table = pd.read_csv(path, dtype="str", keep_default_na=False)
+            return table[list(LEDGER_COLUMNS)].astype("str")
+        except DAMAGE as error:
+            self._discard(path, error)
+            return empty
 
     def record(self, failures: Sequence[Mapping[str, str] | Sequence[str]]) -> None:
         """Add `failures` (of each key, name, stage and reason) to the ledger, under the lock."""
@@ -192,7 +181,7 @@ class Shards:
                 return dict.fromkeys(shard.keys())
         except FileNotFoundError:  # another process discarded it
             self._keys.pop(path, None)
-        except SafetensorError as error:
+        except DAMAGE as error:
             self._discard(path, error)
         return None
 
@@ -212,11 +201,8 @@ class Shards:
         try:
             write_atomic(path, content)
         except OSError as error:
-            raise StoreError(
-                f"{path} could not be written: {error.strerror or error}. What was made before "
-                f"({len(self.keys())} items) is safe. Free some space, or point AGT_DATA to a disk "
-                "that has it, and run the same again: it goes on from there."
-            ) from error
+            safe = f" ({len(self.keys())} items)"
+            raise StoreError(path, error.strerror or error, safe) from error
 
 
 class StoredRows:
@@ -224,7 +210,7 @@ class StoredRows:
 
     `places` (N,) number the shard of `paths` that holds each row, -1 for a row of zeros; `keys`
     (N,) name it there. It is indexed as an array is by rows, and an array comes back. Raises
-    StoreError if a shard can't be read any more.
+    ValueError if a shard can't be read any more.
     """
 
     ndim, dtype = 2, np.dtype(np.float32)
@@ -245,8 +231,8 @@ class StoredRows:
                 with safe_open(self.paths[place], framework="numpy") as shard:
                     for row in np.flatnonzero(places == place):
                         found[row] = shard.get_tensor(keys[row])
-            except (OSError, SafetensorError) as error:
-                raise StoreError(f"{self.paths[place]} has changed ({error}): {AGAIN}") from error
+            except (OSError, *DAMAGE) as error:
+                raise ValueError(f"{self.paths[place]} has changed ({error}): {AGAIN}") from error
         return found
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:

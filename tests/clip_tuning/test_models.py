@@ -124,7 +124,7 @@ def test_a_model_is_a_checkpoint_that_encoders_read_and_is_made_once(one_job, co
     encoder = ClipEncoder(f"local-dir:{folder}", n_frames=2, precision="float32")
     assert encoder.dim == 12
     assert kept.read_manifest(folder)["clips"] == 15
-    assert not (folder / "state.pt").exists()
+    assert not (folder / ".state.pt").exists()
     monkeypatch.setattr(models, "tune", lambda *_, **__: pytest.fail("tuned once more"))
     assert run(one_job(config), progress=False) == folder
 
