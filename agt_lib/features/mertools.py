@@ -26,7 +26,7 @@ from agt_lib.workspace.progress import bar
 from agt_lib.workspace.shards import ABSENT, Shards
 
 AT_ONCE = 1024
-"""Files that are read before they are kept together."""
+"""Clips that are read or kept together."""
 ZEROS = "all values are zero"
 
 
@@ -200,9 +200,11 @@ def write_tree(
         place = unfinished / "features" / folders[modality]
         place.mkdir(parents=True)
         with bar(len(part.names), place.name, "file") as progress:
-            for name, row in zip(part.names, part.values, strict=True):
-                np.save(place / f"{name}.npy", row)
-                progress.update()
+            for start in range(0, len(part.names), AT_ONCE):
+                own = slice(start, start + AT_ONCE)
+                for name, row in zip(part.names[own], part.values[own], strict=True):
+                    np.save(place / f"{name}.npy", row)
+                    progress.update()
     unfinished.rename(root)
     return root
 
