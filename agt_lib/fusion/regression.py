@@ -57,14 +57,14 @@ def fit_regressions(
 def _fit(
     data: FusionData, rows: np.ndarray, strengths: Sequence[float], scale: str
 ) -> list[Regression]:
+    data = data.rows(rows)
     scalers = {
-        m: fit_scaler(x[rows][data.is_present(m)[rows]], scale != "none")
-        for m, x in data.features.items()
+        m: fit_scaler(x[data.is_present(m)], scale != "none") for m, x in data.features.items()
     }
-    matrix, n_classes, found = _matrix(data.rows(rows), scalers), len(data.label_set), []
+    matrix, n_classes, found = _matrix(data, scalers), len(data.label_set), []
     model = LogisticRegression(max_iter=MAX_STEPS, tol=TOLERANCE, warm_start=True)
     for strength in strengths:
-        model.set_params(C=strength).fit(matrix, data.labels[rows])
+        model.set_params(C=strength).fit(matrix, data.labels)
         weights = np.zeros((matrix.shape[1], n_classes), matrix.dtype)
         bias = np.full(n_classes, -np.inf, matrix.dtype)
         own, at = model.coef_, model.intercept_
@@ -77,7 +77,9 @@ def _fit(
 
 def _matrix(data: FusionData, scalers: dict[str, Scaler]) -> np.ndarray:
     """Standardised features side by side, (N, D), zero where a modality is absent."""
-    parts = [
-        np.where(data.is_present(m)[:, None], scalers[m](x), 0) for m, x in data.features.items()
-    ]
-    return np.concatenate(parts, axis=1)
+    ends = np.cumsum([*data.dims.values()])
+    matrix = np.empty((len(data.names), ends[-1]), np.float32)
+    for m, part in zip(data.modalities, np.split(matrix, ends[:-1], axis=1), strict=True):
+        part[:] = scalers[m](data.features[m])
+        part[~data.is_present(m)] = 0
+    return matrix
