@@ -77,8 +77,10 @@ def load(root: str | Path, labels: Sequence[str] = ()) -> Corpus:
         for label, n in emotion[out].value_counts(sort=False).items()
     ]
     media = table[["video", "audio"]].stack().dropna()
-    if lone := int(table[["video", "audio"]].isna().all(axis=1).sum()):
-        notes.append(f"{lone} rows have no clip: their words alone are read")
+    lone = table.loc[table[["video", "audio"]].isna().all(axis=1), "split"].value_counts(sort=False)
+    if len(lone):
+        where = ", ".join(f"{n} of {split}" for split, n in lone.items())
+        notes.append(f"{lone.sum()} rows have no clip ({where}): their words alone are read")
     if strange := strange + len(set(map(str, clips.values())) - set(media)):
         notes.append(f"{strange} media files have no row: they are not read")
     table = table.assign(emotion=emotion.map(lambda label: becomes.get(label, label)))[~out]

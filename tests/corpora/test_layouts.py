@@ -185,7 +185,7 @@ def test_meld_has_its_splits_and_says_what_is_known_to_be_missing(tmp_path):
     assert pd.isna(corpus.clips.loc["train_dia6_utt0", "video"])
     assert corpus.answers["test_dia1_utt0"] == "joy"
     notes = "\n".join(corpus.notes)
-    assert "3 rows have no clip" in notes
+    assert "3 rows have no clip (1 of train, 1 of dev, 1 of test): their words alone" in notes
     assert "3 media files have no row" in notes
     six = load("meld", tmp_path, labels=("six",))
     assert len(six.clips) == 18
@@ -297,6 +297,60 @@ def test_a_missing_part_is_named(name, part, message, tmp_path):
     (root / part).unlink()
     with pytest.raises(CorpusError, match=message):
         load(name, root)
+
+
+def in_gbk(path, text):
+    path.write_bytes(text.encode("gbk"))
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "text"),
+    [
+        ("mer2024", "transcription-merge.csv", "name,chinese\na,你好世界\n"),
+        ("mer2025", "subtitle_chieng.csv", "name,chinese\na,你好世界\n"),
+        ("meld", "train_sent_emo.csv", "Utterance\n你好世界\n"),
+    ],
+)
+def test_words_in_gbk_are_refused_with_file_row_and_remedy(name, part, text, tmp_path):
+    root = WRITERS[name](tmp_path)
+    in_gbk(root / part, text)
+    with pytest.raises(CorpusError, match=f"{part} row 2: .*iconv -f GB18030.* {part}"):
+        load(name, root)
+
+
+def test_words_in_gbk_beside_a_recording_are_named(tmp_path):
+    root = folder(tmp_path)
+    in_gbk(root / "sad" / "ben.2.txt", "你好世界")
+    with pytest.raises(ValueError, match="ben.2.txt is not UTF-8"):
+        load("folder", root)
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "row"),
+    [
+        ("mer2025", "track1_train_disdim.csv", "a,sad"),
+        ("meld", "train_sent_emo.csv", "0,again,Joey,joy,x,0,0,1"),
+        (
+            "iemocap", "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt",
+            "\n[6.2 - 8.2]\tSes01F_impro01_F000\tneu\t[2.5, 2.5, 2.5]",
+        ),
+    ],
+)  # fmt: skip
+def test_two_rows_for_one_clip_are_told_with_their_place(name, part, row, tmp_path):
+    root = WRITERS[name](tmp_path)
+    (root / part).write_text((root / part).read_text(encoding="utf-8") + row + "\n", "utf-8")
+    place = Path(part).name
+    with pytest.raises(CorpusError, match=f"(?s){place}.*: name: .* is in .*{place}.* too"):
+        load(name, root)
+
+
+def test_names_with_points_and_mixed_and_upper_case_endings_are_clips(tmp_path):
+    for name in ("a.b.c.MP4", "a.b.d.avi", "e.Wav"):
+        touch(tmp_path / "happy" / name)
+    touch(tmp_path / "sad" / "x.AVI")
+    corpus = load("auto", tmp_path)
+    assert corpus.clips.index.tolist() == ["a.b.c", "a.b.d", "e", "x"]
+    assert corpus.clips["video"].notna().tolist() == [True, True, False, True]
 
 
 @pytest.mark.parametrize("name", ["ravdess", "crema_d", "emodb", "folder", "iemocap", "meld"])

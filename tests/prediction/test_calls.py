@@ -58,6 +58,23 @@ def test_a_clip_that_cant_be_read_keeps_its_row_and_the_others_theirs(run, wavs,
     assert "1 of 6 clips have no emotion" in capsys.readouterr().err
 
 
+def test_a_clip_without_sound_too_long_or_of_a_blink_keeps_its_row(
+    hearing, tmp_path, write_clip, tone, ramp
+):
+    write_clip(tmp_path / "short.wav", waveform=tone(seconds=0.2))
+    write_clip(tmp_path / "blink.wav", waveform=tone(seconds=0.05))
+    write_clip(tmp_path / "silent.mp4", frames=ramp())
+    write_clip(tmp_path / "long.wav", waveform=np.zeros(121_000), rate=1000, audio_codec="pcm_u8")
+    bundle = replace(hearing.bundle, encoders={"audio": "opensmile"})
+    table = agt_lib.predict([*map(str, tmp_path.iterdir())], bundle, speaker="s1")
+    assert table["emotion"].notna().to_dict() == {
+        "blink": False, "long": False, "short": True, "silent": False,
+    }  # fmt: skip
+    assert "at least 0.1 s is needed" in table.loc["blink", "absent"]
+    assert "longer than 120 s" in table.loc["long", "absent"]
+    assert "no audio stream; found: video" in table.loc["silent", "absent"]
+
+
 def test_the_command_goes_on_where_it_stopped(run, wavs, monkeypatch, capsys):
     assert main(["predict", str(wavs), "--model", run.name]) == 0
     assert "clip_5" in (first := capsys.readouterr().out)
