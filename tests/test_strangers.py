@@ -6,6 +6,7 @@ tests/corpora/test_mertools.py and test_peer_labels.py.
 """
 
 import os
+import re
 import socket
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,8 +25,10 @@ from agt_lib.features.mertools import write_tree
 from agt_lib.prediction import read_clips
 from agt_lib.probing.files import read_scores
 from agt_lib.voting import read_prior
+from agt_lib.workspace import paths
 from agt_lib.workspace.run import Run
 
+ROOMS = ("corpora/", "features/", "fusion/", "prediction/", "prompts/", "workspace/")
 FORMULA = "=cmd|' /C calc'!A0"
 
 
@@ -129,6 +132,20 @@ def test_a_submission_holds_no_formula(tmp_path):
     with pytest.raises(ValueError, match="no clip names"):
         submission.write(tmp_path / "s.csv", pd.Series("sad", index=names), names, ["sad"])
     assert not (tmp_path / "s.csv").exists()
+
+
+def test_every_promise_names_a_test_that_there_is():
+    text = (paths.ROOT / "docs" / "security.md").read_text()
+    files = {
+        p.relative_to(paths.ROOT / "tests").as_posix(): p
+        for p in Path(__file__).parent.rglob("*.py")
+    }
+    held = "".join(path.read_text() for path in files.values())
+    named = re.findall(r"`([\w/.]+)`", text)
+    assert {name for name in named if name.startswith(ROOMS) and "/" in name} <= set(files)
+    tests = [name for name in named if name.count("_") > 2 and "." not in name and "/" not in name]
+    assert len(tests) > 25
+    assert [name for name in tests if f"def test_{name}(" not in held] == []
 
 
 def test_the_command_names_a_data_folder_that_it_cant_write_to(tmp_path, monkeypatch, capsys):
