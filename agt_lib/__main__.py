@@ -77,6 +77,7 @@ def predict(given: argparse.Namespace) -> int:
     speaker = {clip: who for clip, sign, who in pairs if sign}
     if len(given.speaker) != len(speaker) and len(given.speaker) > 1:
         raise ValueError("--speaker is given once for all clips, or for each as CLIP=WHO")
+    paths.check_data()
     bundle = prediction.Bundle.load(prediction.find_bundle(given.model))
     prior = None
     if given.prior:
@@ -106,6 +107,7 @@ def predict(given: argparse.Namespace) -> int:
 
 def run(given: argparse.Namespace) -> int:
     """`agt run`: 0 if the notebook ran to its end and left finished results."""
+    paths.check_data()
     known = {source.stem: source for source in story.notebooks()}
     name = Path(given.notebook).stem
     if name not in known:

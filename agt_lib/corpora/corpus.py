@@ -110,10 +110,12 @@ def name_problem(name: object) -> str | None:
     if normalise(name) is None:
         return "the clip name is empty"
     text = str(name)
-    if re.search(r"[/\\]|\.\.|^\.$|^\s|\s$|^[=+@]", text) or hidden(text):
+    runs = re.search("^[=+@＝＋＠]|^[-－].*[|!(]", text)  # a name of YouTube's may begin with "-"
+    if runs or re.search(r"[/\\]|\.\.|^\.$|^\s|\s$", text) or hidden(text):
         return (
             f"{text!r} is not a clip name: no '/', '\\', '..', invisible character or outer space, "
-            "and no '=', '+' or '@' in front, which spreadsheets run"
+            "and no '=', '+' or '@' in front (or '-' with '|', '!' or '(' behind), which "
+            "spreadsheets run"
         )
     return None
 

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from agt_lib.workspace.words import hidden, runs
+
 EMOTIONS = ("neutral", "angry", "happy", "sad", "worried", "surprise")
 """The order of every table, network and figure: the one MER2024's toolkit numbers 0 to 5."""
 
@@ -60,6 +62,8 @@ def label_set(labels: Sequence[str]) -> tuple[str, ...]:
     names = () if isinstance(labels, str) else tuple(normalise(label) for label in labels)
     if len(names) < 2 or None in names or len(set(names)) < len(names):
         raise ValueError(f"a label set is two or more different labels; got {labels!r}")
+    if unfit := [name for name in names if hidden(name) or runs(name)]:
+        raise ValueError(f"{unfit[0]!r} is no label: an invisible character, or a formula's sign")
     return names
 
 

@@ -57,9 +57,12 @@ def rows_of(root: Path, files: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def _words(path: Path) -> str | None:
-    """What stands in the .txt beside a media file, if there is one."""
+    """What stands in the .txt beside a media file, if there is one.
+
+    A link to another folder is none: words may be sent to an endpoint.
+    """
     words = path.with_suffix(".txt")
-    if not words.is_file():
+    if not words.is_file() or not words.resolve().is_relative_to(path.parent.resolve()):
         return None
     try:
         return decoded(words.read_bytes(), []).strip()

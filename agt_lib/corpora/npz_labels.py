@@ -79,6 +79,8 @@ def read_npz_labels(path: Path) -> tuple[pd.DataFrame, list[str]]:
     """
     rows, notes = [], []
     try:
+        if not path.is_file():
+            raise ValueError("no regular file")  # a pipe would be waited for
         with zipfile.ZipFile(path) as archive:
             there = {part: f"{part}.npy" for part in PARTS if f"{part}.npy" in archive.namelist()}
             if "train_corpus" not in there:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from agt_lib.corpora.corpus import listed
+from agt_lib.corpora.corpus import listed, name_problem
 from agt_lib.corpora.tables import read_table
 from agt_lib.workspace.kept import write_atomic
 
@@ -44,9 +44,11 @@ def write(
     """
     path = Path(path)
     given, wanted = predicted.index, pd.Index(candidates)
+    unfit = [name for name in wanted if name_problem(name)]
     unknown = predicted[~predicted.isin(list(labels))].map(repr).unique()
     problems = _told(
         {
+            "candidates that are no clip names": unfit,
             "candidates named more than once": wanted[wanted.duplicated()].unique(),
             "clips predicted more than once": given[given.duplicated()].unique(),
             "candidates without a prediction": wanted.difference(given),

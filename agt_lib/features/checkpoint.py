@@ -2,12 +2,13 @@
 
 No code of a checkpoint is ever run: weights are safetensors, GGUF, or `.bin` files read with
 `weights_only` (transformers' default), and an architecture that transformers does not know is
-refused.
+refused. So is whatever would have another repository asked: for code, or for other weights.
 """
 
 import json
 import os
 import re
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ WEIGHTS = (
     "pytorch_model.bin.index.json",
 )  # fmt: skip
 """In the order in which transformers looks for them."""
+ADAPTER = "adapter_config.json"
+"""It names another model, whose weights would be loaded in place of those here."""
 UNUSED = {"masked_spec_embed"}
 """Parameters that act in training only; many checkpoints lack them."""
 
@@ -56,8 +59,8 @@ class Checkpoint:
         """The checkpoint that `model` names: folder, GGUF file or hub name.
 
         A name is looked for in `data/models/OWNER--NAME` before the hub is asked.
-        Raises CheckpointError for a path that does not exist, and for a folder that lacks one of
-        its weight files or whose index of them is damaged.
+        Raises CheckpointError for a path that does not exist, and for a folder that is an adapter
+        of another model, lacks one of its weight files or has a damaged index of them.
         """
         path = Path(model).expanduser()
         if path.suffix == ".gguf" and path.is_file():
@@ -66,6 +69,8 @@ class Checkpoint:
             if folder.is_dir():
                 found = cls(folder.resolve().name, folder.resolve())
                 found.read(find_weights, "weights")
+                if (folder / ADAPTER).exists():
+                    raise found._unreadable("model", ValueError(f"{ADAPTER} names another one"))
                 return found
         if path.suffix == ".gguf" or not HUB_NAME.fullmatch(str(model)):
             raise CheckpointError(
@@ -100,6 +105,8 @@ class Checkpoint:
             raise CheckpointError(
                 f"{self._where}: the checkpoint is of type {config.model_type!r}; expected {kind}"
             )
+        if "/" in str(kernel := config._attn_implementation):
+            raise self._unreadable("configuration", ValueError(f"it asks for the code of {kernel}"))
         return config
 
     def network(
@@ -195,7 +202,8 @@ class Checkpoint:
 def find_weights(model: str | Path, *, local_files_only: bool = False, **_: Any) -> list[Path]:
     """The files of weights of a folder or of a name on the hub: none, one or several.
 
-    Raises ValueError for a damaged index, and FileNotFoundError if a file that it names is missing.
+    Raises ValueError for a damaged index, one that names files elsewhere, and a file that would be
+    unpacked (`check_weights`), and FileNotFoundError if a file that it names is missing.
     """
 
     def find(name: str) -> Path | None:
@@ -205,17 +213,34 @@ def find_weights(model: str | Path, *, local_files_only: bool = False, **_: Any)
 
     first = next((found for name in WEIGHTS if (found := find(name))), None)
     if first is None or first.suffix != ".json":
-        return [first] if first else []
+        return [check_weights(first)] if first else []
     try:
         names = sorted(set(dict(json.loads(first.read_bytes())["weight_map"]).values()))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{first.name} is damaged: no weight_map in it can be read") from error
+    if elsewhere := [name for name in names if Path(name).name != name or "\\" in name]:
+        raise ValueError(f"{first.name} names a file elsewhere: {elsewhere[0]}")
     files = {name: find(name) for name in names}
     if missing := [name for name, file in files.items() if file is None]:
         raise FileNotFoundError(
             f"missing {', '.join(missing)}, of the {len(files)} files that {first.name} names"
         )
-    return list(files.values())
+    return [check_weights(file) for file in files.values()]
+
+
+def check_weights(path: Path) -> Path:
+    """`path`, a file of weights, if its size is what it holds.
+
+    Torch's files are archives that are not compressed. Raises ValueError for one that is, or whose
+    members claim to be larger together than the file, and BadZipFile for a damaged one.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+        packed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
+        if packed or sum(member.file_size for member in members) > path.stat().st_size:
+            raise ValueError(f"{path.name} is compressed, as torch's files never are: not unpacked")
+    return path
 
 
 def check_layers(layers: Sequence[int], config: PreTrainedConfig) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preproc
 from PIL import Image
 
 from agt_lib.corpora.media import MAX_SECONDS
+from agt_lib.features.checkpoint import check_weights
 from agt_lib.features.clip_resnet import encode_image
 from agt_lib.features.encoder import HUB_SECONDS, CheckpointError, asking_hub, mean_rows, reason
 from agt_lib.features.frames import NONE, clip_frames, face_fingerprint, reads
@@ -34,6 +35,12 @@ WEIGHTS = (
     "open_clip_pytorch_model.bin",
 )
 """In the order in which open_clip itself prefers them."""
+NAMES = (
+    ("text_cfg", "hf_model_name"), ("vision_cfg", "timm_model_name"),
+    ("tokenizer_kwargs", "trust_remote_code"), ("config.json", "auto_map"),
+    ("tokenizer_config.json", "auto_map"),
+)  # fmt: skip
+"""What in a folder's files would have transformers or timm ask for other code, or a hub."""
 BATCH_FRAMES = 64
 MARGIN = 0.2
 """The share of a face's square that is added on each side, if frames are cropped to it."""
@@ -93,11 +100,12 @@ class Source:
         try:
             content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
             config = content["model_cfg"]
-            other = [
-                f"{part}.{key}"
-                for part, key in (("text_cfg", "hf_model_name"), ("vision_cfg", "timm_model_name"))
-                if (config.get(part) or {}).get(key)
-            ]
+            parts = {part: config.get(part) or {} for part in ("text_cfg", "vision_cfg")}
+            parts["tokenizer_kwargs"] = parts["text_cfg"].get("tokenizer_kwargs") or {}
+            for name in ("config.json", "tokenizer_config.json"):  # the tokenizer's, for tuning
+                if (folder / name).is_file():
+                    parts[name] = json.loads((folder / name).read_bytes())
+            other = [f"{part}.{key}" for part, key in NAMES if parts.get(part, {}).get(key)]
             preprocessing = _preprocessing(config, content.get("preprocess_cfg", {}))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
@@ -105,8 +113,8 @@ class Source:
             ) from error
         if other:
             raise CheckpointError(
-                f"{where}/{CONFIG}: {' and '.join(other)} names another model, whose code could be "
-                "fetched and run: not read. " + _advice(folder)
+                f"{where}/{CONFIG}: {' and '.join(other)} names other code or another model, "
+                "which could be fetched and run: not read. " + _advice(folder)
             )
         return cls(folder.resolve().name, f"{LOCAL}{folder}", config, preprocessing, weights)
 
@@ -114,6 +122,7 @@ class Source:
         """The model in evaluation mode; raises CheckpointError for weights that don't fit."""
         local = self.architecture.startswith(LOCAL)
         try:
+            check_weights(self.weights)
             model = open_clip.create_model(
                 self.architecture,
                 pretrained=None if local else str(self.weights),

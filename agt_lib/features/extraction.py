@@ -3,11 +3,12 @@
 B: clips of a shard, D: features.
 """
 
+import hashlib
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,9 @@ SHARD_SIZES = {"audio": 64, "video": 64, "text": 512}
 """Clips of a shard. Texts of similar length share a batch: with 64 to choose from, a third would be
 padding."""
 
+
+SEEN = 2**16
+"""Bytes at a file's beginning, middle and end that tell it from others of its name and size."""
 
 Clip = str | Path | Mapping[str, Any]
 
@@ -91,7 +95,8 @@ def extract(
     kept in shards of as many clips as the encoder asks for (`shard_size`), else `SHARD_SIZES`.
     Loaded clips of two shards are in memory at most. A process killed at any moment loses at most
     one shard. A second process on the same folder waits for the first. A clip is read anew when its
-    file's path, size or time of change differs, or its text.
+    name, its text, or its file's content, size or time of change differs (`key_of`), and not for
+    being in another folder.
 
     Clips that can't be read go to the ledger and the run goes on. They are absent from the
     features, with the reason. They are tried again when the file has changed. Files that the
@@ -222,9 +227,18 @@ def _row(clip: Clip, modality: str) -> dict[str, str]:
 
 
 def key_of(name: str, source: str, modality: str) -> str:
-    """What identifies a source: the words, or the file as it is now."""
-    if modality != "text" and Path(source).is_file():
-        status = Path(source).stat()
+    """What identifies a source: the words, or the file as it is now, wherever it lies.
+
+    Of a file these are the clip's name, size, time of change, and the bytes at three places.
+    """
+    path = Path(source)
+    if modality != "text" and path.is_file():
+        status, seen = path.stat(), hashlib.sha256()
+        with suppress(OSError), path.open("rb", buffering=0) as file:
+            for place in (0, (status.st_size - SEEN) // 2, status.st_size - SEEN):
+                file.seek(max(place, 0))
+                seen.update(file.read(SEEN))
+            source = seen.hexdigest()
         return digest([name, source, status.st_size, status.st_mtime_ns], length=24)
     return digest([name, source], length=24)
 

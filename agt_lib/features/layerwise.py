@@ -82,6 +82,8 @@ def find_tensors(model: str | Path, **where: Any) -> Places:
 def read_tensors(places: Places, names: Iterable[str], dtype: torch.dtype) -> dict[str, Tensor]:
     """Copies in memory, in `dtype`, of the tensors called `names`; raises KeyError.
 
+    Raises ValueError for a tensor that says it is larger than what is stored of it.
+
     A file stays open while it is read and no longer: a page of a mapped file counts as this
     process' memory until it is closed.
     """
@@ -92,7 +94,10 @@ def read_tensors(places: Places, names: Iterable[str], dtype: torch.dtype) -> di
     for path, its_names in wanted.items():
         with _opened(path) as (_, read):
             for name in its_names:
-                tensors[name] = read(places[name][1]).to(dtype, copy=True)
+                tensor = read(places[name][1])
+                if tensor.nbytes > tensor.untyped_storage().nbytes():  # one number, seen often
+                    raise ValueError(f"{name}: {tuple(tensor.shape)} is more than the file holds")
+                tensors[name] = tensor.to(dtype, copy=True)
     return tensors
 
 

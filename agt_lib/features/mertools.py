@@ -24,6 +24,7 @@ from agt_lib.features.features import FAILURE_COLUMNS, Features
 from agt_lib.workspace import kept
 from agt_lib.workspace.progress import bar
 from agt_lib.workspace.shards import ABSENT, Shards
+from agt_lib.workspace.words import neutral
 
 AT_ONCE = 1024
 """Clips that are read or kept together."""
@@ -185,7 +186,7 @@ def write_tree(
     clips, answers = corpus.clips, corpus.answers
     train = clips[clips["emotion"].notna()].reindex(columns=["emotion", "speaker", "valence"])
     train = train.rename(columns={"emotion": "discrete"}).dropna(axis=1, how="all")
-    train.rename_axis("name").to_csv(unfinished / LABELS)
+    neutral(train.rename_axis("name")).to_csv(unfinished / LABELS)
     test = corpus.split("test").index
     known = answers[answers.index.isin(test)].rename("discrete").rename_axis("name")
     if len(known):

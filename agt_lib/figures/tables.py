@@ -16,6 +16,7 @@ from agt_lib.evaluation import paper
 from agt_lib.evaluation.paper import AGT, BASELINE
 from agt_lib.evaluation.tables import OUT_OF_FOLD, REFERENCE, SCORE, TEST, cell
 from agt_lib.workspace import kept, paths
+from agt_lib.workspace.words import neutral
 
 if TYPE_CHECKING:
     from agt_lib.workspace.run import Run
@@ -80,7 +81,7 @@ class Printed:
 
     def write(self, folders: Sequence[Path]) -> None:
         """Write .csv (the numbers), .md and .tex into each folder."""
-        contents = {"csv": self.data.to_csv(index=False)}
+        contents = {"csv": neutral(self.data).to_csv(index=False)}
         contents |= {"md": self.markdown(), "tex": self.latex()}
         for folder in map(Path, folders):
             for ending, content in contents.items():

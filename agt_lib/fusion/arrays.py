@@ -20,6 +20,7 @@ from agt_lib.fusion.data import FusionData, with_speakers
 from agt_lib.fusion.scaling import scale_for
 from agt_lib.workspace.kept import write_manifest
 from agt_lib.workspace.numbers import SEED, check_numbers
+from agt_lib.workspace.words import neutral
 
 Arrays = Mapping[str, np.ndarray | pd.DataFrame]
 
@@ -149,7 +150,7 @@ def cross_validate(
                 place = Path(folder) / f"seed{seed}-fold{fold}"
                 place.mkdir(parents=True, exist_ok=True)
                 write_manifest(place, fitted.write(place), started)
-        made.out_of_fold.to_csv(Path(folder) / "out_of_fold.csv")
+        neutral(made.out_of_fold).to_csv(Path(folder) / "out_of_fold.csv")
     return made
 
 

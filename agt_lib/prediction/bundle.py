@@ -140,12 +140,11 @@ class Bundle:
         folder = Path(folder)
         about = _manifest(folder)
         try:
+            for path in [*folder.rglob("*"), *(folder / name for name in about["files"])]:
+                if not path.resolve().is_relative_to(folder.resolve()):
+                    raise ValueError(f"{folder}: {path} lies outside of the bundle")
             for name, digest in about["files"].items():
                 path = folder / name
-                if Path(name).is_absolute() or ".." in Path(name).parts:
-                    raise ValueError(
-                        f"{folder}: its manifest names {name!r}, outside of the bundle"
-                    )
                 if not path.is_file() or kept.file_digest(path) != digest:
                     raise ValueError(
                         f"{path} is missing or is not the file that the bundle was written with: "

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from agt_lib.workspace.kept import write_atomic
+from agt_lib.workspace.words import neutral
 
 
 def save_figure(
@@ -20,7 +21,7 @@ def save_figure(
     They go into each of `folders`, every file whole or not at all. PDF embeds its fonts as
     TrueType. The same figure gives the same bytes. `how` goes to matplotlib's `savefig`.
     """
-    files = {"csv": data.to_csv(index=not isinstance(data.index, pd.RangeIndex))}
+    files = {"csv": neutral(data).to_csv(index=not isinstance(data.index, pd.RangeIndex))}
     files |= {"txt": f"{caption}\n"} if caption else {}
     for ending, metadata in (("png", {}), ("pdf", {"CreationDate": None})):
         content = io.BytesIO()

@@ -172,13 +172,16 @@ def test_what_is_no_label_set_is_refused():
 @pytest.mark.parametrize(
     "name",
     ["a/b", "a\\b", "..", ".", "../x", "a..b", "", " ", None, "a\nb", "a\x00b", " a", "a\x7f"]
-    + ["a\u009bb", "a\u202eb", "a\u200bb", "a\ufeff", "a\ud800", "=cmd", "+1", "@x"],
+    + ["a\u009bb", "a\u202eb", "a\u200bb", "a\ufeff", "a\ud800", "=cmd", "+1", "@x"]
+    + ["＝cmd", "-1+cmd|' /C calc'!A0", "-sum(a)", "a\u3164", "a\ufe0f"],
 )
 def test_names_that_are_no_file_names_are_unfit(name):
     assert name_problem(name)
 
 
-@pytest.mark.parametrize("name", ["sample_00000001", "a b", "01-02", "样本", "a.b", "~x", 7])
+@pytest.mark.parametrize(
+    "name", ["sample_00000001", "a b", "01-02", "样本", "a.b", "~x", 7, "-3g5yACwYnA_3"]
+)
 def test_ordinary_names_are_fit(name):
     assert name_problem(name) is None
 

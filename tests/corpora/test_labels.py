@@ -44,6 +44,12 @@ def test_a_label_set_may_be_written_in_any_case():
     assert label_set([" Anger", "Joy"]) == ("anger", "joy")
 
 
+def test_labels_that_run_or_hide_are_refused():
+    for label in ("=cmd", "@x", "a\x1b[2J", "a\u202eb"):
+        with pytest.raises(ValueError, match="is no label"):
+            label_set(["sad", label])
+
+
 @pytest.mark.parametrize("labels", [[], ["one"], ["a", "A"], ["a", ""], ["a", None], "angry"])
 def test_what_is_no_label_set_is_refused(labels):
     with pytest.raises(ValueError, match="two or more different labels"):

@@ -1,5 +1,8 @@
+import copy
 import json
 import shutil
+import struct
+import zipfile
 
 import huggingface_hub
 import numpy as np
@@ -116,17 +119,114 @@ def test_code_inside_a_checkpoint_is_never_run(llama_checkpoint, tmp_path):
     assert not trace.exists()
 
 
-def test_a_pickle_that_runs_code_is_refused(llama_checkpoint, tmp_path):
+@pytest.mark.parametrize("as_zip", [True, False])
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_pickle_that_runs_code_is_refused(llama_checkpoint, tmp_path, stream, as_zip):
     class Attack:
         def __reduce__(self):
             return (open, (str(tmp_path / "trace"), "w"))
 
     folder = llama_checkpoint()
     (folder / WEIGHTS).unlink()
-    torch.save({"model.norm.weight": Attack()}, folder / "pytorch_model.bin")
-    with pytest.raises(CheckpointError, match="can't read the weights"):
-        CausalLMEncoder(folder).encode(IDS)
+    path = folder / "pytorch_model.bin"
+    torch.save({"model.norm.weight": Attack()}, path, _use_new_zipfile_serialization=as_zip)
+    with pytest.raises(CheckpointError, match="can't read the weights") as error:
+        CausalLMEncoder(folder, stream=stream).encode(IDS)
     assert not (tmp_path / "trace").exists()
+    assert "\x1b" not in str(error.value)  # torch colours its own message
+
+
+def lying(shape=(32,), offsets=(0, 128), more=None, length=None):
+    """A safetensors file of one tensor, or `more`, whose header is not true."""
+    header = {"model.norm.weight": {"dtype": "F32", "shape": shape, "data_offsets": offsets}}
+    text = json.dumps(header | (more or {})).encode()
+    return struct.pack("<Q", length or len(text)) + text + bytes(128)
+
+
+LIES = {
+    "beyond the file": lying(offsets=(0, 2**40)),
+    "backwards": lying(offsets=(128, 0)),
+    "overlapping": lying(more={"a": {"dtype": "F32", "shape": [32], "data_offsets": [0, 128]}}),
+    "a longer header": lying(length=2**62),
+    "a larger shape": lying(shape=(2**40,)),
+    "a shape that overflows": lying(shape=(2**33, 2**33)),
+}
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("content", LIES.values(), ids=LIES)
+def test_a_header_that_lies_is_refused(llama_checkpoint, content, stream):
+    folder = llama_checkpoint()
+    (folder / WEIGHTS).write_bytes(content)
+    with pytest.raises(CheckpointError, match="can't read the weights"):
+        CausalLMEncoder(folder, stream=stream).encode(IDS)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_weights_that_would_be_unpacked_are_refused(llama_checkpoint, monkeypatch, stream):
+    folder = llama_checkpoint()
+    torch.save(load_file(folder / WEIGHTS), folder / "weights")
+    with (
+        zipfile.ZipFile(folder / "weights") as stored,
+        zipfile.ZipFile(folder / "pytorch_model.bin", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for member in stored.infolist():
+            packed.writestr(member.filename, stored.read(member))
+    (folder / WEIGHTS).unlink()
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was read"))
+    with pytest.raises(CheckpointError, match="is compressed, as torch's files never are"):
+        CausalLMEncoder(folder, stream=stream).encode(IDS)
+
+
+def test_members_that_share_their_bytes_are_refused(tmp_path):
+    path = tmp_path / "pytorch_model.bin"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("data/0", bytes(2**16))
+        for number in range(1, 4):  # each is listed where the first lies
+            member = copy.copy(archive.infolist()[0])
+            member.filename = f"data/{number}"
+            archive.filelist.append(member)
+        archive._didModify = True
+    with pytest.raises(ValueError, match="is compressed, as torch's files never are"):
+        checkpoint.check_weights(path)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_tensor_that_is_one_number_seen_often_is_refused(llama_checkpoint, stream):
+    folder = llama_checkpoint()
+    tensors = load_file(folder / WEIGHTS)
+    tensors["model.norm.weight"] = torch.zeros(1).expand(2**20, 2**20)  # 4 TB
+    torch.save(tensors, folder / "pytorch_model.bin")
+    (folder / WEIGHTS).unlink()
+    with pytest.raises(CheckpointError, match="more than the file holds|other shapes"):
+        CausalLMEncoder(folder, stream=stream).encode(IDS)
+
+
+def test_an_index_that_names_a_file_elsewhere_is_refused(llama_checkpoint):
+    folder = llama_checkpoint()
+    names = list(load_file(folder / WEIGHTS))
+    (folder / WEIGHTS).rename(folder.parent / "outside.safetensors")
+    index = {"metadata": {}, "weight_map": dict.fromkeys(names, "../outside.safetensors")}
+    (folder / f"{WEIGHTS}.index.json").write_text(json.dumps(index))
+    with pytest.raises(CheckpointError, match="names a file elsewhere: ../outside.safetensors"):
+        CausalLMEncoder(folder)
+
+
+def test_a_checkpoint_that_names_another_repository_is_refused_or_alone_read(llama_checkpoint):
+    folder = llama_checkpoint()
+    expected = CausalLMEncoder(folder, precision="float32").encode(IDS)
+    plain = json.loads((folder / "config.json").read_text())
+    other = {"_name_or_path": "other/repo", "auto_map": {"AutoModel": "other/repo--own.Own"}}
+    (folder / "config.json").write_text(json.dumps(plain | other))
+    found = CausalLMEncoder(folder, precision="float32").encode(IDS)
+    np.testing.assert_array_equal(found, expected)
+    (folder / "config.json").write_text(json.dumps(plain | {"attn_implementation": "other/kernel"}))
+    with pytest.raises(CheckpointError, match="asks for the code of other/kernel"):
+        CausalLMEncoder(folder)
+    (folder / "config.json").write_text(json.dumps(plain))
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "other/repo"}')
+    with pytest.raises(CheckpointError, match="adapter_config.json names another one"):
+        CausalLMEncoder(folder)
 
 
 def test_weights_in_a_bin_file_give_the_same_as_in_safetensors(llama_checkpoint):

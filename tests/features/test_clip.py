@@ -1,4 +1,5 @@
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,32 @@ def write_checkpoint(folder: Path, config: dict = TINY, seed: int = 0) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
+def test_a_folder_with_code_for_its_tokenizer_is_not_read(checkpoint, name):
+    (checkpoint / name).write_text(json.dumps({"auto_map": {"AutoTokenizer": ["own.Own", None]}}))
+    with pytest.raises(CheckpointError, match=f"{name}.auto_map names other code"):
+        ClipEncoder(f"local-dir:{checkpoint}")
+
+
+def test_a_folder_that_trusts_its_own_code_is_not_read(checkpoint):
+    path = checkpoint / "open_clip_config.json"
+    content = json.loads(path.read_text())
+    content["model_cfg"]["text_cfg"]["tokenizer_kwargs"] = {"trust_remote_code": True}
+    path.write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match="tokenizer_kwargs.trust_remote_code"):
+        ClipEncoder(f"local-dir:{checkpoint}")
+
+
+def test_packed_weights_are_not_unpacked(checkpoint, clips):
+    (checkpoint / "open_clip_model.safetensors").unlink()
+    path = checkpoint / "open_clip_pytorch_model.bin"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(2**20))
+    encoder = ClipEncoder(f"local-dir:{checkpoint}")
+    with pytest.raises(CheckpointError, match="is compressed, as torch's files never are"):
+        encoder.encode([encoder.load(clips[0])])
+
+
 @pytest.mark.parametrize("part", ["text_cfg.hf_model_name", "vision_cfg.timm_model_name"])
 def test_a_folder_that_names_another_model_is_not_read(checkpoint, part):
     group, key = part.split(".")
@@ -42,7 +69,7 @@ def test_a_folder_that_names_another_model_is_not_read(checkpoint, part):
     content = json.loads(path.read_text())
     content["model_cfg"][group][key] = "stranger/model"
     path.write_text(json.dumps(content))
-    with pytest.raises(CheckpointError, match=f"{part} names another model"):
+    with pytest.raises(CheckpointError, match=f"{part} names other code or another model"):
         ClipEncoder(f"local-dir:{checkpoint}")
 
 

@@ -1,5 +1,6 @@
 """Extraction with tiny encoders: what is interrupted or damaged must not spoil the rest."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 from agt_lib.corpora.corpus import Corpus, build
 from agt_lib.corpora.media import MediaError, decode_audio, decode_frames
-from agt_lib.features.extraction import extract
+from agt_lib.features.extraction import SEEN, extract, key_of
 from agt_lib.workspace.shards import ExtractionError, StoreError
 
 TESTS = Path(__file__).parent
@@ -161,6 +162,36 @@ def test_a_clip_that_changes_on_disk_is_read_anew(clips_folder, tmp_path):
     expected = Loudness().encode([decode_audio(clips_folder / "clip_1.wav")])
     assert not np.array_equal(before.values, after.values)
     np.testing.assert_array_equal(after.values, expected)
+
+
+def test_a_clip_that_was_moved_is_found_again(clips_folder, tmp_path):
+    shutil.copytree(clips_folder, tmp_path / "here")
+    before = quietly(sounds(tmp_path / "here", [0, 1, 2]), Loudness())
+    (tmp_path / "here").rename(tmp_path / "there")
+    encoder = Loudness()
+    after = quietly(sounds(tmp_path / "there", [0, 1, 2]), encoder)
+    assert encoder.loaded == []
+    np.testing.assert_array_equal(after.values, before.values)
+
+
+@pytest.mark.parametrize("place", [0, 5 * SEEN // 2, 5 * SEEN - 1])
+def test_files_of_one_size_and_time_are_told_apart(tmp_path, place):
+    content, keys = bytearray(5 * SEEN), set()
+    for folder in ("a", "b"):
+        path = tmp_path / folder / "clip.wav"
+        path.parent.mkdir()
+        path.write_bytes(content)
+        os.utime(path, (1, 1))
+        keys.add(key_of("clip", str(path), "audio"))
+        content[place] = 1
+    assert len(keys) == 2
+
+
+def test_a_clip_that_cant_be_opened_has_a_key(tmp_path, monkeypatch):
+    path = tmp_path / "clip.wav"
+    path.write_bytes(b"x")
+    monkeypatch.setattr(Path, "open", lambda *_, **__: (_ for _ in ()).throw(PermissionError()))
+    assert key_of("clip", str(path), "audio") != key_of("clip", f"{path}2", "audio")
 
 
 def test_words_that_change_are_read_anew():

@@ -102,6 +102,14 @@ def test_a_newer_format_and_a_path_that_leaves_the_folder_are_refused(folder, tm
     change(folder, format=99)
     with pytest.raises(ValueError, match="newer agt_lib .format 99"):
         Bundle.load(folder)
+    place = folder / "speakers.safetensors"
+    place.rename(tmp_path / "elsewhere")
+    place.symlink_to(tmp_path / "elsewhere")
+    change(folder, format=1)
+    with pytest.raises(ValueError, match="outside of the bundle"):
+        Bundle.load(folder)
+    place.unlink()
+    (tmp_path / "elsewhere").rename(place)
     change(folder, format=1, files={"../outside": "0"})
     with pytest.raises(ValueError, match="outside of the bundle"):
         Bundle.load(folder)
