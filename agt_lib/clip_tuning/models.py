@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -33,7 +34,7 @@ from agt_lib.features.clip import MARGIN, Source
 from agt_lib.features.extraction import RETRIED, key_of
 from agt_lib.features.frames import NONE, clip_frames, face_fingerprint, reads
 from agt_lib.workspace.kept import digest, file_digest, folder_of, is_whole, kept, read_manifest
-from agt_lib.workspace.machine import pick_device, pick_precision
+from agt_lib.workspace.machine import pick_device, pick_precision, shared
 from agt_lib.workspace.progress import bar
 from agt_lib.workspace.shards import Shards
 
@@ -120,11 +121,10 @@ def tuned_models(
     if workers is None:
         workers = os.cpu_count() or 1 if planned[0].cpu else 1
     workers = max(1, min(workers, todo))
-    pool = joblib.Parallel(n_jobs=workers, return_as="generator")
     calls = (joblib.delayed(run)(job, progress=progress and workers == 1) for job in planned)
     folders = []
     with bar(len(planned), "tuned CLIPs", "model", shown=progress and workers > 1) as shown:
-        for job, folder in zip(planned, pool(calls), strict=True):
+        for job, folder in zip(planned, shared(calls, workers), strict=True):
             folders.append(folder)
             shown.update()
             if stopped := (read_manifest(folder) or {}).get("stopped"):
@@ -152,7 +152,8 @@ def run(job: Job, *, progress: bool = True) -> Path:
     try:
         if accelerator.is_main_process:
             kept(KIND, job.made_from, make)
-            (folder / STATE).unlink(missing_ok=True)
+            if (folder / STATE).is_file():
+                (folder / STATE).unlink()
             if not made[0]:
                 broadcast_object_list(made)
         elif broadcast_object_list(made)[0]:  # all do what the first process does
@@ -192,12 +193,17 @@ def keep_frames(
     keys = pd.Series(keys, dtype="str")
     # Without its last two steps, to a tensor and to mean 0: pictures stay bytes.
     steps = image_transform_v2(larger, is_train=False).transforms[:-2]
-    with frames.locked(), ThreadPoolExecutor(os.cpu_count()) as pool:
+
+    def missing() -> pd.Series:
         ledger = frames.failures()
         known = frames.keys() | set(ledger["key"][~ledger["stage"].isin(RETRIED)])
-        todo = keys[~keys.isin(known)]
-        how = {"n_frames": n_frames, "max_seconds": max_seconds, "face": face, "margin": MARGIN}
-        load = partial(_pictures, steps=steps, **how)
+        return keys[~keys.isin(known)]
+
+    how = {"n_frames": n_frames, "max_seconds": max_seconds, "face": face, "margin": MARGIN}
+    load = partial(_pictures, steps=steps, **how)
+    # Where nothing is missing the disk may be one that is only read.
+    with frames.locked() if len(missing()) else nullcontext(), ThreadPoolExecutor() as pool:
+        todo = missing()
         with bar(len(todo), "frames for tuning", "clip", shown=progress and len(todo)) as shown:
             for start in range(0, len(todo), SHARD):
                 part = todo[start : start + SHARD]
@@ -207,9 +213,9 @@ def keep_frames(
                 frames.append({part[n]: x for n, x in made.items() if n not in bad})
                 frames.record([(part[n], n, e.stage, e.reason) for n, e in bad.items()])
                 shown.update(len(part))
-    missing = keys[~keys.isin(frames.keys())]
-    frames.check_share(missing, len(clips), max_failures, "video")
-    return frames, keys.drop(missing.index)
+    unread = keys[~keys.isin(frames.keys())]
+    frames.check_share(unread, len(clips), max_failures, "video")
+    return frames, keys.drop(unread.index)
 
 
 def _pictures(clip: pd.Series, steps: Sequence, **how: Any) -> np.ndarray | MediaError:

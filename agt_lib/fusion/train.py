@@ -23,7 +23,7 @@ from agt_lib.fusion.model import HISTORY, FittedModel, check_fingerprints, one_t
 from agt_lib.fusion.networks import SOURCES, add_source, build, skeleton
 from agt_lib.fusion.scaling import Scaler, fit_scaler
 from agt_lib.fusion.steps import Clips, n_steps
-from agt_lib.workspace.machine import pick_device
+from agt_lib.workspace.machine import pick_device, shared
 from agt_lib.workspace.progress import bar
 
 INNER_SEED = 0
@@ -145,9 +145,8 @@ def fit_stacks(
         )
         for part, around in zip(own, keep or [operator.call] * len(own), strict=True)
     )
-    parallel = joblib.Parallel(n_jobs=max(1, min(workers, len(own))), return_as="generator")
     with bar(sum(map(len, own)), "fit", "model", shown=progress) as shown:
-        for models in parallel(calls):
+        for models in shared(calls, max(1, min(workers, len(own)))):
             shown.update(len(models))
             yield models
 

@@ -82,9 +82,13 @@ class Bundle:
     def write(self, folder: Path) -> None:
         """Write all into `folder`; an older bundle there goes first.
 
-        Raises FileExistsError if something else lies there.
+        Raises FileExistsError if something else lies there, StoreError if the disk takes no more.
         """
-        started, folder = time.monotonic(), Path(folder)
+        with kept.storing(folder):
+            self._write(Path(folder))
+
+    def _write(self, folder: Path) -> None:
+        started = time.monotonic()
         if folder.exists() and any(folder.iterdir()):
             unfinished = (folder / MODELS).is_dir() and not (folder / kept.MANIFEST).exists()
             if not unfinished and "format" not in _about(folder):

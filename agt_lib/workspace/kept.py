@@ -75,6 +75,9 @@ def write_atomic(path: Path, content: str | bytes | Callable[[IO[bytes]], object
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
+    except OSError as error:  # of a full disk names no file
+        error.filename = error.filename or str(path)
+        raise
     finally:
         partial.unlink(missing_ok=True)
 
@@ -161,14 +164,10 @@ def kept_at(folder: Path, kind: str, made_from: Mapping[str, Any], make: Make) -
         if (folder / MANIFEST).is_file():
             discard(folder, fault(folder))
         started = time.monotonic()
-        try:
+        with storing(folder):
             content = dict(make(folder))
             about = {"kind": kind, "made_from": made_from, "files": files_of(folder)}
             write_manifest(folder, about | content, started)
-        except Exception as error:
-            if why := next((why for why in FULL if why in str(error)), None):
-                raise StoreError(folder, why, "") from error
-            raise
     return folder
 
 
@@ -183,6 +182,17 @@ def read_kept(
         with locked(folder):
             discard(folder, f"is damaged ({error})")
     return read(kept(kind, made_from, make))
+
+
+@contextmanager
+def storing(folder: Path) -> Iterator[None]:
+    """Raises StoreError for any library's error that says that the disk takes no more."""
+    try:
+        yield
+    except Exception as error:
+        if why := next((why for why in FULL if why in str(error)), None):
+            raise StoreError(folder, why, "") from error
+        raise
 
 
 @contextmanager

@@ -1,11 +1,15 @@
 """Which processor to use, and how precisely to compute on it; seeds."""
 
 import random
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import httpx
+import joblib
 import numpy as np
 import torch
 from huggingface_hub import constants, try_to_load_from_cache
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from agt_lib.workspace import paths
 
@@ -35,6 +39,20 @@ def pick_device(requested: str = "auto") -> torch.device:
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise ValueError(f"device {requested!r} was asked for, but torch finds no Apple GPU here")
     return device
+
+
+def shared(calls: Iterable, workers: int) -> Iterator[Any]:
+    """The results of joblib's delayed `calls`, in order, by so many processes.
+
+    Raises MemoryError if one of them was killed, as a system does that has no memory left.
+    """
+    try:
+        yield from joblib.Parallel(n_jobs=workers, return_as="generator")(calls)
+    except TerminatedWorkerError as error:
+        raise MemoryError(
+            f"one of {workers} processes was killed, most likely because memory was short. What "
+            "they finished is kept: run the same again, with fewer (workers=1) if it happens again"
+        ) from error
 
 
 def has_bfloat16(device: torch.device) -> bool:

@@ -11,7 +11,7 @@ import pandas as pd
 from filelock import FileLock
 
 from agt_lib.workspace import machine, paths
-from agt_lib.workspace.kept import write_atomic
+from agt_lib.workspace.kept import DAMAGE, write_atomic
 
 COLUMNS = ["notebook", "profile", "seconds", "cores", "processor"]
 START, END = "<!-- run times -->\n", "<!-- end of run times -->"
@@ -34,9 +34,12 @@ def record(notebook: str, profile: str, seconds: float) -> None:
 
 
 def read() -> pd.DataFrame:
-    """The table: a row a notebook and profile, empty if the story was not run here."""
+    """The table: a row a notebook and profile; empty if it is not there, or damaged."""
     path = paths.data() / "run_times.csv"
-    return pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=COLUMNS)
+    try:
+        return pd.read_csv(path)[COLUMNS]
+    except (FileNotFoundError, *DAMAGE):
+        return pd.DataFrame(columns=COLUMNS)
 
 
 def as_text(table: pd.DataFrame) -> str:

@@ -58,6 +58,8 @@ class Job:
     kept: Callable[[], int] | None
     share: int = 2
     """Of the kills."""
+    stack: int = 0
+    """So many of what is kept may be done again after a kill: the models of a stack."""
 
 
 @contextmanager
@@ -248,17 +250,17 @@ def ranking(inputs: Path) -> dict[str, Any]:
 
 
 def feature_files(inputs: Path) -> None:
-    """2000 files as MERTools writes them, one of them damaged and one of zeros."""
+    """1000 files as MERTools writes them, one of them damaged and one of zeros."""
     (folder := inputs / "features" / "voice-FRA").mkdir(parents=True)
     rng = np.random.default_rng(0)
-    for i in range(2000):
+    for i in range(1000):
         np.save(folder / f"clip{i}.npy", rng.standard_normal((3, 32)).astype(np.float32) * (i > 0))
     (folder / "clip1.npy").write_bytes(b"\x93NUMPY")
 
 
 def importing(inputs: Path) -> dict[str, Any]:
     """The store of these files."""
-    names = [f"clip{i}" for i in range(2000)]
+    names = [f"clip{i}" for i in range(1000)]
     with counted(mertools, "_import", lambda *given: 1):
         found = mertools.read_features(inputs, "voice-FRA", "audio", names)
     return {"values": found.values, "failures": found.failures.to_csv()}
@@ -270,7 +272,7 @@ def stores() -> int:
 
 
 def results(inputs: Path) -> dict[str, Any]:
-    """A notebook's tables and its bundle, written twenty times over."""
+    """A notebook's tables and its bundle, written eight times over."""
     data = clips_with_signal("clip", 60, 0)
     configs = {("A+V", "AGT"): small("agt"), ("A+V", "baseline"): small("attention")}
     configs |= {(m[0].upper(), fusion.UNIMODAL): small("unimodal", (m,)) for m in data.modalities}
@@ -281,7 +283,7 @@ def results(inputs: Path) -> dict[str, Any]:
     given = SimpleNamespace(data=data, by_speaker=None, components=None)
     given.features = {m: SimpleNamespace(fingerprint=data.fingerprints[m]) for m in data.modalities}
     table = pd.DataFrame({"score": np.arange(20_000) / 7})
-    for number in range(20):
+    for number in range(8):
         done_by.table(table, f"table_{number}")
         bundle_of(done_by, given, result).write(done_by.folder / "bundle")
     done_by.finish()
@@ -301,11 +303,11 @@ def by_workers(inputs: Path) -> dict[str, Any]:
 JOBS = {
     "extraction": Job(clips, extraction, lambda: shard_keys("features/*"), 4),
     "tuning": Job(clips_and_clip, tuning, tuned_epochs, 4),
-    "search": Job(nothing, searching, whole_fits, 4),
-    "pseudo": Job(nothing, pseudo_labels, whole_fits, 4),
+    "search": Job(nothing, searching, whole_fits, 4, 9),
+    "pseudo": Job(nothing, pseudo_labels, whole_fits, 4, 3),
     "ranking": Job(nothing, ranking, lambda: shard_keys("derived/answers"), 4),
     "import": Job(feature_files, importing, stores),
-    "results": Job(nothing, results, whole_fits, 2),
+    "results": Job(nothing, results, whole_fits, 2, 3),
     "workers": Job(clips_and_clip, by_workers, None, 1),
 }
 PRELOADED = (FittedModel,)  # what a forked job finds imported

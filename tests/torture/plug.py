@@ -3,9 +3,10 @@
     python tests/torture/plug.py --kills 100 [--seconds N] [--seed 0] [--only JOB]
 
 After each kill the same command runs to its end. Its outputs must be those of a run that nobody
-disturbed, nothing may be left over, and no process may be alive. Jobs are forked from a process
+disturbed, nothing that was kept may be done again but the models of one stack, nothing may be left
+over, and no process may be alive. Jobs are forked from a process
 that has imported everything, each into a session and a data folder of its own. Ends with status 1
-for anything that is wrong, left over or alive, or if more was lost than a shard or a stack.
+if any of that is not so.
 """
 
 import os
@@ -165,7 +166,7 @@ class Plug:
         if was_kept is not None and found:
             lost = max(0, was_kept + found["done"] - reference["done"])
             counts["lost"] += lost
-            if lost:
+            if lost > job.stack:
                 faults.append(f"{place}: {lost} of {was_kept} done again after {moment:.2f} s")
         if left:
             faults.append(f"{place}: left over after {moment:.2f} s: {', '.join(left[:5])}")
@@ -224,8 +225,7 @@ def main() -> None:
     print(table.to_string())
     for fault in (fault for faults in plug.faults.values() for fault in faults):
         print(fault)
-    bad = table.loc["all", ["wrong", "left over", "alive"]].sum()
-    if bad or any(plug.faults.values()):
+    if any(plug.faults.values()):
         sys.exit(f"what was left for a look: {folder}")
     shutil.rmtree(folder)
 
