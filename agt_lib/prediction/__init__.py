@@ -6,8 +6,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "answers": ["answer"],
-        "bundle": ["Bundle", "FOLDER", "bundle_of"],
+        "bundle": ["Bundle", "FOLDER"],
         "calls": ["features_of", "find_bundle", "predict", "with_bundles"],
         "clips": ["in_windows", "read_clips"],
+        "runs": ["bundle_of"],
     },
 )
