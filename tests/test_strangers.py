@@ -5,9 +5,13 @@ tests/prediction/test_bundle.py; endpoints: tests/prompts/test_llm.py; pickles o
 tests/corpora/test_mertools.py and test_peer_labels.py.
 """
 
+import io
 import os
 import re
 import socket
+import struct
+import tracemalloc
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -93,6 +97,24 @@ def test_a_pipe_for_labels_or_faces_is_not_waited_for(tmp_path):
     clip = pd.Series({"video": str(tmp_path / "video" / "a.mp4")}, name="a")
     with pytest.raises(Exception, match="no aligned faces"):
         clip_frames(clip, 2, 10.0, "npy", 0.0)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"\x80\x04Nr" + struct.pack("<I", 2**27), b"\x80\x05\x96" + struct.pack("<Q", 2**31)],
+    ids=["a number of objects", "a length of bytes"],
+)
+def test_labels_that_ask_for_gigabytes_get_none(body, tmp_path):
+    member = io.BytesIO()
+    about = {"descr": "|O", "fortran_order": False, "shape": ()}
+    np.lib.format.write_array_header_1_0(member, about)
+    with zipfile.ZipFile(tmp_path / "label-6way.npz", "w") as archive:
+        archive.writestr("train_corpus.npy", member.getvalue() + body + b".")
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="train_corpus is"):
+        npz_labels.read_npz_labels(tmp_path / "label-6way.npz")
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
 
 
 def test_words_that_a_link_would_take_from_another_folder_are_not_read(tmp_path):

@@ -60,8 +60,13 @@ STAND_INS = {
 Dictionaries, lists, text and plain numbers need no name."""
 
 
-class _Unpickler(pickle.Unpickler):
-    """Refuses every name that has no stand-in; nothing is imported."""
+class _Unpickler(pickle._Unpickler):
+    """Refuses every name that has no stand-in; nothing is imported.
+
+    It is the one written in Python: the other makes room for as much as a file says it holds.
+    """
+
+    dispatch = {op: f for op, f in pickle._Unpickler.dispatch.items() if op != pickle.BYTEARRAY8[0]}
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in STAND_INS:
