@@ -62,7 +62,7 @@ def test_a_clip_without_sound_too_long_or_of_a_blink_keeps_its_row(
     hearing, tmp_path, write_clip, tone, ramp
 ):
     write_clip(tmp_path / "short.wav", waveform=tone(seconds=0.2))
-    write_clip(tmp_path / "blink.wav", waveform=tone(seconds=0.05))
+    write_clip(tmp_path / "blink.wav", waveform=tone(seconds=0.05), audio_codec="pcm_s16le")
     write_clip(tmp_path / "silent.mp4", frames=ramp())
     write_clip(tmp_path / "long.wav", waveform=np.zeros(121_000), rate=1000, audio_codec="pcm_u8")
     bundle = replace(hearing.bundle, encoders={"audio": "opensmile"})
