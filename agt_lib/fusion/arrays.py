@@ -19,7 +19,7 @@ from agt_lib.fusion.crossval import CrossValidated, fit_folds, predict_mean
 from agt_lib.fusion.data import FusionData, with_speakers
 from agt_lib.fusion.scaling import scale_for
 from agt_lib.workspace.kept import write_manifest
-from agt_lib.workspace.numbers import SEED, check_numbers
+from agt_lib.workspace.numbers import PARAMETERS, SOME, check_numbers
 from agt_lib.workspace.words import neutral
 
 Arrays = Mapping[str, np.ndarray | pd.DataFrame]
@@ -115,8 +115,9 @@ def cross_validate(
     expected.
     """
     started = time.monotonic()
-    check_numbers({"n_folds": n_folds}, {"n_folds": SEED})
-    check_numbers(dict(enumerate(seeds)), dict.fromkeys(range(max(1, len(seeds))), SEED))
+    check_numbers({"n_folds": n_folds}, {"n_folds": SOME})
+    for seed in seeds:
+        check_numbers({"seed": seed}, PARAMETERS)
     values, index = _checked(features)
     named = any(isinstance(x, pd.DataFrame) for x in features.values())
     given = _column("labels", labels, index, named)

@@ -5,9 +5,8 @@ from numbers import Real
 from typing import Any
 
 SHARE, COUNT, SOME = "[0, 1]", "whole [0, inf)", "whole [1, inf)"
-SEED = "whole (-inf, inf)"  # any whole number
 PARAMETERS = {
-    "seed": SEED, "n_folds": COUNT, "n_seeds": COUNT, "max_failures": SHARE,
+    "seed": COUNT, "n_folds": COUNT, "n_seeds": COUNT, "max_failures": SHARE,
     "max_seconds": "(0, inf]", "epochs": COUNT, "budget": "[0, inf)", "price_in": "[0, inf)",
     "price_out": "[0, inf)", "draws": COUNT, "reduce": COUNT, "threshold": SHARE,
     "precision": "(0, 1]", "rounds": SOME, "quota": COUNT, "outside": "[0, 1)",
