@@ -4,48 +4,32 @@ A job reads the folder of inputs that it prepared once, works in the folder that
 returns its outputs. `done` counts the units of work of this process, `kept` those on the disk.
 """
 
-import json
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-import open_clip
 import pandas as pd
 import torch
-from safetensors.torch import save_file
-
-sys.path.append(str(Path(__file__).parents[1]))
-from conftest import ramp, tone, write_clip
 from faulty_server import WAYS, of_trial
+from tiny import clips, clips_and_clip, clips_with_signal, corpus_of, folds_of, small
 
 from agt_lib import fusion, pseudo
 from agt_lib.clip_tuning import TuneConfig, models, tune
-from agt_lib.corpora.corpus import Corpus, build
+from agt_lib.corpora.corpus import build
 from agt_lib.features import clip, mertools, opensmile
 from agt_lib.features.extraction import extract
-from agt_lib.features.features import Features
-from agt_lib.fusion import FittedModel, FusionConfig, fit_folds, search, stack
+from agt_lib.fusion import fit_folds, search, stack
 from agt_lib.fusion.crossval import CrossValidated
-from agt_lib.fusion.data import FusionData, assemble
 from agt_lib.prediction import Bundle, bundle_of
 from agt_lib.prompts import LLMRanker, RankingError, endpoint
 from agt_lib.workspace import kept, paths, run
 from agt_lib.workspace.shards import Shards
 
-LABELS = ("calm", "cross", "glad")
-TINY = {
-    "embed_dim": 12,
-    "vision_cfg": {"image_size": 16, "layers": 2, "width": 16, "head_width": 8, "patch_size": 8},
-    "text_cfg": {
-        "context_length": 10, "vocab_size": 49408, "width": 8, "heads": 2, "layers": 1,
-    },
-}  # fmt: skip
 done = [0]
 
 
@@ -81,24 +65,6 @@ def shard_keys(pattern: str) -> int:
     return sum(len(Shards(folder).keys()) for folder in paths.data().glob(pattern))
 
 
-def clips(inputs: Path) -> None:
-    """24 clips of half a second."""
-    rng = np.random.default_rng(0)
-    for i in range(24):
-        frames = ramp(6, 32, 32) // 2 + rng.integers(0, 60, (6, 32, 32, 3)).astype(np.uint8)
-        frames[..., i % 3] //= 2
-        write_clip(inputs / f"clip{i:02d}.mp4", frames=frames, waveform=tone(200 + 20 * i, 0.5))
-
-
-def corpus_of(inputs: Path) -> Corpus:
-    """Those clips, all labelled."""
-    videos = sorted(inputs.glob("*.mp4"))
-    table = pd.DataFrame({"name": [path.stem for path in videos], "split": "train"})
-    table["emotion"] = [LABELS[i % 3] for i in range(len(videos))]
-    table["video"] = list(map(str, videos))
-    return build("clips", table, source="torture", labels=LABELS)
-
-
 def extraction(inputs: Path) -> dict[str, Any]:
     """Voice and face, four clips a shard."""
     corpus, found = corpus_of(inputs), {}
@@ -109,15 +75,6 @@ def extraction(inputs: Path) -> dict[str, Any]:
             found[encoder.modality] = features.values
             found[f"{encoder.modality} ledger"] = features.failures.to_csv()
     return found
-
-
-def clips_and_clip(inputs: Path) -> None:
-    """The clips, and a CLIP to tune on them."""
-    clips(inputs)
-    torch.manual_seed(0)
-    save_file(open_clip.CLIP(**TINY).state_dict(), inputs / "open_clip_model.safetensors")
-    content = {"model_cfg": TINY, "preprocess_cfg": {"interpolation": "bilinear"}}
-    (inputs / "open_clip_config.json").write_text(json.dumps(content))
 
 
 def tuning(inputs: Path, workers: int = 1, epochs: int = 6) -> dict[str, Any]:
@@ -156,30 +113,6 @@ def tuned_epochs() -> int:
         elif state is not None:
             found += len(torch.load(state, weights_only=True)["history"])
     return found
-
-
-def clips_with_signal(prefix: str, n: int, seed: int, labelled: bool = True) -> FusionData:
-    """Clips whose label shows in the first three features."""
-    rng, labels, features = np.random.default_rng(seed), np.arange(n) % 3, {}
-    names = tuple(f"{prefix}{i}" for i in range(n))
-    for modality, dim in {"audio": 8, "video": 6}.items():
-        values = rng.standard_normal((n, dim)).astype(np.float32)
-        values[np.arange(n), labels] += 3
-        features[modality] = Features(modality, names, values, np.ones(n, bool), modality)
-    return assemble(names, features, label_set=LABELS, labels=labels if labelled else None)
-
-
-def small(model: str, modalities: tuple[str, ...] = ("audio", "video")) -> FusionConfig:
-    """A network of 16 units."""
-    network = {"hidden": 16} if model == "attention" else {"width": 16}
-    return replace(
-        FusionConfig.default(model, modalities), network=network, epochs=4, batch_size=16
-    )
-
-
-def folds_of(data: FusionData) -> pd.Series:
-    """Three folds."""
-    return pd.Series(np.arange(len(data.names)) // 3 % 3, index=list(data.names))
 
 
 def probabilities(result: CrossValidated) -> dict[str, np.ndarray]:
@@ -310,4 +243,3 @@ JOBS = {
     "results": Job(nothing, results, whole_fits, 2, 3),
     "workers": Job(clips_and_clip, by_workers, None, 1),
 }
-PRELOADED = (FittedModel,)  # what a forked job finds imported

@@ -4,9 +4,8 @@
 
 After each kill the same command runs to its end. Its outputs must be those of a run that nobody
 disturbed, nothing that was kept may be done again but the models of one stack, nothing may be left
-over, and no process may be alive. Jobs are forked from a process
-that has imported everything, each into a session and a data folder of its own. Ends with status 1
-if any of that is not so.
+over, and no process may be alive. Jobs are forked from a process that has imported everything, each
+into a session and a data folder of its own. Ends with status 1 if any of that is not so.
 """
 
 import os
