@@ -81,21 +81,15 @@ class Shards:
         """
         wanted, found = self.keys().intersection(keys), {}
         for path, inside in list(self._keys.items()):
-            here = wanted.intersection(inside)
-            if not here:
-                continue
-            arrays = self._open(path, here)
-            if arrays is not None and all(map(_finite, arrays.values())):
-                found |= arrays
-            elif arrays is not None:
-                self._discard(path, "it holds NaN or infinity")
+            found |= self._finite(path, wanted.intersection(inside))
         return {key: found[key] for key in keys if key in found}
 
     def whole(self, keys: Sequence[str]) -> set[str]:
-        """Those of `keys` that can be read; one shard at a time is read to see it."""
-        wanted = self.keys().intersection(keys)
-        inside = [wanted.intersection(own) for own in self._keys.values()]
-        return set().union(*(self.read(list(own)) for own in inside if own))
+        """Those of `keys` that `read` would find; one shard at a time is in memory."""
+        wanted, found = self.keys().intersection(keys), set()
+        for path, inside in list(self._keys.items()):
+            found |= self._finite(path, wanted.intersection(inside)).keys()
+        return found
 
     def rows(self, keys: Sequence[str | None], dim: int) -> "StoredRows":
         """The arrays (D,) under `keys` as the rows of a matrix that stays on disk; None: zeros.
@@ -184,6 +178,14 @@ class Shards:
         except DAMAGE as error:
             self._discard(path, error)
         return None
+
+    def _finite(self, path: Path, keys: Collection[str]) -> dict[str, np.ndarray]:
+        """The arrays of a shard under `keys`, of which it has all; none if it is damaged."""
+        arrays = self._open(path, keys) if keys else {}
+        if arrays is not None and not all(map(_finite, arrays.values())):
+            self._discard(path, "it holds NaN or infinity")
+            return {}
+        return arrays or {}
 
     def _discard(self, path: Path, why: object) -> None:
         aside = path.with_suffix(".damaged")
