@@ -81,14 +81,14 @@ class Shards:
         """
         wanted, found = self.keys().intersection(keys), {}
         for path, inside in list(self._keys.items()):
-            found |= self._finite(path, wanted.intersection(inside))
+            found |= self._sound(path, wanted.intersection(inside))
         return {key: found[key] for key in keys if key in found}
 
     def whole(self, keys: Sequence[str]) -> set[str]:
         """Those of `keys` that `read` would find; one shard at a time is in memory."""
         wanted, found = self.keys().intersection(keys), set()
         for path, inside in list(self._keys.items()):
-            found |= self._finite(path, wanted.intersection(inside)).keys()
+            found |= self._sound(path, wanted.intersection(inside)).keys()
         return found
 
     def rows(self, keys: Sequence[str | None], dim: int) -> "StoredRows":
@@ -179,7 +179,7 @@ class Shards:
             self._discard(path, error)
         return None
 
-    def _finite(self, path: Path, keys: Collection[str]) -> dict[str, np.ndarray]:
+    def _sound(self, path: Path, keys: Collection[str]) -> dict[str, np.ndarray]:
         """The arrays of a shard under `keys`, of which it has all; none if it is damaged."""
         arrays = self._open(path, keys) if keys else {}
         if arrays is not None and not all(map(_finite, arrays.values())):
