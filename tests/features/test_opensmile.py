@@ -76,7 +76,9 @@ def test_the_sound_track_asked_for_is_read_and_is_in_the_fingerprint(encoder, su
     asked = []
     monkeypatch.setattr(
         "agt_lib.features.encoder.decode_audio",
-        lambda path, max_seconds, window, track: asked.append(track) or np.zeros(1600, np.float32),
+        lambda path, max_seconds, window, damage, track: (
+            asked.append(track) or np.zeros(1600, np.float32)
+        ),
     )
     german = build("opensmile", track="DEU")
     german.load(sung(vowel(0.2)))
