@@ -72,7 +72,7 @@ def extraction(inputs: Path) -> dict[str, Any]:
         for encoder in (opensmile.OpenSmileEncoder(), clip.ClipEncoder()):
             encoder.shard_size = 4
             features = extract(corpus, encoder, progress=False)
-            found[encoder.modality] = features.values
+            found[encoder.modality] = features.values[:]
             found[f"{encoder.modality} ledger"] = features.failures.to_csv()
     return found
 
@@ -196,7 +196,7 @@ def importing(inputs: Path) -> dict[str, Any]:
     names = [f"clip{i}" for i in range(1000)]
     with counted(mertools, "_import", lambda *given: 1):
         found = mertools.read_features(inputs, "voice-FRA", "audio", names)
-    return {"values": found.values, "failures": found.failures.to_csv()}
+    return {"values": found.values[:], "failures": found.failures.to_csv()}
 
 
 def stores() -> int:

@@ -191,7 +191,7 @@ def work(folder: Path) -> int:
             features = extract(corpus, encoder, max_failures=1.0, progress=False)
             if not features.present[0] and not features.failures["reason"].all():
                 raise AssertionError("absent without a reason")
-            yield features.values if features.present[0] else features.failures["reason"][0]
+            yield features.values[:] if features.present[0] else features.failures["reason"][0]
 
     print("ready", file=out, flush=True)
     for line in sys.stdin:
