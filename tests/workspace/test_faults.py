@@ -134,7 +134,7 @@ KINDS = {
     "extraction": ["features/*/shard-*"],
     "tuning": ["derived/frames-*/shard-*", "derived/tuned_clip-*/*.json"],
     "search": ["derived/fit-*/model.safetensors", "derived/fit-*/manifest.json"],
-    "import": ["derived/mertools-*/features.safetensors", "derived/mertools-*/manifest.json"],
+    "import": ["derived/import-*/shard-*.safetensors", "derived/import-*/manifest.json"],
 }  # fmt: skip
 
 
@@ -272,8 +272,8 @@ def test_what_a_signal_stops_goes_on_where_it_was(name, stop, finished, data_fol
     inputs, expected, units, _ = finished(name)
     number = in_process(name, inputs, tmp_path / "stopped", data_folder)
     while plug.ended(number, 0.02) is None:
-        stacks = len([*data_folder.rglob("fit-*/manifest.json")]) > 6
-        if stacks or any(data_folder.rglob("shard-*.safetensors")):
+        half = 2 * len([*data_folder.rglob("fit-*/manifest.json")]) > units
+        if half or any(data_folder.rglob("shard-*.safetensors")):
             os.kill(number, stop)
             assert plug.ended(number, 60) != 0
             break
