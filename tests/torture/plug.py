@@ -51,6 +51,7 @@ def start(work: Any, place: Path) -> int:
         (place / "tmp").mkdir(exist_ok=True)
         tempfile.tempdir = None
         os.environ |= {"AGT_DATA": str(place / place.name), "TMPDIR": str(place / "tmp")}
+        torch.set_num_threads(1)  # makes its pool anew; two threads at once would fail at that
         done[0] = 0
         found = {"outputs": {name: _hash(value) for name, value in work().items()}, "done": done[0]}
         (place / OUTPUTS).write_text(json.dumps(found))
