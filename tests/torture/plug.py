@@ -42,6 +42,8 @@ def start(work: Any, place: Path) -> int:
     place.mkdir(exist_ok=True)
     number = os.fork()
     if number:
+        while os.getpgid(number) != number:  # until it is a group that can be killed by itself
+            time.sleep(0.001)
         return number
     status = 1
     try:
