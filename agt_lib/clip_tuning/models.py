@@ -152,8 +152,7 @@ def run(job: Job, *, progress: bool = True) -> Path:
     try:
         if accelerator.is_main_process:
             kept(KIND, job.made_from, make)
-            if (folder / STATE).is_file():
-                (folder / STATE).unlink()
+            (folder / STATE).unlink(missing_ok=True)
             if not made[0]:
                 broadcast_object_list(made)
         elif broadcast_object_list(made)[0]:  # all do what the first process does

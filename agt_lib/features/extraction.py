@@ -36,8 +36,9 @@ LACKS = {
 REMARK = "remark"
 """The ledger's stage of clips that were read, and of which there is something to say."""
 
-RETRIED = (ACCESS, "length")
-"""Failures that are tried again: the disk may work again, or `max_seconds` may be another."""
+RETRIED = (ACCESS, "length", REMARK)
+"""What is tried again: the disk may work again, `max_seconds` may be another, and a clip with a
+remark was read, but its shard is damaged."""
 
 SHARD_SIZES = {"audio": 64, "video": 64, "text": 512}
 """Clips of a shard. Texts of similar length share a batch: with 64 to choose from, a third would be

@@ -63,8 +63,8 @@ class FusionConfig:
     opinion_loss: float = 0.3
     """Weight of the mean loss of the modalities' own opinions, for AGT's gate `agreement`."""
     path_decay: float | None = None
-    """The weight decay of a linear path from up to `WIDE` features; None: as `weight_decay` is up
-    to `FEW` clips."""
+    """The weight decay of a linear path from up to `WIDE` features; None: `DECAY`, or the
+    `weight_decay` that is given."""
     choose_epoch: bool = False
     """Keep the epoch of the best WAF on an inner fifth of the training fold, which is not trained
     on, as MER2024's toolkit does on its validation part. Else the whole fold is trained on, for all
@@ -115,7 +115,8 @@ class FusionConfig:
         size = float(np.mean(n_clips))
         decay = DECAY * min(1, FEW / size) if self.weight_decay is None else self.weight_decay
         epochs = self.epochs or int(np.clip(round(SHOWN / size), *EPOCHS))
-        path_decay = decay * max(1, size / FEW) if self.path_decay is None else self.path_decay
+        path_decay = DECAY if self.weight_decay is None else decay
+        path_decay = path_decay if self.path_decay is None else self.path_decay
         return replace(self, weight_decay=decay, path_decay=path_decay, epochs=epochs)
 
     def plain(self) -> dict[str, Any]:
@@ -158,8 +159,9 @@ def searched(config: FusionConfig, n_clips: int) -> list[FusionConfig]:
 
     A fifth of the weight decay, half and twice as many epochs.
     """
-    decay, epochs = (getattr(config.settled(n_clips), x) for x in ("weight_decay", "epochs"))
-    changes = {"weight_decay": decay / 5}, {"epochs": max(1, epochs // 2)}, {"epochs": 2 * epochs}
+    usual = config.settled(n_clips)
+    less = {name: getattr(usual, name) / 5 for name in ("weight_decay", "path_decay")}
+    changes = less, {"epochs": max(1, usual.epochs // 2)}, {"epochs": 2 * usual.epochs}
     return [config, *(replace(config, **change) for change in changes)]
 
 

@@ -17,7 +17,7 @@ from agt_lib.evaluation.scores import Sample, votes
 from agt_lib.fusion.config import FusionConfig
 from agt_lib.fusion.data import FusionData
 from agt_lib.fusion.fits import fit_kept
-from agt_lib.fusion.model import FittedModel
+from agt_lib.fusion.model import FittedModel, predict_each
 from agt_lib.fusion.train import FitTask, Joined, fit_each
 
 NOISE = (0.5, 1.0, 2.0, 4.0)
@@ -164,6 +164,8 @@ def predicted(
 
 def predict_mean(models: Sequence, data: FusionData) -> np.ndarray:
     """The mean of the models' probabilities, (N, C)."""
+    if all(isinstance(model, FittedModel) for model in models):
+        return predict_each(models, data).mean(0)
     return np.mean([model.predict(data) for model in models], axis=0)
 
 

@@ -47,7 +47,7 @@ def learning_curve(
         fewest = min(
             np.unique(part.labels[rows], return_counts=True)[1].min() for rows in trained_on
         )
-        if fewest < N_INNER:
+        if share < 1 and fewest < N_INNER:
             continue
         models: dict[Hashable, Any] = dict(fit_folds(part, folds, configs, seeds, **options).models)
         models |= fitted_regressions(part, folds, {REFERENCE: data.modalities}, scale=scale)

@@ -64,7 +64,7 @@ def exchanged(data: FusionData, exchange: pd.DataFrame, scale: str) -> FusionDat
     features = dict(data.features)
     for modality, part in exchange.groupby("modality"):
         rows, others = part["row"].to_numpy(), part["other"].to_numpy()
-        x, taken = data.features[modality].copy(), data.rows(others)
+        x, taken = np.array(data.features[modality]), data.rows(others)
         values = taken.scaled(scale).features[modality]
         if scale == "speaker":
             values = data.by_speaker.back(modality, values, data.rows(rows).groups)

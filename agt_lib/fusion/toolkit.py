@@ -14,6 +14,7 @@ from agt_lib.fusion.crossval import fit_folds, training_rows
 from agt_lib.fusion.data import FusionData
 from agt_lib.fusion.fits import fit_kept
 from agt_lib.fusion.train import FitTask
+from agt_lib.workspace.numbers import SOME, check_numbers
 
 DRAWS = 50
 BASELINE = "baseline"
@@ -36,6 +37,7 @@ def toolkit_protocol(
     they are, as the toolkit does. Columns score, waf, optimistic, setting. `options` are those of
     `train.fit_stacks`.
     """
+    check_numbers({"draws": draws}, {"draws": SOME})
     config = FusionConfig.default("attention", data.modalities, scale="none")
     config = capped(replace(config, **TOOLKIT), max_epochs)
     settings = drawn(config, TOOLKIT_SPACE, draws, seed)[1:]

@@ -264,7 +264,7 @@ def _clips(
         {m: tensor(np.stack([getattr(own[m], part) for own in scalers])[:, None]) for m in features}
         for part in ("mean", "sd")
     )
-    inputs = {m: tensor(x) for m, x in features.items()}
+    inputs = {m: tensor(np.asarray(x)) for m, x in features.items()}
     clips = Clips(
         inputs, torch.from_numpy(present).to(device), tensor(targets), data.labels, mean, sd
     )

@@ -52,7 +52,8 @@ def answer(
     who = pd.Series(None, index=list(names), dtype=object) if speakers is None else speakers
     who = who.reindex(list(names)).to_numpy(object)
     who = np.array([None if pd.isna(one) else str(one) for one in who], dtype=object)
-    data = assemble(names, _filled(bundle, features, names), label_set=bundle.labels, groups=who)
+    given = _filled(bundle, features, names)
+    data = assemble(names, given, label_set=bundle.labels, groups=who).in_memory()
     data, scaled_by = _scaled(bundle, data)
     by_fold = (scaled_by == FEW) & (AGT_BY_FOLD in bundle.models)
     if bundle.components is not None:

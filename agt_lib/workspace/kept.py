@@ -15,7 +15,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -215,7 +215,7 @@ def locked(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise StoreError(folder, error.strerror or error, "") from error
     try:
-        for partial in folder.rglob(".*.partial"):
+        for partial in filter(Path.is_file, folder.rglob(".*.partial")):
             partial.unlink()
         yield
     finally:
@@ -224,8 +224,9 @@ def locked(folder: Path) -> Iterator[None]:
 
 def clear(folder: Path) -> None:
     """Delete what processes of this machine that are gone had half written in `folder`."""
-    for partial in folder.rglob(".*.partial"):
-        if not psutil.pid_exists(int(partial.name.split(".")[-2])):
+    for partial in filter(Path.is_file, folder.rglob(".*.partial")):
+        number = partial.name.split(".")[-2]
+        if number.isdecimal() and not psutil.pid_exists(int(number)):
             partial.unlink(missing_ok=True)
 
 
@@ -236,7 +237,8 @@ def discard(folder: Path, why: str) -> None:
     aside.mkdir(exist_ok=True)
     for path in sorted(folder.iterdir(), key=lambda path: path.name != MANIFEST):
         if path.name != LOCK:
-            path.rename(aside / path.name)
+            with suppress(FileNotFoundError):  # another process was faster
+                path.rename(aside / path.name)
     said = f"what lay there is in {aside.name} now, and it is made again"
     print(f"{paths.relative(folder)} {why}: {said}", file=sys.stderr)
 

@@ -186,7 +186,8 @@ def start(notebook: str, parameters: Mapping[str, Any]) -> Run:
     profile nor parameters name a corpus, or if no modality is left.
     """
     literals = (str, int, float, bool, type(None))
-    names = _parameter_names(notebook) or [name for name in parameters if name[0] != "_"]
+    known = _parameter_names(notebook)
+    names = known or [name for name in parameters if name[0] != "_"]
     told = {k: parameters[k] for k in names if isinstance(parameters.get(k, ()), literals)}
     own = {name: value for name, value in told.items() if name not in SHARED}
     files = [value for value in own.values() if isinstance(value, str) and _is_file(value)]
@@ -195,7 +196,7 @@ def start(notebook: str, parameters: Mapping[str, Any]) -> Run:
     options = _options(told["options"])
     for name in [name for name in READING if name in options]:
         told[name] = type(SHARED[name])(options.pop(name))
-    check_numbers(told, PARAMETERS)
+    check_numbers({name: told[name] for name in {*SHARED, *known} if name in told}, PARAMETERS)
     if told["n_folds"] == 1:
         raise ValueError("n_folds is 2 or more, or 0 for the profile's; got 1")
     if told["profile"] not in PROFILES:

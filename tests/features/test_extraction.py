@@ -553,3 +553,22 @@ def test_a_clip_refused_for_its_length_is_read_when_the_limit_is_another(clips_f
     assert refused.failures["stage"].tolist() == ["length"]
     encoder.max_seconds = 2.0
     assert extract(corpus, encoder, progress=False).present.all()
+
+
+def test_a_clip_with_a_remark_is_made_again_when_its_shard_is_damaged(data_folder):
+    class Remarking(Letters):
+        def __init__(self):
+            super().__init__()
+            self.remarks = {}
+
+        def load(self, clip):
+            self.remarks[clip.name] = "something to say"
+            return super().load(clip)
+
+    corpus = sentences(3)
+    expected = quietly(corpus, Remarking(), shard_size=1)
+    shard = sorted(data_folder.glob("features/*/shard-*"))[1]
+    shard.write_bytes(b"damaged")
+    again = quietly(corpus, Remarking(), shard_size=1)
+    assert again.present.all()
+    np.testing.assert_array_equal(again.values, expected.values)

@@ -1,5 +1,7 @@
 """The learning curve: fewer clips in training, the same clips predicted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -46,3 +48,11 @@ def test_shares_are_of_each_label_and_fold_within_one_another_and_none_is_too_sm
     assert one < half < whole == set(data.names)
     kept = pd.crosstab(seen[1].labels, folds.loc[list(seen[1].names)].to_numpy())
     assert (kept == 5).all(axis=None)
+
+
+def test_a_label_of_few_clips_has_the_last_point_alone(data_of, small):
+    data = data_of()
+    data = replace(data, labels=np.where(np.arange(90) % 30 == 0, 2, data.labels % 2))
+    folds = pd.Series(np.arange(90) % 5, index=list(data.names))
+    table = learning_curve(data, folds, {"network": small(epochs=1)}, [0], **OPTIONS)
+    assert table["clips"].unique().tolist() == [72]

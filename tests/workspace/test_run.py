@@ -102,20 +102,30 @@ def test_the_line_names_versions_device_and_all_that_was_resolved(capsys):
         ({"max_seconds": -1.0}, "max_seconds"),
         ({"options": "max_seconds=0"}, "max_seconds"),
         ({"seed": 0.5}, "seed is a whole number"),
-        ({"reduce": -1}, "reduce"),
-        ({"draws": -1}, "draws"),
-        ({"rounds": 0}, "rounds"),
-        ({"budget": float("nan")}, "budget"),
-        ({"price_in": -30.0}, "price_in"),
-        ({"threshold": float("nan")}, "threshold"),
-        ({"guide_share": 1.5}, "guide_share"),
-        ({"epochs": -3}, "epochs"),
-        ({"window": float("nan")}, "window"),
     ],
 )
 def test_parameters_that_can_not_be_are_refused_with_what_to_give(parameters, message):
     with pytest.raises(ValueError, match=message):
         resolve(**parameters)
+
+
+@pytest.mark.parametrize(
+    ("notebook", "parameters"),
+    [
+        ("04_train_agt", {"reduce": -1}),
+        ("04_train_agt", {"draws": -1}),
+        ("05_pseudo_label", {"rounds": 0}),
+        ("05_pseudo_label", {"threshold": float("nan")}),
+        ("03_prompt_text", {"budget": float("nan")}),
+        ("03_prompt_text", {"price_in": -30.0}),
+        ("07b_vote_maps", {"guide_share": 1.5}),
+        ("02_finetune_clip", {"epochs": -3}),
+        ("09_predict_new_clips", {"window": float("nan")}),
+    ],
+)
+def test_numbers_of_a_notebook_that_can_not_be_are_refused(notebook, parameters):
+    with pytest.raises(ValueError, match=f"{next(iter(parameters))} is a"):
+        start(notebook, **parameters)
 
 
 def test_mertools_without_folders_lists_those_there_are(tmp_path):
@@ -287,3 +297,8 @@ def test_a_second_cell_that_runs_again_gives_the_same_folder_and_an_edit_counts_
     nbformat.write(new_notebook(cells=[parameters, new_code_cell("print(x + 1)")]), path)
     first.finish()
     assert finished(resolve("98_earlier", **mine), "98_earlier") is None
+
+
+def test_numbers_of_a_notebook_of_ones_own_mean_what_it_says():
+    resolved = start("mine", precision="bfloat16", window=-1)
+    assert resolved.own["precision"] == "bfloat16"
