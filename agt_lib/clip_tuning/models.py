@@ -152,7 +152,8 @@ def run(job: Job, *, progress: bool = True) -> Path:
     try:
         if accelerator.is_main_process:
             kept(KIND, job.made_from, make)
-            (folder / STATE).unlink(missing_ok=True)
+            if (folder / STATE).is_file():  # a disk that is only read has none
+                (folder / STATE).unlink(missing_ok=True)
             if not made[0]:
                 broadcast_object_list(made)
         elif broadcast_object_list(made)[0]:  # all do what the first process does

@@ -48,6 +48,7 @@ def start(work: Any, place: Path) -> int:
     status = 1
     try:
         os.setsid()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent may ignore it
         log = os.open(place / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, 1), os.dup2(log, 2)
         (place / "tmp").mkdir(exist_ok=True)
