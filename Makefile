@@ -3,7 +3,7 @@
 #   make test        lint, unit tests, every notebook headless
 #   make lab         JupyterLab on the notebooks
 #   make model       the small language model of the default profile
-#   make bench       the benchmarks of speed, a quarter of an hour
+#   make bench       the benchmarks of speed: fits, the pool, the import
 #   make torture     kills, fuzz and faults: nothing may be lost (SECONDS=60: a sample)
 # CPU-only torch:  make TORCH_INDEX=https://download.pytorch.org/whl/cpu reproduce
 # Another Python:  make PYTHON=python3.12 reproduce
