@@ -2,7 +2,7 @@
 
 import lazy_loader
 
-VERSION = 5
+VERSION = 6
 """Raised when a fit on the same features comes out otherwise."""
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from agt_lib.fusion.layers import InputLayers, LinearPath, check_dims, masked
+from agt_lib.fusion.layers import Dropout, InputLayers, LinearPath, Wide, check_dims, masked
 
 
 def encoder(dim: int, hidden: int) -> nn.Sequential:
     """Three times Linear and ReLU, `dim` to `hidden`."""
     return nn.Sequential(
-        *(nn.Linear(dim, hidden), nn.ReLU()),
+        *(Wide(dim, hidden), nn.ReLU()),
         *(nn.Linear(hidden, hidden), nn.ReLU()),
         *(nn.Linear(hidden, hidden), nn.ReLU()),
     )
@@ -41,7 +41,7 @@ class Attention(nn.Module):
         dims = check_dims(dims)
         self.input_dropout = dropout
         self.encoders = nn.ModuleDict({m: encoder(dim, hidden) for m, dim in dims.items()})
-        dropped = nn.Sequential(nn.Dropout(dropout), *encoder(len(dims) * hidden, hidden))
+        dropped = nn.Sequential(Dropout(dropout), *encoder(len(dims) * hidden, hidden))
         self.weigher = nn.Sequential(dropped, nn.Linear(hidden, len(dims)))
         self.classifier = nn.Linear(hidden, n_classes)
         if linear_path:

@@ -6,6 +6,8 @@ Letters: B batch, d width, n tokens, h heads, e head width.
 import torch
 from torch import Tensor, nn
 
+from agt_lib.fusion.layers import Dropout
+
 
 class SelfAttention(nn.Module):
     """Pre-norm multi-head self-attention with a joint bias-free projection to Q, K and V."""
@@ -16,8 +18,8 @@ class SelfAttention(nn.Module):
         self.scale = head_width**-0.5
         self.norm = nn.LayerNorm(width)
         self.qkv = nn.Linear(width, 3 * heads * head_width, bias=False)
-        self.drop_weights = nn.Dropout(dropout)
-        self.out = nn.Sequential(nn.Linear(heads * head_width, width), nn.Dropout(dropout))
+        self.drop_weights = Dropout(dropout)
+        self.out = nn.Sequential(nn.Linear(heads * head_width, width), Dropout(dropout))
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Scores (B, h, n, n) before the softmax, and the value vectors (B, h, n, e)."""
@@ -63,9 +65,9 @@ class CBT(nn.Module):
                 nn.LayerNorm(width),
                 nn.Linear(width, 2 * width),
                 nn.GELU(),
-                nn.Dropout(dropout),
+                Dropout(dropout),
                 nn.Linear(2 * width, width),
-                nn.Dropout(dropout),
+                Dropout(dropout),
             )
             for _ in range(depth * ffn)
         )

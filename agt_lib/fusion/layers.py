@@ -3,6 +3,7 @@
 Letters: B batch, D feature, d width, M modalities.
 """
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -34,6 +35,34 @@ def masked(inputs: Mapping[str, Tensor], present: Tensor, modalities: tuple) -> 
     }
 
 
+class Wide(nn.Linear):
+    """nn.Linear for many inputs: its weights' gradient is made as they lie, in half the time."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Outputs (B, out) of x (B, in)."""
+        out = (self.weight @ x.mT).mT
+        return out if self.bias is None else out + self.bias
+
+
+def kept(x: Tensor, rate: float) -> Tensor:
+    """Dropout's factors for x (..., D): 0 at `rate`, else 1 / (1 - rate).
+
+    Four are made of one random number, 16 bits each: on a CPU torch's own take five times as long.
+    """
+    words = (*x.shape[:-1], math.ceil(x.shape[-1] / 4))
+    drawn = torch.randint(-(2**63), 2**63 - 1, words, device=x.device).view(torch.int16)
+    least = min(round(rate * 2**16), 2**16 - 1) - 2**15
+    return (drawn[..., : x.shape[-1]] >= least).to(x.dtype) / (1 - rate)
+
+
+class Dropout(nn.Dropout):
+    """nn.Dropout by `kept`; never in place."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (..., D), in training dropped out."""
+        return x * kept(x, self.p) if self.training and self.p else x
+
+
 class InputLayers(nn.Module):
     """One projection per modality to a token of a common width.
 
@@ -50,11 +79,11 @@ class InputLayers(nn.Module):
         self.dims = check_dims(dims)
         self.layers = nn.ModuleDict()
         for modality, dim in self.dims.items():
-            linear = nn.Linear(dim, width)
+            linear = Wide(dim, width)
             first = [linear, nn.LayerNorm(width)]
             if order == "layernorm_first":
                 first = [nn.LayerNorm(dim), linear]
-            self.layers[modality] = nn.Sequential(*first, nn.ReLU(), nn.Dropout(dropout))
+            self.layers[modality] = nn.Sequential(*first, nn.ReLU(), Dropout(dropout))
 
     def forward(self, inputs: Mapping[str, Tensor], present: Tensor) -> dict[str, Tensor]:
         """The token (B, d) of each modality; one of an absent modality means nothing."""
@@ -68,7 +97,7 @@ class LinearPath(nn.Module):
     def __init__(self, dims: Mapping[str, int], n_classes: int):
         super().__init__()
         self.maps = nn.ModuleDict(
-            {m: nn.Linear(dim, n_classes, bias=False) for m, dim in check_dims(dims).items()}
+            {m: Wide(dim, n_classes, bias=False) for m, dim in check_dims(dims).items()}
         )
         for linear in self.maps.values():
             nn.init.zeros_(linear.weight)

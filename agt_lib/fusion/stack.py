@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
-from torch.nn.functional import dropout
 
 from agt_lib.evaluation.scores import waf
 from agt_lib.fusion.agt import AGT
 from agt_lib.fusion.baselines import Attention
 from agt_lib.fusion.config import WIDE, FusionConfig
+from agt_lib.fusion.layers import kept
 from agt_lib.fusion.steps import Clips, Step, epoch_steps, hide, mix, n_steps
 
 WARMUP = 0.1
@@ -52,21 +52,21 @@ class Stack:
 
         In training the baseline's inputs are dropped out by one mask, the same for all models.
         """
-        training, kept = self.network.training, {}
+        training, factors = self.network.training, {}
         if training and isinstance(self.network, Attention):
             rate = self.network.input_dropout
-            kept = {m: dropout(torch.ones_like(x[0]), rate) for m, x in inputs.items()}
+            factors = {m: kept(x[0], rate) for m, x in inputs.items()}
         if training not in self.mapped:
-            self.mapped[training] = self._can_be_mapped(inputs, present, kept)
+            self.mapped[training] = self._can_be_mapped(inputs, present, factors)
         state = self.parameters | self.buffers
         if self.mapped[training]:
-            return self._map(state, inputs, present, kept)
+            return self._map(state, inputs, present, factors)
         models = [
             self._one(
                 {name: x[k] for name, x in state.items()},
                 {m: x[k] for m, x in inputs.items()},
                 present[k],
-                kept,
+                factors,
             )
             for k in range(len(self.networks))
         ]
@@ -92,13 +92,13 @@ class Stack:
         state: dict[str, Tensor],
         inputs: dict[str, Tensor],
         present: Tensor,
-        kept: dict[str, Tensor],
+        factors: dict[str, Tensor],
     ) -> tuple[Tensor, ...]:
         if self.speaks:
             keywords = {"return_gate": True}
             logits, gate = functional_call(self.network, state, (inputs, present), keywords)
             return logits, gate.opinions
-        keywords = {"kept": kept} if kept else {}
+        keywords = {"kept": factors} if factors else {}
         return (functional_call(self.network, state, (inputs, present), keywords),)
 
     @torch.no_grad()
