@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import cycle, islice
 
 import joblib
 import numpy as np
@@ -23,7 +24,7 @@ from agt_lib.fusion.model import HISTORY, FittedModel, check_fingerprints, one_t
 from agt_lib.fusion.networks import SOURCES, add_source, build, skeleton
 from agt_lib.fusion.scaling import Scaler, fit_scaler
 from agt_lib.fusion.steps import Clips, n_steps
-from agt_lib.workspace.machine import pick_device, shared
+from agt_lib.workspace.machine import each_gpu, pick_device, shared
 from agt_lib.workspace.progress import bar
 
 INNER_SEED = 0
@@ -127,26 +128,29 @@ def fit_stacks(
 ) -> Iterator[list[FittedModel | FloatingPointError]]:
     """The models of each stack of `division`, or what is amiss with one of them.
 
-    `workers` processes share the stacks: by default one per core on the CPU; this process alone on
-    a GPU, and if the fits are quick (`QUICK`). Each works on one thread. `keep` are functions, one
-    a stack, that are called in its process with what fits it, and return its models.
+    `workers` processes share the stacks: by default one a GPU, or one a core on the CPU; this
+    process alone if the fits are quick (`QUICK`). Each works on one thread. `keep` are functions,
+    one a stack, that are called in its process with what fits it, and return its models.
     """
-    target = pick_device(device)
+    targets = each_gpu(pick_device(device))
     if pool is not None:
         check_fingerprints(data.fingerprints, pool.fingerprints)
     own = [[tasks[number] for number in numbers] for numbers in division]
     if workers is None:
         sizes = [(len(task.train_index), task.config) for part in own for task in part]
         work = sum(n * config.settled(n).epochs for n, config in sizes)
-        workers = (os.cpu_count() or 1) if target.type == "cpu" and work > QUICK else 1
+        most = (os.cpu_count() or 1) if targets[0].type == "cpu" else len(targets)
+        workers = most if work > QUICK else 1
+    workers = max(1, min(workers, len(own)))
+    turns = islice(cycle(targets[:workers]), len(own))
     calls = (
         joblib.delayed(around)(
             partial(_fit_stack, data, part, target, pool, SOURCES.get(part[0].config.model))
         )
-        for part, around in zip(own, keep or [operator.call] * len(own), strict=True)
+        for part, target, around in zip(own, turns, keep or [operator.call] * len(own), strict=True)
     )
     with bar(sum(map(len, own)), "fit", "model", shown=progress) as shown:
-        for models in shared(calls, max(1, min(workers, len(own)))):
+        for models in shared(calls, workers):
             shown.update(len(models))
             yield models
 

@@ -41,6 +41,13 @@ def pick_device(requested: str = "auto") -> torch.device:
     return device
 
 
+def each_gpu(device: torch.device) -> list[torch.device]:
+    """All GPUs if `device` is CUDA and no GPU is named; else `device` alone."""
+    if device.type == "cuda" and device.index is None:
+        return [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
+    return [device]
+
+
 def shared(calls: Iterable, workers: int) -> Iterator[Any]:
     """The results of joblib's delayed `calls`, in order, by so many processes.
 

@@ -197,3 +197,21 @@ def test_a_stack_above_the_limit_of_memory_is_divided_and_that_is_said(
 def test_a_seed_is_a_whole_number_from_0(small, seed):
     with pytest.raises(ValueError, match="seeds are whole numbers"):
         FitTask(small(), FOLDS[0], seed)
+
+
+@pytest.mark.parametrize(("workers", "expected"), [(None, [0, 1, 0]), (1, [0, 0, 0])])
+def test_gpus_take_stacks_in_turn(data_of, small, monkeypatch, workers, expected):
+    gpus, asked = [torch.device("cuda", number) for number in (0, 1)], []
+
+    def here(calls, workers):
+        asked.append(workers)
+        return [call(*given) for call, given, _ in calls]
+
+    monkeypatch.setattr(train, "each_gpu", lambda device: gpus)
+    monkeypatch.setattr(train, "QUICK", 0)
+    monkeypatch.setattr(train, "shared", here)
+    monkeypatch.setattr(train, "_fit_stack", lambda data, part, target, *_: [target.index])
+    tasks = [FitTask(small(epochs=1), FOLDS[0], seed=seed) for seed in range(3)]
+    division, options = [[0], [1], [2]], {"workers": workers, "progress": False}
+    assert sum(train.fit_stacks(data_of(), tasks, division, **options), []) == expected
+    assert asked == [workers or 2]

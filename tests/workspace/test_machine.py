@@ -49,6 +49,14 @@ def test_a_device_that_is_not_there_is_refused(computer, cuda, requested, messag
         machine.pick_device(requested)
 
 
+def test_cuda_means_every_gpu_unless_one_is_named(computer):
+    computer(cuda=2)
+    both = [torch.device("cuda", 0), torch.device("cuda", 1)]
+    assert machine.each_gpu(machine.pick_device("auto")) == both
+    assert machine.each_gpu(torch.device("cuda:1")) == both[1:]
+    assert machine.each_gpu(torch.device("cpu")) == [torch.device("cpu")]
+
+
 @pytest.mark.parametrize(("native", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
 def test_auto_precision_is_bfloat16_where_the_processor_has_it(monkeypatch, native, expected):
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: native)
