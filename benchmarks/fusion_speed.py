@@ -1,6 +1,6 @@
 """Time of fitting fusion models as a stack, as the library does, against a plain loop; two tables.
 
-    python benchmarks/fusion_speed.py [--epochs 1] [--rounds 2] [--seeds 3]
+    python benchmarks/fusion_speed.py [--epochs 5] [--rounds 2] [--seeds 3]
 
 Five folds of the baseline and of AGT, at MER2024's size (5030 clips, inputs 1024, 768 and 5120
 wide) and at that of a small corpus (500 clips; 88, 64, 576). The plain loop is written as that of
@@ -92,7 +92,7 @@ def stacked(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=3, help="of 20 epochs, scored; 0: none")
     options = parser.parse_args()
