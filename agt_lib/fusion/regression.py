@@ -57,14 +57,11 @@ def fit_regressions(
 def _fit(
     data: FusionData, rows: np.ndarray, strengths: Sequence[float], scale: str
 ) -> list[Regression]:
-    data = data.rows(rows)
-    scalers = {
-        m: fit_scaler(x[data.is_present(m)], scale != "none") for m, x in data.features.items()
-    }
-    matrix, n_classes, found = _matrix(data, scalers), len(data.label_set), []
+    scalers, matrix = _standardised(data.rows(rows), scale)
+    labels, n_classes, found = data.labels[rows], len(data.label_set), []
     model = LogisticRegression(max_iter=MAX_STEPS, tol=TOLERANCE, warm_start=True)
     for strength in strengths:
-        model.set_params(C=strength).fit(matrix, data.labels)
+        model.set_params(C=strength).fit(matrix, labels)
         weights = np.zeros((matrix.shape[1], n_classes), matrix.dtype)
         bias = np.full(n_classes, -np.inf, matrix.dtype)
         own, at = model.coef_, model.intercept_
@@ -73,6 +70,14 @@ def _fit(
         weights[:, model.classes_], bias[model.classes_] = own.T, at
         found.append(Regression(data.modalities, scale, scalers, weights, bias))
     return found
+
+
+def _standardised(data: FusionData, scale: str) -> tuple[dict[str, Scaler], np.ndarray]:
+    """The scalers of training clips, and these side by side (N, D)."""
+    scalers = {
+        m: fit_scaler(x[data.is_present(m)], scale != "none") for m, x in data.features.items()
+    }
+    return scalers, _matrix(data, scalers)
 
 
 def _matrix(data: FusionData, scalers: dict[str, Scaler]) -> np.ndarray:
