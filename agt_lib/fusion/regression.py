@@ -85,6 +85,8 @@ def _matrix(data: FusionData, scalers: dict[str, Scaler]) -> np.ndarray:
     ends = np.cumsum([*data.dims.values()])
     matrix = np.empty((len(data.names), ends[-1]), np.float32)
     for m, part in zip(data.modalities, np.split(matrix, ends[:-1], axis=1), strict=True):
-        part[:] = scalers[m](data.features[m])
+        part[:] = data.features[m]
+        part -= scalers[m].mean  # in place: at MER2024's size a copy takes 80 MB
+        part /= scalers[m].sd
         part[~data.is_present(m)] = 0
     return matrix
