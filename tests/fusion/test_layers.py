@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.func import vmap
 
+from agt_lib.fusion import layers
 from agt_lib.fusion.layers import Dropout, Wide, kept
 
 
@@ -59,3 +60,10 @@ def test_what_is_dropped_gets_no_gradient_and_the_rest_its_factor():
     out = Dropout(0.5)(x)
     out.sum().backward()
     torch.testing.assert_close(x.grad, out.detach())
+
+
+def test_other_devices_draw_as_torch_does(monkeypatch):
+    asked = []
+    monkeypatch.setattr(layers, "dropout", lambda x, rate: asked.append((x.device.type, rate)) or x)
+    assert kept(torch.ones(3, 4, device="meta"), 0.3).shape == (3, 4)
+    assert asked == [("meta", 0.3)]
