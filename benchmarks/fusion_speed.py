@@ -4,8 +4,9 @@
 
 Five folds of the baseline and of AGT, at MER2024's size (5030 clips, inputs 1024, 768 and 5120
 wide) and at that of a small corpus (500 clips; 88, 64, 576). The plain loop is written as that of
-MER2024's toolkit: fold by fold, batches of 32, unfused Adam, held-out clips scored after each
-epoch. All work on one thread, in turns, on the same random features with a signal. The third way is
+MER2024's toolkit, on the library's networks: fold by fold, batches of 32, unfused Adam, held-out
+clips scored after each epoch. The ways take turns on one thread, once a seed, on the same random
+features with a signal. The third way is
 the stack on 256 principal components a modality; finding them is timed apart. Each seed is a
 round, timed and scored out of fold (some eleven minutes).
 """

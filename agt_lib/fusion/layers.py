@@ -37,7 +37,11 @@ def masked(inputs: Mapping[str, Tensor], present: Tensor, modalities: tuple) -> 
 
 
 class Wide(nn.Linear):
-    """nn.Linear for many inputs: its weights' gradient is made as they lie, in half the time."""
+    """nn.Linear for many inputs.
+
+    In a stack on a CPU nn.Linear makes its weights' gradient transposed and copies it. Here it is
+    made as the weights lie, in a quarter of the time.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs (B, out) of x (B, in)."""
@@ -48,7 +52,8 @@ class Wide(nn.Linear):
 def kept(x: Tensor, rate: float) -> Tensor:
     """Dropout's factors for x (..., D): 0 at `rate`, else 1 / (1 - rate).
 
-    On a CPU four are made of one random number, 16 bits each: torch's own take five times as long.
+    On a CPU four are made of one random number, 16 bits each. Torch's own took five times as long
+    on an AMD EPYC.
     """
     if x.device.type != "cpu":
         return dropout(torch.ones_like(x), rate)
@@ -59,10 +64,12 @@ def kept(x: Tensor, rate: float) -> Tensor:
 
 
 class Dropout(nn.Dropout):
-    """nn.Dropout by `kept`; never in place."""
+    """nn.Dropout, on a CPU by `kept`; never in place."""
 
     def forward(self, x: Tensor) -> Tensor:
         """x (..., D), in training dropped out."""
+        if x.device.type != "cpu":
+            return super().forward(x)
         return x * kept(x, self.p) if self.training and self.p else x
 
 

@@ -128,8 +128,9 @@ def fit_stacks(
 ) -> Iterator[list[FittedModel | FloatingPointError]]:
     """The models of each stack of `division`, or what is amiss with one of them.
 
-    `workers` processes share the stacks: by default one a GPU, or one a core on the CPU; this
-    process alone if the fits are quick (`QUICK`). Each works on one thread. `keep` are functions,
+    `workers` processes share the stacks: by default as many as GPUs, to which stacks are dealt in
+    turn, or as cores on the CPU; this process alone if the fits are quick (`QUICK`). Each works on
+    one thread. `keep` are functions,
     one a stack, that are called in its process with what fits it, and return its models.
     """
     targets = each_gpu(pick_device(device))

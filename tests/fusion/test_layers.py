@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import nn
-from torch.func import vmap
+from torch.func import functional_call, stack_module_state, vmap
 
 from agt_lib.fusion import layers
 from agt_lib.fusion.layers import Dropout, Wide, kept
@@ -20,7 +20,23 @@ def test_a_wide_layer_is_linear_in_value_and_gradient(bias):
     torch.testing.assert_close(wide(x), linear(x))
     for own, theirs in zip(wide.parameters(), linear.parameters(), strict=True):
         torch.testing.assert_close(own.grad, theirs.grad)
-        assert own.grad.is_contiguous()
+
+
+def test_wide_layers_side_by_side_are_each_as_linear():
+    torch.manual_seed(0)
+    layers_of, x = [Wide(7, 3).double() for _ in range(4)], torch.randn(4, 5, 7).double()
+    state = {
+        name: p.detach().requires_grad_() for name, p in stack_module_state(layers_of)[0].items()
+    }
+    vmap(lambda own, x: functional_call(layers_of[0], own, (x,)))(
+        state, x
+    ).square().sum().backward()
+    for number, layer in enumerate(layers_of):
+        linear = nn.Linear(7, 3).double()
+        linear.load_state_dict(layer.state_dict())
+        linear(x[number]).square().sum().backward()
+        torch.testing.assert_close(state["weight"].grad[number], linear.weight.grad)
+        torch.testing.assert_close(state["bias"].grad[number], linear.bias.grad)
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.73])
@@ -56,10 +72,11 @@ def test_dropout_of_nearly_all_is_still_a_number():
 
 def test_what_is_dropped_gets_no_gradient_and_the_rest_its_factor():
     torch.manual_seed(0)
-    x = torch.ones(30, 30, dtype=torch.float64, requires_grad=True)
+    x = torch.randn(30, 30, dtype=torch.float64, requires_grad=True)
     out = Dropout(0.5)(x)
     out.sum().backward()
-    torch.testing.assert_close(x.grad, out.detach())
+    assert x.grad.unique().tolist() == [0, 2]
+    torch.testing.assert_close((x * x.grad).detach(), out.detach())
 
 
 def test_other_devices_draw_as_torch_does(monkeypatch):
